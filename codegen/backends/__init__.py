@@ -1,0 +1,1 @@
+"""Backends: from source text to something that runs, one per target."""

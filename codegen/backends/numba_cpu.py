@@ -1,0 +1,78 @@
+"""The Numba backend: the Python emitter's source, compiled with Numba for the processor at hand."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
+from codegen.emitters import python
+from codegen.loop_ir.nodes import Program
+
+
+class NumbaExecutable:
+    """A compiled kernel, called through the entry of its one signature, past Numba's dispatch."""
+
+    def __init__(self, module: dict[str, Any], program: Program) -> None:
+        import numba
+        from numba.core import types
+
+        self.module, self.program = module, program
+        self.inlined: Any = None
+        kernel = module["kernel"]
+        # Arguments are declared read-only, which takes writeable arrays as well: so one signature serves all calls.
+        arrays = [types.Array(numba.from_dtype(np.dtype(b.dtype)), len(b.shape), "C",
+                              readonly=b.role in python.INPUTS) for b in python.parameters(program)]
+        signature = (*arrays, *[types.int64] * len(program.sizes))
+        kernel.compile(signature)
+        kernel.disable_compile()
+        self.entry = kernel.overloads[signature].entry_point
+
+    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
+        """Run on arrays and sizes in the order of `python.parameters`."""
+        self.entry(*arrays, *sizes)
+
+    def inline(self, constants: Sequence[Array] = ()) -> Any:
+        """`run`, compiled: it may be called from the user's own Numba code."""
+        import numba
+
+        if self.inlined is None:
+            run = numba.njit(error_model="numpy")(self.module["run"])
+            if constants:
+                names = [b.name for b in self.program.buffers if b.role == "const"]
+                given = ", ".join(b.name for b in self.program.buffers if b.role == "arg")
+                namespace = {"run": run, **dict(zip(names, constants, strict=True))}
+                source = f"def inline({given}):\n    return run({', '.join([given, *names])})\n"
+                exec(compile(source, "<symdiff inline>", "exec"), namespace)
+                run = numba.njit(error_model="numpy")(namespace["inline"])
+            self.inlined = run
+        return self.inlined
+
+
+class NumbaCpu:
+    """Target "cpu", and "numba"."""
+
+    NAME = "numba"
+    SCHEDULE: tuple[Pass, ...] = ()
+
+    def emit(self, program: Program, options: BuildOptions) -> str:
+        """A Python module with njit functions."""
+        return python.emit(program, options.fast_math)
+
+    def build(self, program: Program, source: str, options: BuildOptions) -> Executable:
+        """Execute the module and compile its kernel."""
+        return NumbaExecutable(load_module(source), program)
+
+
+def load_module(source: str) -> dict[str, Any]:
+    """The names that a source defines; tracebacks show its lines."""
+    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    filename = f"<symdiff kernel {digest}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    module: dict[str, Any] = {"__name__": f"symdiff_kernel_{digest}"}
+    exec(compile(source, filename, "exec"), module)
+    return module

@@ -1,0 +1,47 @@
+"""What a backend is: passes that schedule a program for its machine, an emitter, and a build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from codegen.loop_ir.nodes import Program
+
+Array = np.ndarray[Any, Any]
+Pass = Callable[[Program], Program]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What a caller may choose about the code: `fast_math` lets sums be reordered and NaN be ignored."""
+
+    fast_math: bool = False
+
+
+class Executable(Protocol):
+    """A built program."""
+
+    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
+        """Run on arrays (arguments, constants, outputs, scratch) and sizes, each in the program's order.
+
+        Every array is C-contiguous, aligned, and of the dtype and shape that its buffer states.
+        """
+
+    def inline(self, constants: Sequence[Array] = ()) -> Any:
+        """A function that the user's own Numba code can call: arrays in, fresh outputs out."""
+
+
+class Backend(Protocol):
+    """A target of `compile`."""
+
+    NAME: str
+    SCHEDULE: tuple[Pass, ...]
+
+    def emit(self, program: Program, options: BuildOptions) -> str:
+        """The source of a program."""
+
+    def build(self, program: Program, source: str, options: BuildOptions) -> Executable:
+        """Compile the source."""

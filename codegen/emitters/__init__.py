@@ -1,0 +1,1 @@
+"""Emitters: from a Program of the loop IR to source text."""

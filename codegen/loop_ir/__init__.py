@@ -1,0 +1,1 @@
+"""The loop IR: its nodes, text, legality check, interpreter and table of scalar functions."""

@@ -1,0 +1,345 @@
+"""The loop IR: the closed language in which kernels are planned, checked, interpreted and emitted.
+
+    program   = Program(name, sizes, buffers, sections)
+    section   = Section(kind: init|range|finish, pass_number, body)
+    buffer    = Buffer(name, dtype, shape, role: arg|out|const|full|tile|accumulator|shared, sample_axis, slot)
+    statement = TileLoop(var, rows, body)                       the range [lo, hi) of a section, `rows` at a time
+              | Loop(var, lo, hi, step, kind: serial|lane|grid|thread|unrolled, carried, body)
+              | If(condition, body) | Let(register, value)
+              | Store(buffer, index, value) | Accumulate(op: add|max|min|mul, buffer, index, value)
+              | Update(op, register, value) | Assign(register, value) | Fill(buffer, value) | Mirror(buffer)
+              | MatVec(form, A, x, y, beta) | MatMul(A, B, C, ...) | Barrier() | Combine(buffers)
+    value     = Literal | Register | SizeValue(size) | IndexValue(index) | Load(buffer, index) | Call(function, args)
+              | Inside(index, size)                              0 ≤ index < size, a bool
+    index     = Affine(const, ((var, coefficient), …)); a var is a loop variable, a Quotient or a Remainder of an Affine
+    size      = int | Dim (`symdiff.sizes`); for a matrix operand also None, the rows of the present tile
+
+Not in the language: allocation, recursion, functions, pointers, exceptions, strings.  `carried` registers of a loop are
+initialised before it, changed in it only by `Update` and `Assign`, and readable after it.  A buffer's index is one
+Affine an axis.  In a `range` section, a tile buffer is indexed along its sample axis by the sample itself, as every
+other array is.
+Nothing here names a processor: MatVec and MatMul stay abstract until emission, loop kinds say what may run in parallel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal as OneOf
+from typing import Union
+
+from symdiff.sizes import Size
+
+Role = OneOf["arg", "out", "const", "full", "tile", "accumulator", "shared"]
+LoopKind = OneOf["serial", "lane", "grid", "thread", "unrolled"]
+Fold = OneOf["add", "max", "min", "mul"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """⌊index / divisor⌋ for index ≥ 0."""
+
+    index: Affine
+    divisor: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """index mod divisor for index ≥ 0."""
+
+    index: Affine
+    divisor: Size
+
+
+Variable = Union[str, Quotient, Remainder]
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """const + Σ coefficient · variable."""
+
+    const: Size
+    terms: tuple[tuple[Variable, Size], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A named array. `sample_axis` is the axis that passes over the data cut; `slot` the storage that it shares.
+
+    The shape of a tile buffer is the logical one, full along its sample axis; only the rows of a tile are stored.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Size, ...]
+    role: Role
+    sample_axis: int | None = None
+    slot: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A number of dtype `dtype`."""
+
+    value: float | int | bool
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """The value of a register that a Let, or a loop's `carried`, defined."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SizeValue:
+    """A size as a number of dtype `dtype`."""
+
+    size: Size
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexValue:
+    """An index as a number of dtype `dtype`."""
+
+    index: Affine
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """buffer[index]; the index is inside the buffer (a guard around it says so where it must be tested)."""
+
+    buffer: str
+    index: tuple[Affine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """0 ≤ index < size."""
+
+    index: Affine
+    size: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A scalar function of the table in `codegen.loop_ir.scalars`: add, mul, sub, div, neg, select, cast, less, exp, ….
+
+    `dtype` is that of the result.  Nothing is converted on the way: the arguments have the dtypes that the function's
+    family asks for (arithmetic: that of the result; comparisons: one common dtype); `cast` converts.
+    `select(c, a, b)` evaluates both branches or one, as the emitter likes, except that a Load in the branch not taken
+    must not be performed: that is how guarded reads are written.
+    """
+
+    function: str
+    args: tuple[Value, ...]
+    dtype: str
+
+
+Value = Union[Literal, Register, SizeValue, IndexValue, Load, Inside, Call]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A register that lives through a loop: its dtype and the value before the first turn."""
+
+    name: str
+    dtype: str
+    initial: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """register = value; each register is defined once in a section."""
+
+    register: str
+    dtype: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """buffer[index] = value."""
+
+    buffer: str
+    index: tuple[Affine, ...]
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate:
+    """buffer[index] = buffer[index] op value (max and min propagate NaN)."""
+
+    op: Fold
+    buffer: str
+    index: tuple[Affine, ...]
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """carried register = register op value (max and min propagate NaN)."""
+
+    op: Fold
+    register: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """carried register = value: for folds that need more than one register (argmax, online logsumexp)."""
+
+    register: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """Run the body where the condition holds."""
+
+    condition: Value
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """for var in range(lo, hi, step), with `carried` registers."""
+
+    var: str
+    lo: Size
+    hi: Size
+    body: tuple[Statement, ...]
+    step: int = 1
+    kind: LoopKind = "serial"
+    carried: tuple[Carried, ...] = ()
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TileLoop:
+    """Cut the section's range [lo, hi) into tiles of at most `rows`; `var` is the first sample of the present tile.
+
+    `SampleLoop`s inside run over the samples of the tile.
+    """
+
+    var: str
+    rows: int
+    body: tuple[Statement, ...]
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleLoop:
+    """for var in the present tile: `var` is the absolute sample index, so that leaves are read as they stand.
+
+    A tile buffer's index along its sample axis is written with the same absolute `var`; the emitter subtracts the start
+    of the tile (or of the range, for accumulators that are not cut).
+    """
+
+    var: str
+    body: tuple[Statement, ...]
+    kind: LoopKind = "serial"
+    carried: tuple[Carried, ...] = ()
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Every element of the buffer = value (in a range section, for a tile buffer: of the present tile)."""
+
+    buffer: str
+    value: Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A matrix operand: the axes of `buffer` read as rows and as columns, the other axes fixed at `index`.
+
+    `index` has an Affine for each axis; those of `row_axis` and `column_axis` are the start (Affine(0)).  A None
+    `column_axis` makes it a vector.  An axis whose extent (m, n or k of the product) is None stands for the rows of the
+    present tile (without a TileLoop: of the present range).
+    """
+
+    buffer: str
+    index: tuple[Affine, ...]
+    row_axis: int
+    column_axis: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MatMul:
+    """C = alpha · A B + beta · C, with A (m×k), B (k×n), C (m×n) given as Panels; kind says how it may be done.
+
+    gemm: a library product.  skinny: register loops.  syrk: B is A transposed, and only the lower triangle of C is
+    written (a Mirror makes it whole).  With beta = 0 the old C is not read.
+    """
+
+    A: Panel
+    B: Panel
+    C: Panel
+    m: Size | None
+    n: Size | None
+    k: Size | None
+    alpha: float = 1.0
+    beta: float = 0.0
+    kind: OneOf["gemm", "syrk", "skinny"] = "gemm"
+
+
+@dataclass(frozen=True, slots=True)
+class MatVec:
+    """y = A x + beta · y (A m×k); `form` is how the rows are walked: dot (row by row) or axpy (column by column)."""
+
+    form: OneOf["dot", "axpy"]
+    A: Panel
+    x: Panel
+    y: Panel
+    m: Size | None
+    k: Size | None
+    beta: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """buffer[j, i] = buffer[i, j] for i > j over the last two axes."""
+
+    buffer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """All threads of a block have reached this point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """Fold the accumulators of the ranges of a pass, in the order of the ranges."""
+
+    buffers: tuple[str, ...]
+    op: Fold = "add"
+
+
+Statement = Union[Let, Store, Accumulate, Update, Assign, If, Loop, TileLoop, SampleLoop, Fill, MatMul, MatVec, Mirror,
+                  Barrier, Combine]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One separately callable entry: init, range [lo, hi) over `extent` samples, or finish of a pass."""
+
+    kind: OneOf["init", "range", "finish"]
+    pass_number: int
+    body: tuple[Statement, ...]
+    extent: Size | None = None
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A whole kernel: buffers (arguments and outputs in order of appearance), sizes known at the call, sections."""
+
+    name: str
+    sizes: tuple[str, ...]
+    buffers: tuple[Buffer, ...]
+    sections: tuple[Section, ...]

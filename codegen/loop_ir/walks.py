@@ -1,0 +1,218 @@
+"""Walks over programs: statements, values and the loop variables, registers and buffers that they use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from codegen.loop_ir.nodes import (
+    Accumulate,
+    Affine,
+    Assign,
+    Buffer,
+    Call,
+    Combine,
+    Fill,
+    If,
+    IndexValue,
+    Inside,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    MatMul,
+    MatVec,
+    Mirror,
+    Panel,
+    Program,
+    Register,
+    SampleLoop,
+    Section,
+    SizeValue,
+    Statement,
+    Store,
+    TileLoop,
+    Update,
+    Value,
+)
+from symdiff.sizes import Size, named_sizes
+
+
+def buffers_of(program: Program) -> dict[str, Buffer]:
+    """The buffers of a program by name."""
+    return {b.name: b for b in program.buffers}
+
+
+def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """Every statement of a body, outer before inner, in order."""
+    stack = list(reversed(body))
+    while stack:
+        statement = stack.pop()
+        yield statement
+        if isinstance(statement, (If, Loop, TileLoop, SampleLoop)):
+            stack.extend(reversed(statement.body))
+
+
+def values_of(statement: Statement) -> tuple[Value, ...]:
+    """The values that stand in a statement itself (not in the statements of its body)."""
+    match statement:
+        case Let(value=value) | Store(value=value) | Accumulate(value=value):
+            return (value,)
+        case Update(value=value) | Assign(value=value):
+            return (value,)
+        case If(condition=condition):
+            return (condition,)
+        case Loop(carried=carried) | SampleLoop(carried=carried):
+            return tuple(c.initial for c in carried)
+        case Fill(value=value):
+            return (value,)
+        case _:
+            return ()
+
+
+def panels_of(statement: Statement) -> tuple[Panel, ...]:
+    """The matrix and vector operands of a statement; the last one is written."""
+    match statement:
+        case MatMul(A=a, B=b, C=c):
+            return a, b, c
+        case MatVec(A=a, x=x, y=y):
+            return a, x, y
+        case _:
+            return ()
+
+
+def subvalues(value: Value) -> Iterator[Value]:
+    """A value and all that it is made of."""
+    stack = [value]
+    while stack:
+        value = stack.pop()
+        yield value
+        if isinstance(value, Call):
+            stack.extend(reversed(value.args))
+
+
+def indices_of(statement: Statement) -> Iterator[Affine]:
+    """Every index of a statement, those of its values included."""
+    if isinstance(statement, (Store, Accumulate)):
+        yield from statement.index
+    for panel in panels_of(statement):
+        yield from panel.index
+    for outer in values_of(statement):
+        for value in subvalues(outer):
+            if isinstance(value, Load):
+                yield from value.index
+            elif isinstance(value, (Inside, IndexValue)):
+                yield value.index
+
+
+def written(statement: Statement) -> tuple[str, ...]:
+    """The buffers that a statement itself writes."""
+    match statement:
+        case Store(buffer=name) | Accumulate(buffer=name) | Fill(buffer=name) | Mirror(buffer=name):
+            return (name,)
+        case Combine(buffers=names):
+            return names
+        case MatMul(C=panel) | MatVec(y=panel):
+            return (panel.buffer,)
+        case _:
+            return ()
+
+
+def read(statement: Statement) -> tuple[str, ...]:
+    """The buffers that a statement itself reads (also those that it changes)."""
+    names = [v.buffer for outer in values_of(statement) for v in subvalues(outer) if isinstance(v, Load)]
+    names += [p.buffer for p in panels_of(statement)]
+    if isinstance(statement, (Accumulate, Mirror)):
+        names.append(statement.buffer)
+    return tuple(names)
+
+
+def index_sizes(index: Affine) -> Iterator[Size]:
+    """The sizes in an index."""
+    stack = [index]
+    while stack:
+        index = stack.pop()
+        yield index.const
+        for variable, coefficient in index.terms:
+            yield coefficient
+            if not isinstance(variable, str):
+                yield variable.divisor
+                stack.append(variable.index)
+
+
+def index_variables(index: Affine) -> Iterator[str]:
+    """The loop variables in an index."""
+    stack = [index]
+    while stack:
+        for variable, _ in stack.pop().terms:
+            if isinstance(variable, str):
+                yield variable
+            else:
+                stack.append(variable.index)
+
+
+def statement_sizes(statement: Statement) -> Iterator[Size]:
+    """The sizes that a statement itself needs to know."""
+    for index in indices_of(statement):
+        yield from index_sizes(index)
+    for outer in values_of(statement):
+        for value in subvalues(outer):
+            if isinstance(value, (SizeValue, Inside)):
+                yield value.size
+    match statement:
+        case Loop(lo=lo, hi=hi):
+            yield from (lo, hi)
+        case MatMul(m=m, n=n, k=k):
+            yield from (s for s in (m, n, k) if s is not None)
+        case MatVec(m=m, k=k):
+            yield from (s for s in (m, k) if s is not None)
+
+
+def section_buffers(section: Section, program: Program) -> list[Buffer]:
+    """The buffers that a section reads or writes, in the program's order."""
+    used = {name for s in statements(section.body) for name in (*read(s), *written(s))}
+    return [b for b in program.buffers if b.name in used]
+
+
+def section_sizes(section: Section, program: Program) -> list[str]:
+    """The names of the sizes that the statements of a section need, in the program's order."""
+    used = {name for s in statements(section.body) for size in statement_sizes(s) for name in named_sizes(size)}
+    for s in statements(section.body):
+        if isinstance(s, (Mirror, Fill)):
+            shape = next(b.shape for b in program.buffers if b.name == s.buffer)
+            used |= {name for size in shape for name in named_sizes(size)}
+    return [name for name in program.sizes if name in used]
+
+
+def tile_rows(program: Program) -> dict[str, int]:
+    """How many rows each tile buffer must hold: the largest tile of any pass that uses it."""
+    rows: dict[str, int] = {}
+    tiles = {b.name for b in program.buffers if b.role == "tile"}
+    for section in program.sections:
+        for loop in statements(section.body):
+            if isinstance(loop, TileLoop):
+                for s in statements(loop.body):
+                    for name in (*read(s), *written(s)):
+                        if name in tiles:
+                            rows[name] = max(rows.get(name, 0), loop.rows)
+    return rows
+
+
+def storage_shape(buffer: Buffer, rows: Mapping[str, int]) -> tuple[Size, ...]:
+    """The shape that is stored: that of the buffer; of a tile buffer only the rows of one tile."""
+    if buffer.role != "tile" or buffer.sample_axis is None:
+        return buffer.shape
+    k = buffer.sample_axis
+    return (*buffer.shape[:k], rows.get(buffer.name, 1), *buffer.shape[k + 1:])
+
+
+def dtype_of(value: Value, registers: Mapping[str, str], buffers: Mapping[str, Buffer]) -> str:
+    """The dtype of a value, given those of the registers."""
+    match value:
+        case Register(name):
+            return registers[name]
+        case Load(buffer=name):
+            return buffers[name].dtype
+        case Inside():
+            return "bool"
+        case Literal(dtype=dtype) | SizeValue(dtype=dtype) | IndexValue(dtype=dtype) | Call(dtype=dtype):
+            return dtype

@@ -1,0 +1,154 @@
+"""Kernel: what `compile` returns.  Planned and built at the first call or the first look, then only called."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from codegen.backends.protocol import Executable
+from codegen.loop_ir.nodes import Program
+from codegen.loop_ir.text import program_text
+from codegen.loop_ir.walks import statements
+from codegen.runtime.arguments import Argument, Binder
+from codegen.runtime.storage import Storage, fresh_outputs, given_outputs
+from symdiff.errors import ArgumentMismatch
+
+Array = np.ndarray[Any, Any]
+Tree = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A planned kernel: `build` compiles the source, once; `seconds` is what each station before it took."""
+
+    program: Program
+    source: str
+    build: Callable[[], Executable]
+    explanation: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    constants: tuple[Array, ...] = ()
+    flops: int | None = None
+
+
+class Kernel:
+    """A compiled function: takes values for the inputs, by position or by name, and returns the outputs.
+
+    `plan` is called once, with the sizes of the first call, or with None when someone looks before any call.
+    `unflatten` turns the list of outputs into the user's structure, `flatten` does the reverse for `out=`.
+    """
+
+    def __init__(self, plan: Callable[[dict[str, int] | None], Planned], arguments: Sequence[Argument],
+                 unflatten: Callable[[list[Any]], Tree], flatten: Callable[[Tree], list[Any]], *,
+                 formula: Callable[[], str] = str, check: bool = False) -> None:
+        self.plan, self.unflatten, self.flatten = plan, unflatten, flatten
+        self.binder = Binder(arguments, check)
+        self.formula_text = formula
+        self.lock = threading.RLock()
+        self.ready: Planned | None = None
+        self.storage: Storage | None = None
+        self.executable: Executable | None = None
+        self.build_seconds = 0.0
+        self.calls = 0
+        self.scratch_bytes = 0
+
+    def __call__(self, *args: Any, out: Tree = None, **named: Any) -> Tree:
+        """The outputs for the values given; with `out=`, arrays of the same structure, they are written there."""
+        arrays, sizes = self.binder.bind(args, named)
+        executable = self.executable or self.build(sizes)
+        planned, storage = self.planned(sizes), self.storage
+        assert storage is not None
+        values = self.size_values(planned.program, sizes)
+        frame = storage.frame(values)
+        given = None if out is None else self.flatten(out)
+        targets = fresh_outputs(frame) if given is None else given_outputs(frame, given, arrays)
+        scratch = frame.take()
+        try:
+            executable([*arrays, *planned.constants, *targets, *scratch], values)
+        finally:
+            frame.give(scratch)
+        with self.lock:
+            self.calls += 1
+            self.scratch_bytes = max(self.scratch_bytes, frame.scratch_bytes)
+        if given is None:
+            return self.unflatten([x if x.ndim else x[()] for x in targets])
+        for array, target in zip(given, targets, strict=True):
+            if array is not target:
+                array[...] = target
+        return self.unflatten(given)
+
+    def size_values(self, program: Program, sizes: dict[str, int]) -> tuple[int, ...]:
+        """The sizes in the program's order."""
+        try:
+            return tuple([sizes[name] for name in program.sizes])
+        except KeyError as missing:
+            raise ArgumentMismatch(f"size {missing.args[0]} is not told by the shape of any input",
+                                   mend=f"add an input that has {missing.args[0]} as an axis") from None
+
+    def planned(self, sizes: dict[str, int] | None = None) -> Planned:
+        """The plan, made when it is first asked for."""
+        if self.ready is None:
+            with self.lock:
+                if self.ready is None:
+                    planned = self.plan(sizes)
+                    self.storage = Storage(planned.program)
+                    self.ready = planned
+        return self.ready
+
+    def build(self, sizes: dict[str, int] | None = None) -> Executable:
+        """The executable, built when it is first asked for."""
+        with self.lock:
+            if self.executable is None:
+                planned = self.planned(sizes)
+                start = time.perf_counter()
+                executable = planned.build()
+                self.build_seconds = time.perf_counter() - start
+                self.executable = executable
+            return self.executable
+
+    @property
+    def source(self) -> str:
+        """The source of the kernel, which runs on its own."""
+        return self.planned().source
+
+    @property
+    def loop_ir(self) -> str:
+        """The program that the source was emitted from."""
+        return program_text(self.planned().program)
+
+    @property
+    def formula(self) -> str:
+        """The outputs as formulas."""
+        return self.formula_text()
+
+    @property
+    def njit(self) -> Any:
+        """The kernel for the user's own Numba code: takes the inputs in order, returns an output or a tuple of them."""
+        executable = self.build()
+        return executable.inline(self.planned().constants)
+
+    def explain(self) -> str:
+        """Where each step of the formulas went."""
+        return self.planned().explanation
+
+    def stats(self) -> dict[str, Any]:
+        """Sizes of the program, seconds of each station, calls, scratch bytes of the largest call, flops if known."""
+        planned = self.planned()
+        program = planned.program
+        seconds = dict(planned.seconds)
+        if self.executable is not None:
+            seconds["build"] = self.build_seconds
+        return {
+            "sections": len(program.sections),
+            "buffers": len(program.buffers),
+            "statements": sum(1 for section in program.sections for _ in statements(section.body)),
+            "source_lines": planned.source.count("\n") + 1,
+            "seconds": seconds,
+            "calls": self.calls,
+            "scratch_bytes": self.scratch_bytes,
+            "flops": planned.flops,
+        }

@@ -1,0 +1,67 @@
+"""The two walks: reverse, from a seed down to the symbols, and forward, from tangents of symbols up."""
+
+from __future__ import annotations
+
+from symdiff.differentiation.rules import child_adjoints, guards_of, passes, tangent
+from symdiff.expression import Node, Product
+from symdiff.normal_form import add, number, product
+from symdiff.tensor_type import FLOATING, TensorType
+from symdiff.traversal import reaching, topological
+
+
+def identity_seed(root: Node) -> Node:
+    """The seed of a Jacobian: ones where position and place agree, out = (S, S) with no factor."""
+    labels = list(range(root.ndim))
+    return product(1, [], [*labels, *labels], dict(enumerate(root.shape)), TensorType(root.dtype, (*root.shape, *root.shape)))
+
+
+def reverse(root: Node, seed: Node, targets: list[Node]) -> list[Node]:
+    """The adjoint of each target, of shape S + its shape, for a seed of shape S + shape of the root."""
+    s = seed.shape[: seed.ndim - root.ndim]
+    wanted = reaching([root], targets)
+    parts: dict[Node, list[Node]] = {root: [seed]} if root in wanted else {}
+    result: dict[Node, Node] = {}
+    goals = set(targets)
+    for node in reversed(topological([root])):
+        if node not in wanted or node not in parts:
+            continue
+        pending = parts.pop(node)
+        type = TensorType(node.dtype if node.dtype in FLOATING else "float64", (*s, *node.shape))
+        if node in goals:
+            result[node] = add([(1, adjoint) for adjoint in pending], type)
+            if not node.children:
+                continue
+        for adjoint in joined(pending, type):
+            for child, passed in child_adjoints(node, adjoint, wanted):
+                if not vanishes(passed):
+                    parts.setdefault(child, []).append(passed)
+    return [result[t] if t in result else number(0, t.dtype, (*s, *t.shape)) for t in targets]
+
+
+def vanishes(node: Node) -> bool:
+    """Whether the adjoint is the number zero."""
+    return isinstance(node, Product) and not node.factors and node.coefficient == 0
+
+
+def joined(pending: list[Node], type: TensorType) -> list[Node]:
+    """The sum of the contributions; those under different guards stay apart, so that each keeps its guard."""
+    groups: dict[object, list[Node]] = {}
+    for adjoint in pending:
+        groups.setdefault(guards_of(adjoint), []).append(adjoint)
+    sums = [add([(1, adjoint) for adjoint in group], type) for group in groups.values()]
+    return [total for total in sums if not vanishes(total)]
+
+
+def forward(root: Node, tangents: dict[Node, Node]) -> Node:
+    """The change of the root for the given changes of the targets."""
+    wanted = reaching([root], tangents)
+    known = dict(tangents)
+    for node in topological([root]):
+        if node in known or node not in wanted or not passes(node):
+            continue
+        change = tangent(node, known)
+        if change is not None and not vanishes(change):
+            known[node] = change
+    return known[root] if root in known else number(0, root.dtype, root.shape)
+
+

@@ -1,0 +1,60 @@
+"""Every error that symdiff raises on purpose, one class each.
+
+A message has three parts: what is wrong, in which expression (the user's names, shapes and source line), and how to
+mend it.  `SymdiffError.__init__` puts them together, so no caller formats a message by hand.
+"""
+
+from __future__ import annotations
+
+
+class SymdiffError(Exception):
+    """Root of all errors of symdiff and codegen.
+
+    Parameters: `what` is wrong, `where` it is (expression, shapes, source line), `mend` says how to repair it.
+
+    >>> print(SymdiffError("sizes differ", where="X @ w, X is (n, d)", mend="transpose X"))
+    sizes differ
+      in: X @ w, X is (n, d)
+      mend: transpose X
+    """
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+        self.what, self.where, self.mend = what, where, mend
+        lines = [what]
+        if where:
+            lines.append(f"  in: {where}")
+        if mend:
+            lines.append(f"  mend: {mend}")
+        super().__init__("\n".join(lines))
+
+
+class ShapeMismatch(SymdiffError, ValueError):
+    """Shapes, axes or sizes do not fit together."""
+
+
+class TypeMismatch(SymdiffError, TypeError):
+    """A dtype, or the kind of an argument, is not one that the operation takes."""
+
+
+class NotDifferentiable(SymdiffError, ValueError):
+    """A derivative was asked for that does not exist or is not known; it is never silently zero."""
+
+
+class DerivativeMismatch(SymdiffError, AssertionError):
+    """Symbolic and numeric derivatives part by more than the error estimate allows."""
+
+
+class ArgumentMismatch(SymdiffError, ValueError):
+    """A value given for a symbol does not fit it: name, rank, size, dtype or layout."""
+
+
+class CannotLower(SymdiffError, NotImplementedError):
+    """An expression has no kernel on the chosen target."""
+
+
+class BackendUnavailable(SymdiffError, RuntimeError):
+    """The chosen target cannot run on this machine."""
+
+
+class ModelFormatError(SymdiffError, ValueError):
+    """A saved model cannot be read."""

@@ -1,0 +1,306 @@
+"""Expressions: interned, immutable nodes of a closed set of kinds, each with a dtype and a shape.
+
+    Symbol(name)            a leaf that gets its value at the call
+    Constant(value)         a known array, a size as a number, or a counting vector 0 … n − 1
+    Add(terms)              Σ coefficient · node over nodes of the same shape
+    Product(…)              coefficient · Σ_labels Π node[indices], written at position `out`: see its docstring
+    Map(function, args)     an elementwise scalar function of same-shaped arguments
+    Reduce(function, arg)   max, min, prod, logsumexp, argmax along axes
+    Apply(operation, args)  a structured operation from an open table
+
+Two equal nodes are the same object: a table with weak references holds every living node, so equality is identity.
+`node.key` is a structural hash that is the same in every process and whatever the order of creation; canonical orders
+rest on it.  Nodes are built by `symdiff.normal_form`; the constructors here only intern.  Operators are given to the class
+by `symdiff.operators` through `METHODS`, so that this floor need not know them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Union
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from symdiff.sizes import APART, Dim, Size
+from symdiff.errors import TypeMismatch
+from symdiff.functions.row import ReduceRow, ScalarRow
+from symdiff.index_notation import Index, index_hash, labels_of
+from symdiff.tensor_type import TensorType, shape_text
+
+Number = Union[int, Fraction, float]
+Factor = tuple["Node", tuple[Index, ...]]
+METHODS: dict[str, Callable[..., Any]] = {}
+TABLE: WeakValueDictionary[tuple[object, ...], Node] = WeakValueDictionary()
+NAME_KEYS: dict[str, int] = {}
+
+
+def name_key(text: str) -> int:
+    """A hash of a text that is the same in every process."""
+    key = NAME_KEYS.get(text)
+    if key is None:
+        key = NAME_KEYS[text] = zlib.crc32(text.encode()) * 0x9E3779B1 % (1 << 61)
+    return key
+
+
+def shape_key(shape: tuple[Size, ...]) -> int:
+    """A process-independent hash of a shape."""
+    return hash(tuple(s if type(s) is int else hash(s) for s in shape))
+
+
+class Node:
+    """An expression; see the module docstring.
+
+    Python's operators, indexing, `.T`, `.sum()` and NumPy's protocols work on it.  `a == b` is an expression too; its
+    truth value says whether the two sides are the same expression.
+    """
+
+    __slots__ = ("__weakref__", "children", "key", "origin", "type")
+    __array_priority__ = 1000.0
+    type: TensorType
+    key: int
+    children: tuple[Node, ...]
+    origin: str | None
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        """The sizes of the axes."""
+        return self.type.shape
+
+    @property
+    def dtype(self) -> str:
+        """The dtype's name."""
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.type.shape)
+
+    def __hash__(self) -> int:
+        return self.key
+
+    def __bool__(self) -> bool:
+        return bool(METHODS["truth"](self))
+
+    def __len__(self) -> int:
+        size = self.shape[0] if self.shape else None
+        if not isinstance(size, int):
+            raise TypeMismatch(f"an expression of shape {shape_text(self.shape)} has no length",
+                               mend="use .shape[0], which may be symbolic")
+        return size
+
+    def __iter__(self) -> Any:
+        if not self.shape or not isinstance(self.shape[0], int):
+            raise TypeMismatch(f"an expression of shape {shape_text(self.shape)} cannot be iterated over",
+                               mend="iterate over an axis of integer size, or write the formula with whole arrays")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __float__(self) -> float:
+        raise TypeMismatch("an expression has no numeric value", mend="use sd.evaluate or sd.compile to get a number")
+
+    __int__ = __index__ = __complex__ = __float__
+
+    def __array__(self, *args: object, **kwargs: object) -> Any:
+        raise TypeMismatch("an expression cannot become a NumPy array",
+                           mend="use sd.evaluate or sd.compile to get numbers; np.sin(x), np.sum(x) work on expressions")
+
+    def __getattr__(self, name: str) -> Any:
+        method = METHODS.get("." + name)
+        if method is None:
+            raise AttributeError(f"an expression has no attribute {name!r}")
+        return method(self)
+
+
+def number_hash(c: Number) -> int:
+    """A hash of a coefficient that tells -1 from -2."""
+    return c + APART if c.__class__ is int else hash((c.numerator + APART, c.denominator)) \
+        if c.__class__ is Fraction else hash(c)  # type: ignore[union-attr, operator, return-value]
+
+
+def term_key(term: tuple[Number, Node]) -> tuple[int, int]:
+    """The canonical order of the terms of a sum."""
+    return (term[1].key, number_hash(term[0]))
+
+
+def factor_key(factor: Factor) -> tuple[int, int]:
+    """The canonical order of the factors of a structural product."""
+    return (factor[0].key, index_hash(factor[1]))
+
+
+def forward(name: str) -> Callable[..., Any]:
+    """A method of `Node` that calls the operator installed under `name`."""
+    def method(self: Node, *args: Any, **kwargs: Any) -> Any:
+        return METHODS[name](self, *args, **kwargs)
+    method.__name__ = method.__qualname__ = name
+    return method
+
+
+for _name in ("add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul neg pos "
+              "abs lt le gt ge eq ne and rand or ror xor rxor invert getitem str repr array_ufunc array_function "
+              "array_namespace round").split():
+    setattr(Node, f"__{_name}__", forward(_name))
+
+
+class Symbol(Node):
+    """A named leaf with facts (`symmetric`, `positive`, …)."""
+
+    __slots__ = ("facts", "name")
+
+    def __new__(cls, name: str, type: TensorType, facts: tuple[str, ...] = ()) -> Symbol:
+        table_key = (Symbol, name, type, facts)
+        node = TABLE.get(table_key)
+        if node is None:
+            node = object.__new__(cls)
+            node.name, node.type, node.facts, node.children, node.origin = name, type, facts, (), None
+            node.key = hash((1, name_key(name), name_key(type.dtype), shape_key(type.shape), len(facts)))
+            TABLE[table_key] = node
+        return node  # type: ignore[return-value]
+
+
+class Constant(Node):
+    """A known array (`value` an ndarray), a size as a number (a `Dim`), or a counting vector (`value` the text "arange")."""
+
+    __slots__ = ("value",)
+
+    def __new__(cls, value: Any, type: TensorType) -> Constant:
+        data: object = value
+        if isinstance(value, np.ndarray):
+            data = (value.tobytes(), value.shape)
+            digest = zlib.crc32(data[0]) + 1
+        else:
+            digest = hash(value) if isinstance(value, Dim) else name_key(value)
+        table_key = (Constant, data, type)
+        node = TABLE.get(table_key)
+        if node is None:
+            node = object.__new__(cls)
+            node.value, node.type, node.children, node.origin = value, type, (), None
+            node.key = hash((2, digest, name_key(type.dtype), shape_key(type.shape)))
+            TABLE[table_key] = node
+        return node  # type: ignore[return-value]
+
+
+class Add(Node):
+    """Σ coefficient · node; every node has the shape of the sum."""
+
+    __slots__ = ("terms",)
+
+    def __new__(cls, terms: tuple[tuple[Number, Node], ...], type: TensorType) -> Add:
+        ordered = tuple(sorted(terms, key=term_key))
+        table_key = (Add, ordered, type)
+        node = TABLE.get(table_key)
+        if node is None:
+            node = object.__new__(cls)
+            node.terms, node.type, node.origin = terms, type, None
+            node.children = tuple([t[1] for t in terms])
+            node.key = hash((3, tuple([(number_hash(c), t.key) for c, t in ordered]), name_key(type.dtype)))
+            TABLE[table_key] = node
+        return node  # type: ignore[return-value]
+
+
+class Product(Node):
+    """result[p] = coefficient · Σ_{labels: out(labels) = p} Π node[indices(labels)].
+
+    Labels are 0 … len(extents) − 1 in canonical order.  A label that is in no `out` index is summed.  A read outside an
+    axis is zero, a write outside is dropped, a position that no label value reaches is zero.  A factor that is a
+    `guard` selects: where it is false the product is zero whatever the other factors are, NaN included.
+
+    A *structural* Product has every label in `out` and may have a coefficient; a *core* sums at least one label, has
+    coefficient 1 and plain distinct out labels.
+
+    Factors stand in the order in which they were first written; equality and `key` do not depend on it.  For a core,
+    `order[p]` is the axis that stands at place p of the canonical form, which is the same for every orientation, and
+    `symmetries` are the permutations of the axes that leave the core as it is.
+    """
+
+    __slots__ = ("coefficient", "extents", "factors", "order", "out", "symmetries")
+    symmetries: tuple[tuple[int, ...], ...]
+
+    def __new__(cls, coefficient: Number, factors: tuple[Factor, ...], out: tuple[Index, ...],
+                extents: tuple[Size, ...], type: TensorType, canonical: tuple[Any, ...] | None = None,
+                order: tuple[int, ...] = (), symmetries: tuple[tuple[int, ...], ...] = ()) -> Product:
+        if canonical is None:
+            canonical = factors if len(factors) < 2 else tuple(sorted(factors, key=factor_key))
+            table_key: tuple[object, ...] = (Product, coefficient, canonical, out, extents, type)
+        else:
+            table_key = (Product, canonical, type.dtype)
+        node = TABLE.get(table_key)
+        if node is None:
+            node = object.__new__(cls)
+            node.coefficient, node.factors, node.out, node.extents = coefficient, factors, out, extents
+            node.type, node.origin, node.order, node.symmetries = type, None, order, symmetries
+            node.children = tuple([f[0] for f in factors])
+            if order or canonical[:1] == ("core",):
+                _, written, sizes, count = canonical
+                node.key = hash((8, tuple([factor_key(f) for f in written]), shape_key(sizes), count, name_key(type.dtype)))
+            else:
+                node.key = hash((4, number_hash(coefficient), tuple([factor_key(f) for f in canonical]), index_hash(out),
+                                 name_key(type.dtype), shape_key(type.shape)))
+            TABLE[table_key] = node
+        return node  # type: ignore[return-value]
+
+    @property
+    def summed(self) -> tuple[int, ...]:
+        """The labels that are summed."""
+        kept = {label for index in self.out for label in labels_of(index)}
+        return tuple(label for label in range(len(self.extents)) if label not in kept)
+
+    @property
+    def is_core(self) -> bool:
+        """Whether a label is summed."""
+        out = self.out
+        if len(out) == len(self.extents) and out == tuple(range(len(out))):
+            return False
+        return len({label for index in out for label in labels_of(index)}) < len(self.extents)
+
+
+class Map(Node):
+    """function(args) element by element; every argument has the shape of the result."""
+
+    __slots__ = ("args", "function")
+
+    def __new__(cls, function: ScalarRow, args: tuple[Node, ...], type: TensorType) -> Map:
+        table_key = (Map, function.name, args, type)
+        node = TABLE.get(table_key)
+        if node is None:
+            node = object.__new__(cls)
+            node.function, node.args, node.type, node.children, node.origin = function, args, type, args, None
+            node.key = hash((5, name_key(function.name), tuple([a.key for a in args]), name_key(type.dtype)))
+            TABLE[table_key] = node
+        return node  # type: ignore[return-value]
+
+
+class Reduce(Node):
+    """A reduction of `arg` along `axes`, which are dropped."""
+
+    __slots__ = ("arg", "axes", "function")
+
+    def __new__(cls, function: ReduceRow, arg: Node, axes: tuple[int, ...], type: TensorType) -> Reduce:
+        table_key = (Reduce, function.name, arg, axes, type)
+        node = TABLE.get(table_key)
+        if node is None:
+            node = object.__new__(cls)
+            node.function, node.arg, node.axes, node.type, node.origin = function, arg, axes, type, None
+            node.children = (arg,)
+            node.key = hash((6, name_key(function.name), arg.key, axes))
+            TABLE[table_key] = node
+        return node  # type: ignore[return-value]
+
+
+class Apply(Node):
+    """A structured operation of the open table `symdiff.functions.structured`, with static `parameters`."""
+
+    __slots__ = ("args", "operation", "parameters")
+
+    def __new__(cls, operation: Any, args: tuple[Node, ...], parameters: tuple[Any, ...], type: TensorType) -> Apply:
+        table_key = (Apply, operation.name, args, parameters, type)
+        node = TABLE.get(table_key)
+        if node is None:
+            node = object.__new__(cls)
+            node.operation, node.args, node.parameters, node.type, node.origin = operation, args, parameters, type, None
+            node.children = args
+            node.key = hash((7, name_key(operation.name), tuple([a.key for a in args]), name_key(repr(parameters))))
+            TABLE[table_key] = node
+        return node  # type: ignore[return-value]

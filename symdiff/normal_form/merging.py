@@ -1,0 +1,288 @@
+"""Merging: a structural product read at an index opens into its consumer, by label unification (R1, R2).
+
+`Contraction` is a product under construction: coefficient, factors, `out` and extents that change together when a label
+is replaced.  `merge` solves `inner.out = indices` for the labels; where an equation has no solution in the language it
+leaves everything as it was and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from symdiff.sizes import Size, at_least, combine, divide_exactly
+from symdiff.expression import Factor, Number, Product
+from symdiff.index_notation import (
+    Index,
+    Label,
+    form_of,
+    inside,
+    labels_of,
+    mixed_radix,
+    outside,
+    rename,
+    replace,
+    subtract,
+    tidy,
+)
+from symdiff.normal_form.numbers import times
+
+
+class Unsolved(Exception):
+    """An index equation that has no solution in the language: the node stays as it is."""
+
+
+class Vanishes(Exception):
+    """An index equation that no label value solves: the product is zero."""
+
+
+@dataclass(slots=True)
+class Contraction:
+    """coefficient · Σ Π factors, at `out`; labels are keys of `extents`."""
+
+    coefficient: Number
+    factors: list[Factor]
+    out: list[Index]
+    extents: dict[Label, Size]
+    next_label: Label = field(default=0)
+
+    def fresh(self, extent: Size) -> Label:
+        """A new label."""
+        label = self.next_label
+        self.next_label += 1
+        self.extents[label] = extent
+        return label
+
+    def copy(self) -> Contraction:
+        """A copy that can change without touching this one."""
+        return Contraction(self.coefficient, list(self.factors), list(self.out), dict(self.extents), self.next_label)
+
+    def replace(self, label: Label, by: Index) -> None:
+        """Replace a label everywhere and forget it."""
+        self.factors = [(node, tuple([replace(i, label, by) for i in indices])) for node, indices in self.factors]
+        self.out = [replace(i, label, by) for i in self.out]
+        del self.extents[label]
+
+    def used(self, label: Label) -> bool:
+        """Whether the label occurs in `out`."""
+        return any(label in labels_of(index) for index in self.out)
+
+    def shift(self, label: Label, low: Size, extent: Size) -> Index:
+        """Restrict a label to low … low + extent − 1: it becomes a fresh label plus `low`; returns that index."""
+        new = self.fresh(extent)
+        by = tidy(low, {new: 1})
+        self.replace(label, by)
+        return by
+
+
+def absorb(target: Contraction, node: Product, indices: tuple[Index, ...]) -> Contraction | None:
+    """`target` with the structural factor node[indices] opened, or None where an index equation is not solvable.
+
+    Raises `Vanishes` where no label value meets all the equations.
+    """
+    n = len(node.extents)
+    if node.out == tuple(range(n)) and n == len(indices):
+        fast = all(type(i) is int and target.extents[i] == node.extents[k] for k, i in enumerate(indices))
+        if fast or all(readable(node, k, i, target) for k, i in enumerate(indices)):
+            names = dict(enumerate(indices))
+            result = target.copy()
+            result.coefficient = times(target.coefficient, node.coefficient)
+            for inner, at in node.factors:
+                result.factors.append((inner, tuple([names[i] if type(i) is int else placed(i, names) for i in at])))
+            return result
+    try:
+        return solve(target.copy(), node, indices)
+    except Unsolved:
+        return None
+
+
+def placed(index: Index, by: dict[Label, Index]) -> Index:
+    """The index with every label replaced at once."""
+    constant, terms = form_of(index)
+    total: dict[Label, Size] = {}
+    for label, c in terms:
+        more, extra = form_of(by[label])
+        constant = combine(((1, constant), (1, c * more)))
+        for name, k in extra:
+            total[name] = combine(((1, total.get(name, 0)), (1, c * k)))
+    return tidy(constant, total)
+
+
+def readable(node: Product, axis: int, index: Index, target: Contraction) -> bool:
+    """Whether reading the plain out label `axis` of the node at `index` needs no further range test.
+
+    True where the index is proved inside, or where a factor of the node is itself read at that very label along an axis
+    of the label's extent, so that a read outside is zero anyway.
+    """
+    if inside(index, node.extents[axis], target.extents):
+        return True
+    return any(at_axis == axis and type(at_axis) is int and inner.shape[k] == node.extents[axis]
+               for inner, at in node.factors for k, at_axis in enumerate(at))
+
+
+def solve(target: Contraction, node: Product, indices: tuple[Index, ...]) -> Contraction:
+    """Open the node with fresh labels and solve out = indices, axis by axis, simplest equations first."""
+    names = {label: target.fresh(extent) for label, extent in enumerate(node.extents)}
+    inner = set(names.values())
+    target.coefficient = times(target.coefficient, node.coefficient)
+    target.factors.extend((factor, tuple([rename(i, names) for i in at])) for factor, at in node.factors)
+    marker = len(target.out)
+    equations = [(rename(a, names), b) for a, b in zip(node.out, indices, strict=True)]
+    # The equations ride along in `out`, so that replacing a label changes them too.
+    for a, b in equations:
+        target.out.extend((a, b))
+    count = len(equations)
+    pending = list(range(count))
+    while pending:
+        pending.sort(key=lambda k: complexity(target.out[marker + 2 * k], target.out[marker + 2 * k + 1]))
+        k = pending.pop(0)
+        unify(target, target.out[marker + 2 * k], target.out[marker + 2 * k + 1], inner)
+    del target.out[marker:]
+    return target
+
+
+def complexity(a: Index, b: Index) -> int:
+    """How hard an equation is to solve: the number of labels in it, plain ones first."""
+    return len(list(labels_of(a))) + len(list(labels_of(b))) + 2 * (type(a) is not int)
+
+
+def unify(target: Contraction, a: Index, b: Index, inner: set[Label]) -> None:
+    """Make a = b hold by replacing labels; raises `Unsolved` or `Vanishes`."""
+    if type(a) is not int and type(b) is not int and len(a[1]) > 1 and same_radix(target, a, b):  # type: ignore[index]
+        pairs = list(zip(a[1], b[1], strict=True))  # type: ignore[index]
+        for (x, _), (y, _) in sorted(pairs):
+            if x != y:
+                target.replace(x, y)
+        return
+    difference = subtract(a, b)
+    constant, terms = difference
+    if not terms:
+        if constant == 0:
+            return
+        if isinstance(constant, int) or outside(difference, 1, target.extents):
+            raise Vanishes
+        raise Unsolved
+    # Prefer to eliminate an inner label, then one that is summed, then the last.
+    candidates = [(label, c) for label, c in terms if c in (1, -1)]
+    candidates.sort(key=lambda t: (t[0] not in inner, target.used(t[0]), -t[0]))
+    for label, c in candidates:
+        rest = tidy(0, {name: k for name, k in terms if name != label})
+        rest = placed_sum(constant, rest, -1 if c == 1 else 1)
+        if eliminate(target, label, rest):
+            return
+    if len(terms) == 1:
+        solve_single(target, terms[0], constant)
+    elif len(terms) == 2:
+        solve_pair(target, terms, constant)
+    else:
+        raise Unsolved
+
+
+def placed_sum(constant: Size, rest: Index, sign: int) -> Index:
+    """sign · (constant + rest)."""
+    more, terms = form_of(rest)
+    return tidy(combine(((sign, constant), (sign, more))), {label: c * sign for label, c in terms})
+
+
+def same_radix(target: Contraction, a: Index, b: Index) -> bool:
+    """Whether a and b are the same mixed-radix form over labels of the same extents, so that labels agree one by one."""
+    (ca, ta), (cb, tb) = form_of(a), form_of(b)
+    if ca != cb or len(ta) != len(tb):
+        return False
+    if any(x[1] != y[1] or target.extents[x[0]] != target.extents[y[0]] for x, y in zip(ta, tb, strict=True)):
+        return False
+    return mixed_radix(list(ta), target.extents)
+
+
+def eliminate(target: Contraction, label: Label, by: Index) -> bool:
+    """Replace `label` by an index of other labels, restricting a label where it would leave the range of `label`."""
+    extent = target.extents[label]
+    if inside(by, extent, target.extents):
+        target.replace(label, by)
+        return True
+    if outside(by, extent, target.extents):
+        raise Vanishes
+    if read_fully(target, label, extent):
+        target.replace(label, by)
+        return True
+    constant, terms = form_of(by)
+    if len(terms) != 1:
+        return False
+    other, c = terms[0]
+    if c not in (1, -1):
+        return False
+    # 0 ≤ constant ± other < extent
+    low, high = (combine(((-1, constant),)), combine(((1, extent), (-1, constant)))) if c == 1 else \
+        (combine(((1, constant), (-1, extent), (1, 1))), combine(((1, constant), (1, 1))))
+    span = target.extents[other]
+    low = low if at_least(low, 0) else 0 if at_least(0, low) else None  # type: ignore[assignment]
+    high = high if at_least(span, high) else span if at_least(high, span) else None  # type: ignore[assignment]
+    if low is None or high is None:
+        return False
+    size = combine(((1, high), (-1, low)))
+    if at_least(0, size):
+        raise Vanishes
+    if not at_least(size, 1):
+        return False
+    moved = target.shift(other, low, size)
+    target.replace(label, replace(by, other, moved))
+    return True
+
+
+def read_fully(target: Contraction, label: Label, extent: Size) -> bool:
+    """Whether a factor is read at exactly this label along an axis of its extent: outside it is zero anyway."""
+    return any(type(i) is int and i == label and node.shape[k] == extent
+               for node, indices in target.factors for k, i in enumerate(indices))
+
+
+def solve_single(target: Contraction, term: tuple[Label, Size], constant: Size) -> None:
+    """c · label + constant = 0."""
+    label, c = term
+    value = divide_exactly(combine(((-1, constant),)), c)
+    if value is None:
+        if isinstance(c, int) and isinstance(constant, int):
+            raise Vanishes
+        raise Unsolved
+    if not eliminate(target, label, (value, ())):
+        raise Unsolved
+
+
+def solve_pair(target: Contraction, terms: tuple[tuple[Label, Size], ...], constant: Size) -> None:
+    """a·x + b·y + constant = 0 over ints, by the extended Euclidean algorithm."""
+    (x, a), (y, b) = terms
+    if not (isinstance(a, int) and isinstance(b, int) and isinstance(constant, int)):
+        raise Unsolved
+    ex, ey = target.extents[x], target.extents[y]
+    if not (isinstance(ex, int) and isinstance(ey, int)):
+        raise Unsolved
+    g, s, t = extended_gcd(a, b)
+    if constant % g:
+        raise Vanishes
+    x0, y0 = s * (-constant // g), t * (-constant // g)
+    step_x, step_y = b // g, -a // g
+    turns = [k for k in range_of(x0, step_x, ex) if 0 <= y0 + step_y * k < ey]
+    if not turns:
+        raise Vanishes
+    low, count = min(turns), len(turns)
+    new = target.fresh(count)
+    target.replace(x, tidy(x0 + step_x * low, {new: step_x}))
+    target.replace(y, tidy(y0 + step_y * low, {new: step_y}))
+
+
+def range_of(start: int, step: int, extent: int) -> range:
+    """All k with 0 ≤ start + step · k < extent."""
+    if step > 0:
+        return range(-(start // step), (extent - 1 - start) // step + 1)
+    return range(-((extent - 1 - start) // -step), start // -step + 1)
+
+
+def extended_gcd(a: int, b: int) -> tuple[int, int, int]:
+    """(g, s, t) with g = gcd(|a|, |b|) = s·a + t·b."""
+    old_r, r, old_s, s, old_t, t = a, b, 1, 0, 0, 1
+    while r:
+        q = old_r // r
+        old_r, r = r, old_r - q * r
+        old_s, s = s, old_s - q * s
+        old_t, t = t, old_t - q * t
+    return (old_r, old_s, old_t) if old_r > 0 else (-old_r, -old_s, -old_t)
+
+

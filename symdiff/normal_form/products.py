@@ -1,0 +1,234 @@
+"""Products in normal form: merging, powers, distribution, cores (R1 to R4, R8, R12).
+
+`expand_product` returns a list of terms (coefficient, node) whose sum is the product: more than one where the product was
+distributed over a sum (R8).
+"""
+
+from __future__ import annotations
+
+from symdiff.sizes import Size
+from symdiff.expression import Add, Constant, Factor, Map, Node, Number, Product
+from symdiff.functions.row import ROWS
+from symdiff.index_notation import Index, Label, injective, labels_of, rename
+from symdiff.normal_form.cores import components, core, least_reading
+from symdiff.normal_form.merging import Contraction, Vanishes, absorb
+from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, number, times
+from symdiff.tensor_type import INTEGRAL, TensorType, promote
+
+Term = tuple[Number, Node]
+
+
+def expand_product(coefficient: Number, factors: list[Factor], out: list[Index], extents: dict[Label, Size],
+                   type: TensorType) -> list[Term]:
+    """The terms whose sum is coefficient · Σ Π factors written at `out`, a value of the given type."""
+    target = Contraction(coefficient, factors, out, extents, max(extents, default=-1) + 1)
+    position = 0
+    try:
+        while position < len(target.factors):
+            node, indices = target.factors[position]
+            if node.__class__ is Product and opens(node, indices, type):
+                rest = target.copy()
+                del rest.factors[position]
+                merged = absorb(rest, node, indices)  # type: ignore[arg-type]
+                if merged is not None:
+                    count = len(rest.factors)
+                    kept, new = merged.factors[:count], merged.factors[count:]
+                    merged.factors = kept[:position] + new + kept[position:]
+                    # A replaced label may have given an earlier factor a repeated index: look again at all of them.
+                    if kept[:position] != target.factors[:position]:
+                        position = 0
+                    target = merged
+                    continue
+            position += 1
+        for position, (node, indices) in enumerate(target.factors):
+            if node.__class__ is Add:
+                parts = distribution(target, position, node, indices)  # type: ignore[arg-type]
+                if parts:
+                    return [term for part in parts for term in expand_product(
+                        times(target.coefficient, part[0]),
+                        [*target.factors[:position], (part[1], indices), *target.factors[position + 1:]],
+                        list(target.out), dict(target.extents), type)]
+    except Vanishes:
+        return []
+    return finish(target, type)
+
+
+def opens(node: Product, indices: tuple[Index, ...], type: TensorType) -> bool:
+    """Whether a factor that is a product may open: structural ones always, cores at a repeated index (R4).
+
+    A product that rounds or wraps (its dtype is lower than its consumer's kind) is a conversion and stays.
+    """
+    if node.dtype != type.dtype and node.factors:
+        inner = promote(*[f.dtype for f, _ in node.factors])
+        if inner != node.dtype and not (inner == "bool" and promote(node.dtype, type.dtype) == type.dtype):
+            return False
+        if node.dtype in INTEGRAL and type.dtype not in INTEGRAL and (len(node.factors) > 1 or node.coefficient != 1):
+            return False
+    if node.is_core:
+        plain = [i for i in indices if i.__class__ is int]
+        return len(set(plain)) < len(plain)
+    return True
+
+
+def distribution(target: Contraction, position: int, node: Add, indices: tuple[Index, ...]) -> list[Term] | None:
+    """The parts over which the product is distributed (R8), or None.
+
+    A part is a term of the sum whose diagonal or scatter pattern interacts with the rest of the product (one of its labels
+    is summed, shared or repeated), or a term that is a true outer product losing a label; the other terms stay together.
+    A sum read alone through a permutation is distributed too, so that views of sums are sums of views.
+    """
+    labels = [label for index in indices for label in labels_of(index)]
+    others = {label for k, (_, at) in enumerate(target.factors) if k != position for i in at for label in labels_of(i)}
+    kept = {label for index in target.out for label in labels_of(index)}
+    plain = all(i.__class__ is int for i in indices) and len(set(labels)) == len(labels)
+    if len(target.factors) == 1 and plain and kept == set(labels) and len(target.extents) == len(labels):
+        return list(node.terms)
+    repeated = len(set(labels)) < len(labels)
+    summed = [label for label in labels if label not in kept]
+    touched = repeated or bool(summed) or any(label in others for label in labels)
+    if not touched:
+        return None
+    apart, together = [], []
+    for term in node.terms:
+        split = patterned(term[1]) or (summed and outer_product(term[1], indices, set(summed)))
+        (apart if split or repeated else together).append(term)
+    if not apart:
+        return None
+    if len(together) > 1:
+        together = [(1, Add(tuple(together), node.type))]
+    return apart + together
+
+
+def patterned(node: Node) -> bool:
+    """Whether the node is a diagonal, scatter or constant-position pattern."""
+    return node.__class__ is Product and not node.is_core and (  # type: ignore[attr-defined]
+        node.out != tuple(range(len(node.extents))) or node.extents != node.shape)  # type: ignore[attr-defined]
+
+
+def outer_product(node: Node, indices: tuple[Index, ...], summed: set[Label]) -> bool:
+    """Whether the node is a product of factors with disjoint labels, one of which has a label that is summed alone."""
+    if node.__class__ is not Product or node.is_core or len(node.factors) < 2:  # type: ignore[attr-defined]
+        return False
+    groups: list[set[Label]] = []
+    for _, at in node.factors:  # type: ignore[attr-defined]
+        labels = {label for i in at for label in labels_of(i)}
+        if not labels:
+            continue
+        apart = [g for g in groups if not g & labels]
+        groups = [*apart, labels.union(*[g for g in groups if g & labels])]
+    if len(groups) < 2:
+        return False
+    axes = {axis for axis, i in enumerate(indices) if i.__class__ is int and i in summed}
+    return any(group <= axes for group in groups) or bool(axes)
+
+
+def finish(target: Contraction, type: TensorType) -> list[Term]:
+    """Powers, sizes of unused labels, cores, canonical labels; the product as one term."""
+    coefficient, factors = target.coefficient, gather_powers(target.factors, type.dtype)
+    kept = {label for index in target.out for label in labels_of(index)}
+    mentioned = {label for _, at in factors for i in at for label in labels_of(i)}
+    for label, extent in target.extents.items():
+        if label in kept or label in mentioned:
+            continue
+        if isinstance(extent, int):
+            coefficient = times(coefficient, extent)
+        else:
+            factors = gather_powers([*factors, (Constant(extent, TensorType("float64", ())), ())], type.dtype)
+    if coefficient == 0 and not factors:
+        return []
+    # Canonical labels: by first appearance in out, so that index tuples can be compared (R5).
+    names: dict[Label, Label] = {}
+    for index in target.out:
+        for label in labels_of(index):
+            names.setdefault(label, len(names))
+    summed = {label for label in mentioned if label not in kept}
+    if summed:
+        for label in sorted(summed):
+            names.setdefault(label, len(names))
+        factors = [(node, least_reading(node, tuple([rename(i, names) for i in at]))) for node, at in factors]
+        extents = {names[label]: extent for label, extent in target.extents.items() if label in names}
+        summed = {names[label] for label in summed}
+        free, groups = components(factors, summed)
+        factors = free
+        for group in groups:
+            dtype = promote(*[node.dtype for node, _ in group])
+            dtype = core_dtype(dtype, type.dtype)
+            node, at = core(group, summed, extents, dtype)
+            factors.append((node, at))
+        factors = gather_powers(factors, type.dtype)
+        out = [rename(index, names) for index in target.out]
+    else:
+        factors = [(node, tuple([rename(i, names) for i in at])) for node, at in factors]
+        extents = {names[label]: extent for label, extent in target.extents.items() if label in names}
+        out = [rename(index, names) for index in target.out]
+    factors = [(node, least_reading(node, at)) for node, at in factors]
+    labels = range(len(kept))
+    return [structural(coefficient, tuple(factors), tuple(out), tuple([extents[label] for label in labels]), type)]
+
+
+def core_dtype(dtype: str, wanted: str) -> str:
+    """The dtype in which a core sums: that of its factors, or of the result where a conversion widens."""
+    wider = promote(dtype, wanted)
+    return wider if dtype == "bool" or wider == wanted else dtype
+
+
+def structural(coefficient: Number, factors: tuple[Factor, ...], out: tuple[Index, ...], extents: tuple[Size, ...],
+               type: TensorType) -> Term:
+    """The structural product as (coefficient, node with coefficient 1); a plain read of a whole node is that node."""
+    if len(factors) == 1:
+        node, at = factors[0]
+        if at == out and node.type == type and out == tuple(range(len(out))) and extents == type.shape:
+            return coefficient, node
+    if not factors and out == tuple(range(len(out))) and extents == type.shape:
+        return coefficient, number(1, type.dtype, type.shape)
+    return coefficient, Product(1, factors, out, extents, type)
+
+
+def gather_powers(factors: list[Factor], dtype: str) -> list[Factor]:
+    """x · x → x², xᵃ · xᵇ → xᵃ⁺ᵇ for integers a, b of one sign (of any sign for sizes); a guard counts once (R12)."""
+    if len(factors) < 2:
+        return factors
+    seen: dict[tuple[Node, tuple[Index, ...]], int] = {}
+    result: list[Factor | None] = []
+    for node, at in factors:
+        base, exponent = base_and_exponent(node)
+        key = (base, at)
+        if key not in seen:
+            seen[key] = len(result)
+            result.append((node, at))
+            continue
+        previous = result[seen[key]]
+        if previous is None:
+            seen[key] = len(result)
+            result.append((node, at))
+            continue
+        if node is previous[0] and node.__class__ is Map and "guard" in node.function.traits:  # type: ignore[attr-defined]
+            continue
+        _, before = base_and_exponent(previous[0])
+        whole = isinstance(exponent, int) and isinstance(before, int)
+        if not whole or not (exponent * before > 0 or is_size_constant(base)) or base.dtype == "bool":
+            result.append((node, at))
+            continue
+        total = exact(exponent + before)
+        result[seen[key]] = None if total == 0 else (power(base, total), at)
+    return [factor for factor in result if factor is not None]
+
+
+def power(base: Node, exponent: Number) -> Node:
+    """base ** exponent for a base that is no product."""
+    if exponent == 1:
+        return base
+    return Map(ROWS["power"], (base, number(exponent, base.dtype, base.shape)), base.type)
+
+
+def distributes_power(node: Product, exponent: int) -> bool:
+    """Whether (Π factors) ** exponent is the product of the powers: no position is added twice, none is empty for p < 0."""
+    if node.is_core or not injective(node.out, dict(enumerate(node.extents))):
+        return False
+    if exponent > 0:
+        return True
+    return (node.out == tuple(range(len(node.extents))) and node.extents == node.shape and
+            all(i.__class__ is int and node.extents[i] == f.shape[k]  # type: ignore[index]
+                for f, at in node.factors for k, i in enumerate(at)))
+
+

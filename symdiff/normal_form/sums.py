@@ -1,0 +1,285 @@
+"""Sums in normal form: like terms, patterns, broadcast axes, carriers (R6, R7, R11); and the builders of products.
+
+`add` and `product` are the two ways in which linear structure is built; both return one node.
+"""
+
+from __future__ import annotations
+
+from symdiff.sizes import Size
+from symdiff.expression import Add, Factor, Node, Number, Product
+from symdiff.index_notation import Index, Label, labels_of
+from symdiff.normal_form.numbers import broadcast_axes, exact, number
+from symdiff.normal_form.products import Term, expand_product, structural
+from symdiff.tensor_type import TensorType
+
+
+def product(coefficient: Number, factors: list[Factor], out: list[Index], extents: dict[Label, Size],
+            type: TensorType) -> Node:
+    """coefficient · Σ Π factors written at `out`, in normal form."""
+    return add(expand_product(coefficient, factors, out, extents, type), type)
+
+
+def scale(coefficient: Number, node: Node) -> Node:
+    """coefficient · node."""
+    if coefficient == 1:
+        return node
+    labels = list(range(node.ndim))
+    return product(coefficient, [(node, tuple(labels))], list(labels), dict(enumerate(node.shape)), node.type)
+
+
+def with_coefficient(coefficient: Number, node: Node) -> Node:
+    """coefficient · node for a node that is already a term of a sum."""
+    if coefficient == 1:
+        return node
+    if node.__class__ is Product and not node.is_core:  # type: ignore[attr-defined]
+        p: Product = node  # type: ignore[assignment]
+        return Product(coefficient, p.factors, p.out, p.extents, p.type)
+    labels = tuple(range(node.ndim))
+    return Product(coefficient, ((node, labels),), labels, node.shape, node.type)
+
+
+def expand(node: Node, shape: tuple[Size, ...], axes: tuple[int, ...]) -> Node:
+    """The node broadcast to `shape`; axis k of the node stands at `axes[k]`."""
+    if node.shape == shape:
+        return node
+    labels = list(range(len(shape)))
+    return product(1, [(node, axes)], list(labels), dict(enumerate(shape)), TensorType(node.dtype, shape))
+
+
+def permute(node: Node, axes: tuple[int, ...]) -> Node:
+    """The node with its axes reordered: result axis k is axis `axes[k]`."""
+    if axes == tuple(range(node.ndim)):
+        return node
+    at: list[Index] = [0] * node.ndim
+    for k, axis in enumerate(axes):
+        at[axis] = k
+    shape = tuple(node.shape[a] for a in axes)
+    return product(1, [(node, tuple(at))], list(range(node.ndim)), dict(enumerate(shape)), TensorType(node.dtype, shape))
+
+
+def terms_of(node: Node) -> list[Term]:
+    """The terms whose sum the node is."""
+    if node.__class__ is Add:
+        return list(node.terms)  # type: ignore[attr-defined]
+    return [unscaled(node)]
+
+
+def unscaled(node: Node) -> Term:
+    """(coefficient, node with coefficient 1)."""
+    if node.__class__ is Product and node.coefficient != 1:  # type: ignore[attr-defined]
+        p: Product = node  # type: ignore[assignment]
+        return structural(p.coefficient, p.factors, p.out, p.extents, p.type)
+    return 1, node
+
+
+def add(terms: list[Term], type: TensorType) -> Node:
+    """Σ coefficient · node in normal form; the nodes have the shape of `type`."""
+    collected = collect(terms, type)
+    if len(collected) > 1:
+        collected = merge_patterns(collected, type)
+    if len(collected) > 1:
+        hoisted = hoist(collected, type)
+        if hoisted is not None:
+            return hoisted
+        collected = share_carriers(collected, type)
+    if not collected:
+        return number(0, type.dtype, type.shape)
+    if len(collected) == 1:
+        c, node = collected[0]
+        return with_coefficient(c, convert(node, type))
+    return Add(tuple(collected), type)
+
+
+def convert(node: Node, type: TensorType) -> Node:
+    """The node in the dtype of the sum."""
+    if node.dtype == type.dtype:
+        return node
+    labels = tuple(range(node.ndim))
+    if node.__class__ is Product and not node.is_core and not node.factors:  # type: ignore[attr-defined]
+        p: Product = node  # type: ignore[assignment]
+        return Product(p.coefficient, p.factors, p.out, p.extents, type)
+    return Product(1, ((node, labels),), labels, node.shape, type)
+
+
+# A longer sum inside a sum stays a term: flattening chains such as e + f(e) again and again would take quadratic time.
+FLATTEN_LIMIT = 24
+
+
+def flattens(node: Node, type: TensorType) -> bool:
+    """Whether a sum inside a sum opens."""
+    return node.__class__ is Add and node.dtype == type.dtype and len(node.terms) <= FLATTEN_LIMIT  # type: ignore[attr-defined]
+
+
+def collect(terms: list[Term], type: TensorType) -> list[Term]:
+    """Flatten nested sums and add up the coefficients of like terms; terms that cancel are dropped.
+
+    A term that was written with the coefficient 0 stays: 0 · x is not 0 where x may be inf or nan (R12).
+    """
+    total: dict[Node, Number] = {}
+    kept_zero: set[Node] = set()
+    pending = terms[::-1]
+    while pending:
+        c, node = pending.pop()
+        if flattens(node, type):
+            pending.extend([(k if c == 1 else exact(c * k), t) for k, t in reversed(node.terms)])  # type: ignore[attr-defined]
+            continue
+        k, node = unscaled(node)
+        if flattens(node, type):
+            pending.append((exact(c * k), node))
+            continue
+        c = c if k == 1 else exact(c * k)
+        before = total.get(node)
+        total[node] = c if before is None else exact(before + c)
+        if c == 0 and not (node.__class__ is Product and not node.factors):  # type: ignore[attr-defined]
+            kept_zero.add(node)
+    return [(c, node) for node, c in total.items() if c != 0 or node in kept_zero]
+
+
+def pattern(node: Node) -> tuple[object, ...] | None:
+    """(out, extents) of a diagonal or scatter term, None for a dense one."""
+    if node.__class__ is not Product:
+        return None
+    p: Product = node  # type: ignore[assignment]
+    if p.is_core or (p.out == tuple(range(len(p.extents))) and p.extents == p.shape):
+        return None
+    return p.out, p.extents
+
+
+def merge_patterns(terms: list[Term], type: TensorType) -> list[Term]:
+    """diag(f) + diag(g) → diag(f + g): terms written at the same positions become one."""
+    groups: dict[tuple[object, ...], list[Term]] = {}
+    for term in terms:
+        key = pattern(term[1])
+        if key is not None:
+            groups.setdefault(key, []).append(term)
+    if all(len(group) == 1 for group in groups.values()):
+        return terms
+    result: list[Term] = []
+    done: set[tuple[object, ...]] = set()
+    for term in terms:
+        key = pattern(term[1])
+        if key is None or len(groups[key]) == 1:
+            result.append(term)
+        elif key not in done:
+            done.add(key)
+            first: Product = term[1]  # type: ignore[assignment]
+            inner_type = TensorType(type.dtype, first.extents)
+            labels = tuple(range(len(first.extents)))
+            inner = add([(c, dense_part(p, inner_type)) for c, p in groups[key]], inner_type)  # type: ignore[arg-type]
+            result += expand_product(1, [(inner, labels)], list(first.out), dict(enumerate(first.extents)), type)
+    return collect(result, type)
+
+
+def dense_part(node: Product, type: TensorType) -> Node:
+    """The values of a scatter, indexed by its labels."""
+    labels = list(range(len(node.extents)))
+    return product(1, list(node.factors), list(labels), dict(enumerate(node.extents)), type)
+
+
+def hoist(terms: list[Term], type: TensorType) -> Node | None:
+    """Where every term is constant along an axis, the sum is taken without it and broadcast after."""
+    common = broadcast_axes(terms[0][1])
+    for _, node in terms[1:]:
+        if not common:
+            return None
+        common &= broadcast_axes(node)
+    if not common:
+        return None
+    kept = [axis for axis in range(len(type.shape)) if axis not in common]
+    inner_type = TensorType(type.dtype, tuple(type.shape[axis] for axis in kept))
+    inner = add([(c, drop_axes(node, common, inner_type)) for c, node in terms], inner_type)
+    return expand(inner, type.shape, tuple(kept))
+
+
+def drop_axes(node: Node, axes: frozenset[int], type: TensorType) -> Node:
+    """The node without axes along which it is constant."""
+    p: Product = node  # type: ignore[assignment]
+    kept = [axis for axis in range(node.ndim) if axis not in axes]
+    return product(p.coefficient, list(p.factors), list(kept), {axis: node.shape[axis] for axis in kept}, type)
+
+
+def share_carriers(terms: list[Term], type: TensorType) -> list[Term]:
+    """F·a + F·b → F·(a + b) where F holds a label that no other factor of either term has (R7)."""
+    seen: dict[tuple[object, ...], int] = {}
+    result: list[Term | None] = []
+    merged = False
+    for term in terms:
+        place = None
+        for key, rest in carriers(term[1]):
+            if key in seen and result[seen[key]] is not None:
+                place = seen[key]
+                before = result[place]
+                assert before is not None
+                other = next(r for k, r in carriers(before[1]) if k == key)
+                result[place] = (1, joined(before[0], other, term[0], rest, key, type))
+                merged = True
+                break
+        if place is None:
+            for key, _ in carriers(term[1]):
+                seen.setdefault(key, len(result))
+            result.append(term)
+        else:
+            now = result[place]
+            assert now is not None
+            for key, _ in carriers(now[1]):
+                seen.setdefault(key, place)
+    kept = [term for term in result if term is not None]
+    return collect(kept, type) if merged else terms
+
+
+Rest = tuple[list[Factor], dict[Label, Label], dict[Label, Size], list[Label]]
+
+
+def carriers(node: Node) -> list[tuple[tuple[object, ...], Rest]]:
+    """Ways to see a term as carrier · rest: a key that says what carrier and how it is read, and the rest.
+
+    The key holds the carrier, where its axes go (to an out axis, or to a place that the rest shares), and the out axes that
+    the rest has beyond it.
+    """
+    if node.__class__ is not Product:
+        return []
+    p: Product = node  # type: ignore[assignment]
+    if p.out != tuple(range(len(p.out))) or len(p.factors) < 2:
+        # A structural product that only reads a core at permuted axes is looked into by its core.
+        return []
+    found: list[tuple[tuple[object, ...], Rest]] = []
+    for position, (carrier, at) in enumerate(p.factors):
+        if not all(i.__class__ is int for i in at) or len(set(at)) != len(at) or not at:
+            continue
+        others = [f for k, f in enumerate(p.factors) if k != position]
+        elsewhere = {label for _, indices in others for i in indices for label in labels_of(i)}
+        own = [label for label in at if label not in elsewhere]
+        if not own or not any(label in elsewhere for label in at):
+            continue
+        kept = len(p.out)
+        places = {label: kept + k for k, label in enumerate(at) if label >= kept}  # type: ignore[operator]
+        if any(label >= kept and label not in places for label in elsewhere):
+            # The rest sums a label of its own: it would be a core inside; leave such terms alone.
+            continue
+        shared = sorted((places.get(label, label) for label in elsewhere))  # type: ignore[arg-type]
+        signature = tuple(places.get(label, label) for label in at)  # type: ignore[arg-type]
+        key = (carrier, signature, tuple(shared), p.is_core)
+        extents = {places.get(label, label): extent for label, extent in enumerate(p.extents)}
+        rest = ([(f, tuple([relabel(i, places) for i in indices])) for f, indices in others], {}, extents, shared)
+        found.append((key, rest))
+    return found
+
+
+def relabel(index: Index, places: dict[Label, Label]) -> Index:
+    """The index with some labels renamed."""
+    if index.__class__ is int:
+        return places.get(index, index)  # type: ignore[arg-type]
+    constant, terms = index  # type: ignore[misc]
+    return constant, tuple(sorted((places.get(label, label), c) for label, c in terms))
+
+
+def joined(ca: Number, a: Rest, cb: Number, b: Rest, key: tuple[object, ...], type: TensorType) -> Node:
+    """carrier · (ca · rest_a + cb · rest_b)."""
+    carrier, signature, shared, _ = key
+    extents = a[2]
+    shape = tuple(extents[label] for label in shared)  # type: ignore[attr-defined]
+    inner_type = TensorType(type.dtype, shape)
+    inner = add([(c, product(1, list(rest[0]), list(shared), {label: extents[label] for label in shared},  # type: ignore[call-overload, attr-defined]
+                             inner_type)) for c, rest in ((ca, a), (cb, b))], inner_type)
+    return product(1, [(carrier, signature), (inner, tuple(shared))], list(range(len(type.shape))),  # type: ignore[arg-type, list-item]
+                   dict(extents), type)

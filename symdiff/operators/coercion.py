@@ -1,0 +1,202 @@
+"""From what a user writes to expressions of one shape: numbers, arrays, broadcasting, and where it was written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from symdiff.sizes import Dim, Size
+from symdiff.errors import ShapeMismatch, TypeMismatch
+from symdiff.expression import METHODS, Constant, Map, Node, Symbol
+from symdiff.functions.row import BUILDERS, ScalarRow
+from symdiff.normal_form import constant_array, exact, expand, map_node, number, size_number
+from symdiff.normal_form.numbers import number_of
+from symdiff.tensor_type import DTYPES, TensorType, promote, shape_text, with_number
+
+PACKAGES = tuple(os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), name) + os.sep
+                 for name in ("symdiff", "codegen"))
+Value = Any
+
+
+def user_line() -> str:
+    """`file:line` of the nearest caller outside symdiff."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGES):
+        frame = frame.f_back  # type: ignore[assignment]
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+
+
+def located(node: Node) -> Node:
+    """The node, which remembers where the user first wrote it."""
+    if node.origin is None and node.children:
+        frame = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename.startswith(PACKAGES):
+            frame = frame.f_back  # type: ignore[assignment]
+        if frame is not None:
+            node.origin = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return node
+
+
+def describe(value: Value) -> str:
+    """A value as error messages name it: its formula in brief and its shape."""
+    if not isinstance(value, Node):
+        if isinstance(value, np.ndarray):
+            return f"an array of shape {shape_text(value.shape)}"
+        return repr(value)[:60]
+    if isinstance(value, Symbol):
+        return f"{value.name} of shape {shape_text(value.shape)}"
+    text = METHODS["str"](value) if "str" in METHODS else ""
+    text = text.split("\n")[0]
+    named = f"`{text}`" if text and len(text) <= 60 else "an expression"
+    return f"{named} of shape {shape_text(value.shape)}"
+
+
+def where_written(operation: str, *values: Value) -> str:
+    """The second part of an error message: operation, operands with their shapes, source line."""
+    return f"{operation} of {', '.join(describe(v) for v in values)} at {user_line()}"
+
+
+def as_node(value: Value, dtype: str = "float64") -> Node:
+    """An expression of a value; Python numbers take `dtype` unless their kind is higher.  Raises `TypeMismatch`."""
+    if isinstance(value, Node):
+        return value
+    if isinstance(value, Dim):
+        return size_number(value, dtype if dtype != "bool" else "int64")
+    if isinstance(value, np.generic):
+        value = np.asarray(value)
+    elif isinstance(value, (bool, int, float, Fraction)):
+        kind = "bool" if isinstance(value, bool) else with_number(dtype, float(value) if isinstance(value, Fraction) else value)
+        if isinstance(value, bool) and dtype != "bool":
+            kind = dtype
+        return number(exact(value), kind)
+    if isinstance(value, (list, tuple)):
+        if any(isinstance(v, Node) for v in flattened(value)):
+            raise TypeMismatch("a list of expressions is not an expression", where=user_line(),
+                               mend="put them together with sd.stack([...])")
+        weak = np.asarray(value)
+        value = weak if weak.dtype.name in DTYPES else weak
+    if not isinstance(value, np.ndarray) and hasattr(value, "__array__"):
+        value = np.asarray(value)
+    if not isinstance(value, np.ndarray):
+        raise TypeMismatch(f"{type(value).__name__} {value!r:.60} cannot be part of an expression", where=user_line(),
+                           mend="use expressions, numbers or NumPy arrays")
+    if value.dtype.name not in DTYPES:
+        raise TypeMismatch(f"an array of dtype {value.dtype} cannot be part of an expression", where=user_line(),
+                           mend="convert it to one of " + ", ".join(DTYPES))
+    return constant_array(value, value.dtype.name)
+
+
+def flattened(value: Value) -> list[Value]:
+    """The leaves of nested lists."""
+    return [leaf for v in value for leaf in flattened(v)] if isinstance(value, (list, tuple)) else [value]
+
+
+def is_weak(value: Value) -> bool:
+    """Whether a value takes the dtype of what it meets."""
+    return isinstance(value, (bool, int, float, Fraction, Dim)) and not isinstance(value, np.generic)
+
+
+def as_nodes(*values: Value) -> tuple[Node, ...]:
+    """Expressions of several values: weak numbers take the promoted dtype of the others."""
+    strong = [as_node(v) for v in values if not is_weak(v)]
+    dtype = promote(*[v.dtype for v in strong]) if strong else weak_dtype(values)
+    return tuple(v if isinstance(v, Node) else as_node(v, dtype) for v in values)
+
+
+def weak_dtype(values: tuple[Value, ...]) -> str:
+    """The dtype of an expression of Python numbers alone."""
+    if any(isinstance(v, (float, Fraction)) for v in values):
+        return "float64"
+    return "bool" if all(isinstance(v, bool) for v in values) else "int64"
+
+
+def broadcast_shape(operation: str, values: tuple[Node, ...]) -> tuple[Size, ...]:
+    """The common shape of the values by NumPy's rule; raises `ShapeMismatch` that names them."""
+    shape: list[Size] = []
+    ndim = max(v.ndim for v in values)
+    for axis in range(ndim):
+        size: Size = 1
+        for v in values:
+            k = axis - (ndim - v.ndim)
+            if k < 0 or v.shape[k] == 1:
+                continue
+            if size != 1 and v.shape[k] != size:
+                raise ShapeMismatch(
+                    f"sizes {size} and {v.shape[k]} differ along axis {axis - ndim}",
+                    where=where_written(operation, *values),
+                    mend="axes are aligned from the last; reshape or transpose one of them, or use the same size name")
+            size = v.shape[k]
+        shape.append(size)
+    return tuple(shape)
+
+
+def broadcast_one(value: Node, shape: tuple[Size, ...]) -> Node:
+    """The value broadcast to `shape` (which it fits)."""
+    if value.shape == shape:
+        return value
+    offset = len(shape) - value.ndim
+    axes = tuple(k for k in range(value.ndim) if not (value.shape[k] == 1 and shape[k + offset] != 1))
+    if len(axes) != value.ndim:
+        value = METHODS["squeeze"](value, tuple(k for k in range(value.ndim) if k not in axes))
+    return expand(value, shape, tuple(k + offset for k in axes))
+
+
+def broadcast(operation: str, *values: Value) -> tuple[Node, ...]:
+    """Expressions of one common shape."""
+    nodes = as_nodes(*values)
+    shape = nodes[0].shape
+    for v in nodes:
+        if v.shape != shape:
+            shape = broadcast_shape(operation, nodes)
+            return tuple([broadcast_one(v, shape) for v in nodes])
+    return nodes
+
+
+def apply_row(row: ScalarRow, values: tuple[Value, ...]) -> Node:
+    """row(values) with broadcasting and promotion; raises `TypeMismatch` for a wrong count or kind."""
+    if len(values) != row.arity:
+        raise TypeMismatch(f"{row.name} takes {row.arity} argument(s), not {len(values)}", where=user_line(),
+                           mend=f"call sd.{row.name} with {row.arity} argument(s)")
+    nodes = broadcast(row.name, *values)
+    if "select" in row.traits:
+        nodes = (nodes[0], *[to_dtype(v, promote(nodes[1].dtype, nodes[2].dtype)) for v in nodes[1:]])
+    else:
+        dtype = promote(*[v.dtype for v in nodes])
+        if row.result == "float" and dtype not in ("float32", "float64"):
+            dtype = "float64"
+        nodes = tuple([to_dtype(v, dtype) if v.dtype != dtype and v.dtype != "bool" else v for v in nodes])
+    return located(map_node(row, nodes))
+
+
+def to_dtype(node: Node, dtype: str) -> Node:
+    """The node in a wider or equal dtype of floats or integers."""
+    if node.dtype == dtype:
+        return node
+    value = number_of(node)
+    if value is not None:
+        return number(value, dtype, node.shape)
+    labels = tuple(range(node.ndim))
+    from_type = TensorType(dtype, node.shape)
+    return convert_view(node, labels, from_type)
+
+
+def convert_view(node: Node, labels: tuple[int, ...], type: TensorType) -> Node:
+    """A product that reads the whole node and gives it in another dtype."""
+    return BUILDERS["product"](1, [(node, labels)], list(labels), dict(enumerate(node.shape)), type)  # type: ignore[no-any-return]
+
+
+def is_boolean_map(node: Node) -> bool:
+    """Whether the node is a comparison or a logical function."""
+    return isinstance(node, Map) and node.dtype == "bool"
+
+
+def is_known(node: Node) -> bool:
+    """Whether the node is a number or a known array."""
+    return isinstance(node, Constant) or number_of(node) is not None
+
+
+BUILDERS["map"] = apply_row

@@ -1,0 +1,148 @@
+"""Indexing and slicing: one Product that reads at affine indices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symdiff.sizes import Dim, Size, at_least, combine, floor_divide, lower_bound
+from symdiff.errors import ShapeMismatch, TypeMismatch
+from symdiff.expression import Node
+from symdiff.index_notation import Index, tidy
+from symdiff.operators.coercion import where_written
+from symdiff.operators.shaping import stack, view
+
+Part = Any
+
+
+def getitem(x: Node, item: Part) -> Node:
+    """x[item] for integers, slices of any step, `...` and `newaxis`; a list of integers picks positions of one axis.
+
+    Raises `ShapeMismatch` for an index outside, or one that is not shown to be inside a symbolic size.
+
+    >>> import symdiff as sd
+    >>> sd.symbol("x", "n")[1:].shape
+    (n - 1,)
+    """
+    parts = list(item) if isinstance(item, tuple) else [item]
+    for part in parts:
+        check_part(x, part)
+    picks = [k for k, part in enumerate(parts) if isinstance(part, (list, np.ndarray)) and np.ndim(part) == 1]
+    if picks:
+        return picked(x, parts, picks)
+    used = sum(1 for p in parts if p is not None and p is not Ellipsis)
+    if used > x.ndim:
+        raise ShapeMismatch(f"{used} indices for {x.ndim} axes", where=where_written("index", x),
+                            mend=f"use at most {x.ndim} indices")
+    dots = [k for k, p in enumerate(parts) if p is Ellipsis]
+    if len(dots) > 1:
+        raise ShapeMismatch("an index can hold only one `...`", where=where_written("index", x), mend="keep one of them")
+    fill = [slice(None)] * (x.ndim - used)
+    parts = parts[:dots[0]] + fill + parts[dots[0] + 1:] if dots else parts + fill
+    at: list[Index] = []
+    shape: list[Size] = []
+    for part in parts:
+        if part is None:
+            shape.append(1)
+            continue
+        size = x.shape[len(at)]
+        if isinstance(part, slice):
+            start, length, step = slice_span(x, part, size, len(at))
+            at.append(tidy(start, {len(shape): step}))
+            shape.append(length)
+        else:
+            at.append((position(x, part, size, len(at)), ()))
+    return view(x, at, range(len(shape)), dict(enumerate(shape)), tuple(shape))
+
+
+def check_part(x: Node, part: Part) -> None:
+    """Refuse what is no index, by name."""
+    if part is None or part is Ellipsis or isinstance(part, (slice, Dim)):
+        return
+    if isinstance(part, Node):
+        what = "a boolean mask gives a size that depends on values" if part.dtype == "bool" else \
+            "indexing by an expression is not known here"
+        raise TypeMismatch(what, where=where_written("index", x, part),
+                           mend="use sd.where(mask, x, 0) for masks, slices for known positions")
+    if isinstance(part, (list, np.ndarray)) and np.ndim(part) == 1 and np.asarray(part).dtype.kind == "i":
+        return
+    if isinstance(part, (bool, np.bool_)) or not hasattr(part, "__index__") or np.ndim(part):
+        raise TypeMismatch(f"{part!r:.40} is not an index", where=where_written("index", x),
+                           mend="use ints, slices, None, ... or a list of ints")
+
+
+def picked(x: Node, parts: list[Part], picks: list[int]) -> Node:
+    """x at a list of positions of one axis."""
+    if len(picks) > 1:
+        raise TypeMismatch("only one axis can be indexed by a list", where=where_written("index", x),
+                           mend="index the axes one after the other")
+    k = picks[0]
+    axis = sum(1 for p in parts[:k] if p is not None and not hasattr(p, "__index__"))
+    return stack([getitem(x, (*parts[:k], int(p), *parts[k + 1:])) for p in parts[k]], axis)
+
+
+def position(x: Node, part: Part, size: Size, axis: int) -> Size:
+    """A position from the start of the axis."""
+    k: Size = part if isinstance(part, Dim) else int(part.__index__())
+    if isinstance(k, int) and k < 0:
+        k = combine(((1, size), (1, k)))
+    if not at_least(k, 0) or not at_least(size, combine(((1, k), (1, 1)))):
+        raise ShapeMismatch(f"index {part} is not shown to be inside axis {axis} of size {size}",
+                            where=where_written("index", x), mend=bound_hint(size, part))
+    return k
+
+
+def bound_hint(size: Size, part: Part) -> str:
+    """How to make an index provable."""
+    if isinstance(size, int):
+        return f"use an index from {-size} to {size - 1}"
+    return f"say how large it is at least: sd.dim('{size}', minimum=…)" if isinstance(size, Dim) and " " not in str(size) \
+        else "say how large the sizes are at least with sd.dim(name, minimum=…)"
+
+
+def slice_span(x: Node, part: slice, size: Size, axis: int) -> tuple[Size, Size, int]:
+    """(start, length, step) of a slice."""
+    step = 1 if part.step is None else part.step
+    if isinstance(step, bool) or not hasattr(step, "__index__") or step == 0:
+        raise ShapeMismatch(f"a slice cannot step by {step!r}", where=where_written("index", x),
+                            mend="use a step that is an integer other than 0")
+    step = step.__index__()
+    if isinstance(size, int) and not isinstance(part.start, Dim) and not isinstance(part.stop, Dim):
+        try:
+            span = range(*part.indices(size))
+        except TypeError:
+            raise TypeMismatch(f"{part!r} has an end that is no integer", where=where_written("index", x),
+                               mend="use ints or Dims") from None
+        return (span.start if len(span) else 0), len(span), step
+    last = combine(((1, size), (-1, 1)))
+    start = end_of(x, part.start, size, 0 if step > 0 else last)
+    stop = end_of(x, part.stop, size, size if step > 0 else -1)
+    steps = abs(step)
+    span_size = combine(((1, stop), (-1, start))) if step > 0 else combine(((1, start), (-1, stop)))
+    length = span_size if steps == 1 else floor_divide(combine(((1, span_size), (1, steps - 1))), steps)
+    low, high = (start, stop) if step > 0 else (combine(((1, stop), (1, 1))), combine(((1, start), (1, 1))))
+    # A length such as n - 2 may turn out negative only at the call, which refuses it then.
+    bound = lower_bound(span_size)
+    if not at_least(low, 0) or not at_least(size, high) or (isinstance(span_size, int) and bound is not None and bound < 0):
+        raise ShapeMismatch(f"slice {start}:{stop} is not shown to be inside axis {axis} of size {size}",
+                            where=where_written("index", x), mend=bound_hint(size, part.stop))
+    return start, length, step
+
+
+def end_of(x: Node, value: Any, size: Size, default: Size) -> Size:
+    """An end of a slice, counted from the start."""
+    if value is None:
+        return default
+    if isinstance(value, Dim):
+        return value
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeMismatch(f"{value!r} is no end of a slice", where=where_written("index", x), mend="use ints or Dims")
+    k: int = value.__index__()
+    return combine(((1, size), (1, k))) if k < 0 else k
+
+
+def flip(x: Node, axis: Any = None) -> Node:
+    """x with the order of its elements reversed along `axis` (all axes where none is given)."""
+    gone = range(x.ndim) if axis is None else [a % x.ndim for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
+    return getitem(x, tuple(slice(None, None, -1) if k in gone else slice(None) for k in range(x.ndim)))

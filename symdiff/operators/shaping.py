@@ -1,0 +1,361 @@
+"""Shaping: every function here is one Product over affine indices, or a sum of them (concatenation)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symdiff import sizes
+from symdiff.sizes import Size, combine, divide_exactly
+from symdiff.errors import ShapeMismatch, TypeMismatch
+from symdiff.expression import METHODS, Node
+from symdiff.functions import ROWS
+from symdiff.index_notation import Index, tidy
+from symdiff.normal_form import add, permute, product
+from symdiff.operators.coercion import (
+    as_node,
+    as_nodes,
+    broadcast,
+    broadcast_one,
+    broadcast_shape,
+    describe,
+    located,
+    to_dtype,
+    user_line,
+    where_written,
+)
+from symdiff.operators.creation import arange, full
+from symdiff.tensor_type import TensorType, as_shape, promote, shape_text
+
+Value = Any
+
+
+def axis_of(axis: Any, ndim: int, operation: str, *values: Value) -> int:
+    """A non-negative axis; raises `ShapeMismatch` that names the operation."""
+    if isinstance(axis, bool) or not hasattr(axis, "__index__") or isinstance(axis, Node):
+        raise TypeMismatch(f"axis {axis!r} is not an integer", where=where_written(operation, *values),
+                           mend="give an int or a tuple of ints")
+    number = axis.__index__()
+    if not -ndim <= number < ndim:
+        raise ShapeMismatch(f"axis {number} is out of range for {ndim} axes", where=where_written(operation, *values),
+                            mend=f"use an axis from {-ndim} to {ndim - 1}" if ndim else "a scalar has no axes")
+    return number % ndim  # type: ignore[no-any-return]
+
+
+def axes_of(axis: Any, ndim: int, operation: str, *values: Value) -> tuple[int, ...]:
+    """Sorted distinct axes; None means all of them."""
+    if axis is None:
+        return tuple(range(ndim))
+    given = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(axis_of(a, ndim, operation, *values) for a in given)
+    if len(set(axes)) != len(axes):
+        raise ShapeMismatch(f"axis {axis} names an axis twice", where=where_written(operation, *values),
+                            mend="name each axis once")
+    return tuple(sorted(axes))
+
+
+def view(x: Node, at: Sequence[Index], out: Sequence[Index], extents: dict[int, Size], shape: tuple[Size, ...]) -> Node:
+    """The Product that reads x at `at` and writes at `out`."""
+    return located(product(1, [(x, tuple(at))], list(out), extents, TensorType(x.dtype, shape)))
+
+
+def permute_dims(x: Value, axes: Sequence[int] | None = None) -> Node:
+    """x with its axes in the order `axes`, reversed where none is given."""
+    node = as_node(x)
+    if axes is None:
+        axes = tuple(range(node.ndim))[::-1]
+    order = tuple(axis_of(a, node.ndim, "permute_dims", node) for a in axes)
+    if sorted(order) != list(range(node.ndim)):
+        raise ShapeMismatch(f"axes {tuple(axes)} are no permutation of {node.ndim} axes",
+                            where=where_written("permute_dims", node), mend="name every axis once")
+    return located(permute(node, order))
+
+
+transpose = permute_dims
+
+
+def matrix_transpose(x: Value) -> Node:
+    """x with its last two axes exchanged (`x.mT`)."""
+    node = as_node(x)
+    if node.ndim < 2:
+        raise ShapeMismatch("a matrix transpose needs two axes", where=where_written("matrix_transpose", node),
+                            mend="use x[:, None] to make a vector a column")
+    return permute_dims(node, (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2))
+
+
+def swapaxes(x: Value, axis1: int, axis2: int) -> Node:
+    """x with two axes exchanged."""
+    node = as_node(x)
+    order = list(range(node.ndim))
+    a, b = axis_of(axis1, node.ndim, "swapaxes", node), axis_of(axis2, node.ndim, "swapaxes", node)
+    order[a], order[b] = order[b], order[a]
+    return permute_dims(node, order)
+
+
+def moveaxis(x: Value, source: int, destination: int) -> Node:
+    """x with one axis moved to another place."""
+    node = as_node(x)
+    a, b = axis_of(source, node.ndim, "moveaxis", node), axis_of(destination, node.ndim, "moveaxis", node)
+    order = [k for k in range(node.ndim) if k != a]
+    order.insert(b, a)
+    return permute_dims(node, order)
+
+
+def expand_dims(x: Value, axis: int | tuple[int, ...] = 0) -> Node:
+    """x with axes of size 1 inserted at `axis` of the result."""
+    node = as_node(x)
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    new = axes_of(given, node.ndim + len(given), "expand_dims", node)
+    ndim = node.ndim + len(new)
+    old = [k for k in range(ndim) if k not in new]
+    shape: list[Size] = [1] * ndim
+    for k, size in zip(old, node.shape, strict=True):
+        shape[k] = size
+    return view(node, old, range(ndim), dict(enumerate(shape)), tuple(shape))
+
+
+def squeeze(x: Value, axis: int | tuple[int, ...] | None = None) -> Node:
+    """x without the named axes of size 1 (all of them where none is named)."""
+    node = as_node(x)
+    gone = tuple(k for k, s in enumerate(node.shape) if s == 1) if axis is None else axes_of(axis, node.ndim, "squeeze", node)
+    for k in gone:
+        if node.shape[k] != 1:
+            raise ShapeMismatch(f"axis {k} has size {node.shape[k]}, not 1", where=where_written("squeeze", node),
+                                mend="squeeze only axes of size 1, or index one position")
+    if not gone:
+        return node
+    names = iter(range(node.ndim))
+    at: list[Index] = [(0, ()) if k in gone else next(names) for k in range(node.ndim)]
+    shape = tuple(s for k, s in enumerate(node.shape) if k not in gone)
+    return view(node, at, range(len(shape)), dict(enumerate(shape)), shape)
+
+
+def broadcast_to(x: Value, shape: Any) -> Node:
+    """x repeated along new axes and axes of size 1 to `shape`."""
+    node = as_node(x)
+    wanted = as_shape(shape)
+    probe = full(wanted, 0.0)
+    if node.ndim > len(wanted) or broadcast_shape("broadcast_to", (node, probe)) != wanted:
+        raise ShapeMismatch(f"shape {shape_text(node.shape)} does not broadcast to {shape_text(wanted)}",
+                            where=where_written("broadcast_to", node), mend="only axes of size 1 and new axes are repeated")
+    return located(broadcast_one(node, wanted))
+
+
+def broadcast_arrays(*values: Value) -> list[Node]:
+    """The values broadcast against each other."""
+    return list(broadcast("broadcast_arrays", *values))
+
+
+def reshape(x: Value, *shape: Any) -> Node:
+    """x with its elements, in row-major order, in another shape; one size may be −1.
+
+    Raises `ShapeMismatch` where the numbers of elements differ or cannot be shown to agree.
+    """
+    node = as_node(x)
+    wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list, str)) else shape
+    target = completed(node, wanted)
+    groups = matched_groups(node, target)
+    result = node
+    kept: list[Size] = []
+    for source, goal in groups:
+        start = len(kept)
+        if source == goal:
+            kept.extend(goal)
+            continue
+        if len(source) != 1:
+            result = merge_axes(result, start, len(source))
+        if len(goal) != 1:
+            result = split_axis(result, start, goal)
+        kept.extend(goal)
+    return located(result)
+
+
+def completed(node: Node, wanted: Any) -> tuple[Size, ...]:
+    """The target shape with −1 replaced."""
+    given = as_shape(wanted) if isinstance(wanted, str) else tuple(wanted)
+    unknown = [k for k, s in enumerate(given) if isinstance(s, int) and s == -1]
+    known = as_shape(tuple(s for k, s in enumerate(given) if k not in unknown))
+    total = sizes.product(node.shape)
+    where = where_written(f"reshape to {tuple(given)}", node)
+    if len(unknown) > 1:
+        raise ShapeMismatch("only one size can be -1", where=where, mend="give the other sizes")
+    if not unknown:
+        if sizes.product(known) != total:
+            raise ShapeMismatch(f"{total} elements do not fill shape {shape_text(known)}", where=where,
+                                mend="keep the product of the sizes")
+        return known
+    rest = divide_exactly(total, sizes.product(known)) if sizes.product(known) != 0 else None
+    if rest is None:
+        raise ShapeMismatch(f"{total} elements do not divide by {sizes.product(known)}", where=where,
+                            mend="give sizes whose product divides the number of elements")
+    return (*known[: unknown[0]], rest, *known[unknown[0]:])
+
+
+def matched_groups(node: Node, target: tuple[Size, ...]) -> list[tuple[tuple[Size, ...], tuple[Size, ...]]]:
+    """Runs of source and target axes with equal numbers of elements, as short as can be proved."""
+    source = node.shape
+    groups: list[tuple[tuple[Size, ...], tuple[Size, ...]]] = []
+    i = j = 0
+    while i < len(source) or j < len(target):
+        found = next(((a, b) for total in range(1, len(source) - i + len(target) - j + 1) for a in range(total, -1, -1)
+                      for b in (total - a,) if i + a <= len(source) and j + b <= len(target)
+                      and sizes.product(source[i:i + a]) == sizes.product(target[j:j + b])), None)
+        if found is None:
+            raise ShapeMismatch("the reshape cannot be matched axis by axis", where=where_written("reshape", node),
+                                mend="reshape in two steps, through one flat axis")
+        a, b = found
+        groups.append((source[i:i + a], target[j:j + b]))
+        i, j = i + a, j + b
+    return groups
+
+
+def merge_axes(x: Node, start: int, count: int) -> Node:
+    """x with `count` axes from `start` on merged into one (a new axis of size 1 for none)."""
+    labels = list(range(x.ndim))
+    strides = row_major(x.shape[start:start + count])
+    merged: Index = tidy(0, {start + k: s for k, s in enumerate(strides) if x.shape[start + k] != 1})
+    at: list[Index] = [(0, ()) if start <= k < start + count and x.shape[k] == 1 else k for k in labels]
+    shape = (*x.shape[:start], sizes.product(x.shape[start:start + count]), *x.shape[start + count:])
+    extents = {k: s for k, s in enumerate(x.shape) if not (start <= k < start + count and s == 1)}
+    return view(x, at, [*labels[:start], merged, *labels[start + count:]], extents, shape)
+
+
+def split_axis(x: Node, axis: int, parts: tuple[Size, ...]) -> Node:
+    """x with one axis split into `parts`."""
+    shape = (*x.shape[:axis], *parts, *x.shape[axis + 1:])
+    labels = list(range(len(shape)))
+    strides = row_major(parts)
+    index = tidy(0, {axis + k: s for k, s in enumerate(strides) if parts[k] != 1})
+    at: list[Index] = [*labels[:axis], index, *labels[axis + len(parts):]]
+    return view(x, at, labels, dict(enumerate(shape)), shape)
+
+
+def row_major(shape: tuple[Size, ...]) -> list[Size]:
+    """Strides, in elements, of a row-major array."""
+    return [sizes.product(shape[k + 1:]) for k in range(len(shape))]
+
+
+def ravel(x: Value) -> Node:
+    """x as one axis, in row-major order."""
+    return reshape(x, (-1,))
+
+
+def concat(arrays: Sequence[Value], axis: int = 0) -> Node:
+    """The arrays one after the other along `axis`."""
+    if not arrays:
+        raise ShapeMismatch("concat needs at least one array", where=user_line(), mend="give one or more arrays")
+    nodes = as_nodes(*arrays)
+    first = nodes[0]
+    k = axis_of(axis, first.ndim, "concat", *nodes)
+    for node in nodes[1:]:
+        if node.ndim != first.ndim or any(a != b for j, (a, b) in enumerate(zip(node.shape, first.shape, strict=True)) if j != k):
+            raise ShapeMismatch(f"{describe(node)} does not line up with {describe(first)} along axis {k}",
+                                where=f"concat at {user_line()}", mend="all sizes but that of the axis must agree")
+    dtype = promote(*[node.dtype for node in nodes])
+    total = combine(tuple((1, node.shape[k]) for node in nodes))
+    shape = tuple(total if j == k else s for j, s in enumerate(first.shape))
+    terms = []
+    offset: Size = 0
+    for node in nodes:
+        out: list[Index] = [tidy(offset, {j: 1}) if j == k else j for j in range(node.ndim)]
+        terms.append((1, product(1, [(to_dtype(node, dtype), tuple(range(node.ndim)))], out, dict(enumerate(node.shape)),
+                                 TensorType(dtype, shape))))
+        offset = combine(((1, offset), (1, node.shape[k])))
+    return located(add(terms, TensorType(dtype, shape)))  # type: ignore[arg-type]
+
+
+def stack(arrays: Sequence[Value], axis: int = 0) -> Node:
+    """The arrays side by side along a new axis."""
+    if not arrays:
+        raise ShapeMismatch("stack needs at least one array", where=user_line(), mend="give one or more arrays")
+    nodes = as_nodes(*arrays)
+    for node in nodes[1:]:
+        if node.shape != nodes[0].shape:
+            raise ShapeMismatch(f"{describe(node)} differs in shape from {describe(nodes[0])}",
+                                where=f"stack at {user_line()}", mend="stack takes arrays of one shape")
+    return concat([expand_dims(node, axis) for node in nodes], axis)
+
+
+def pad(x: Value, pad_width: Any, mode: str = "constant", constant_values: Value = 0) -> Node:
+    """x with a border of `constant_values`: `pad_width` is an int, (before, after), or such a pair an axis."""
+    node = as_node(x)
+    if mode != "constant":
+        raise TypeMismatch(f"pad mode {mode!r} is not known", where=where_written("pad", node), mend="use mode='constant'")
+    pairs = pad_pairs(node, pad_width)
+    shape = tuple(combine(((1, a), (1, s), (1, b))) for (a, b), s in zip(pairs, node.shape, strict=True))
+    out = [tidy(a, {k: 1}) for k, (a, _) in enumerate(pairs)]
+    border = as_node(constant_values, node.dtype)
+    inner = node if border.type == TensorType(node.dtype, ()) and border is as_node(0, node.dtype) else \
+        METHODS["sub"](node, border)
+    padded = view(inner, range(node.ndim), out, dict(enumerate(node.shape)), shape)
+    return padded if inner is node else METHODS["add"](padded, border)  # type: ignore[no-any-return]
+
+
+def pad_pairs(node: Node, width: Any) -> list[tuple[Size, Size]]:
+    """(before, after) for each axis."""
+    def pair(value: Any) -> tuple[Size, Size]:
+        if isinstance(value, (tuple, list)):
+            if len(value) == 1:
+                return value[0], value[0]
+            if len(value) == 2:
+                return value[0], value[1]
+        elif sizes.is_size(value):
+            return value, value
+        raise ShapeMismatch(f"pad_width {width!r} does not fit {node.ndim} axes", where=where_written("pad", node),
+                            mend="give an int, a pair, or a pair for each axis")
+    if isinstance(width, (tuple, list)) and width and isinstance(width[0], (tuple, list)):
+        pairs = [pair(w) for w in width] if len(width) > 1 else [pair(width[0])] * node.ndim
+    else:
+        pairs = [pair(width)] * node.ndim
+    if len(pairs) != node.ndim or any(isinstance(s, int) and s < 0 for p in pairs for s in p):
+        raise ShapeMismatch(f"pad_width {width!r} does not fit {node.ndim} axes", where=where_written("pad", node),
+                            mend="give a non-negative pair for each axis")
+    return pairs
+
+
+def diag(x: Value, k: int = 0) -> Node:
+    """A vector's diagonal matrix, or a matrix's diagonal (as `numpy.diag`), `k` above the main one."""
+    node = as_node(x)
+    if node.ndim == 1:
+        n = combine(((1, node.shape[0]), (1, abs(k))))
+        out = [tidy(max(-k, 0), {0: 1}), tidy(max(k, 0), {0: 1})]
+        return view(node, [0], out, {0: node.shape[0]}, (n, n))
+    if node.ndim != 2:
+        raise ShapeMismatch("diag takes a vector or a matrix", where=where_written("diag", node),
+                            mend="use einsum('...ii->...i', x) for batches")
+    return diagonal(node, k)
+
+
+def diagonal(x: Node, k: int = 0) -> Node:
+    """The k-th diagonal of a matrix."""
+    rows, columns = (combine(((1, x.shape[0]), (1, min(k, 0)))), combine(((1, x.shape[1]), (-1, max(k, 0)))))
+    if sizes.at_least(columns, rows):
+        length = rows
+    elif sizes.at_least(rows, columns):
+        length = columns
+    else:
+        raise ShapeMismatch(f"which of {rows} and {columns} is smaller is not known", where=where_written("diag", x),
+                            mend="take the diagonal of a square matrix, or slice it first")
+    return view(x, [tidy(max(-k, 0), {0: 1}), tidy(max(k, 0), {0: 1})], [0], {0: length}, (length,))
+
+
+def band(x: Value, k: int, comparison: str) -> Node:
+    """x where row + k `comparison` column, zero elsewhere, over the last two axes."""
+    node = as_node(x)
+    if node.ndim < 2:
+        raise ShapeMismatch("tril and triu take a matrix", where=where_written("tril/triu", node), mend="give two axes or more")
+    rows, columns = node.shape[-2:]
+    i = METHODS["add"](expand_dims(arange(rows), 1), k)
+    mask = ROWS[comparison](i, expand_dims(arange(columns), 0))
+    return METHODS["mul"](node, ROWS["guard"](mask)) if node.dtype in ("float64", "float32") else \
+        ROWS["where"](mask, node, as_node(0, node.dtype))  # type: ignore[no-any-return]
+
+
+def tril(x: Value, k: int = 0) -> Node:
+    """The lower triangle of x, zero above the k-th diagonal."""
+    return band(x, k, "greater_equal")
+
+
+def triu(x: Value, k: int = 0) -> Node:
+    """The upper triangle of x, zero below the k-th diagonal."""
+    return band(x, k, "less_equal")

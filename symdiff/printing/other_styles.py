@@ -1,0 +1,214 @@
+"""The ASCII style, which can be typed, and the LaTeX style."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from symdiff.expression import Number
+from symdiff.functions.row import ReduceRow, ScalarRow
+from symdiff.printing.pieces import (
+    ATOM,
+    CHAIN,
+    COMPARISON,
+    HADAMARD,
+    POWER,
+    SUM,
+    Cut,
+    Part,
+    Piece,
+    denominator_of,
+    numerator_of,
+)
+from symdiff.printing.style import MatrixStyle
+from symdiff.sizes import Size
+
+PLAIN_WORDS = {"σ": "sigmoid", "≠": "!=", "≤": "<=", "≥": ">=", "∧": "and", "∨": "or", "⊻": "xor", "¬": "not",
+               "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")"}
+GREEK = {name: "\\" + name for name in (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi pi rho sigma tau upsilon phi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega").split()} | {"lam": r"\lambda", "lambda_": r"\lambda",
+                                                                             "eps": r"\varepsilon"}
+
+
+class AsciiStyle(MatrixStyle):
+    """Formulas in plain characters: `X^T (X w - y) / n`, `norm(r)^2`, `p .* (1 - p)`, `sum[j] k[j] x[i + j]`."""
+
+    odot, transpose, dots, sigma, arrow = " .* ", "^T", "...", "sum", " -> "
+
+    def number(self, value: Number) -> Piece:
+        """A number; infinity as a word."""
+        return Piece("inf") if value == float("inf") else super().number(value)
+
+    def power(self, base: Piece, exponent: Piece) -> Piece:
+        """x^2."""
+        return Piece(f"{self.wrap(base, ATOM)}^{self.wrap(exponent, ATOM)}", POWER, base.axes)
+
+    def root(self, piece: Piece) -> Piece:
+        """sqrt(x)."""
+        return self.call_word("sqrt", piece.text, piece.axes)
+
+    def norm_squared(self, piece: Piece) -> Piece:
+        """norm(x)^2."""
+        return Piece(f"norm({piece.text})^2", POWER)
+
+    def norm(self, piece: Piece) -> Piece:
+        """norm(x)."""
+        return self.call_word("norm", piece.text)
+
+    def template(self, row: ScalarRow | ReduceRow) -> str:
+        """The notation of a row in plain characters."""
+        text = super().template(row)
+        if text.startswith("|"):
+            return f"{row.name}({{0}})"
+        for mark, word in PLAIN_WORDS.items():
+            text = text.replace(mark, word)
+        return text
+
+    def equal_labels(self, a: str, b: str) -> Piece:
+        """delta[a, b]."""
+        return Piece(f"delta[{a},{b}]", ATOM)
+
+    def truncated(self, axes: int) -> Piece:
+        """What is left out."""
+        return Piece("...", ATOM, axes)
+
+
+class LatexStyle(MatrixStyle):
+    r"""LaTeX: `X^{\top} \left(X w - y\right)`, `\frac{…}{n}`, `\left\|r\right\|^{2}`, `\lambda`."""
+
+    odot, transpose, dots, arrow = r" \odot ", r"^{\top}", r"\ldots", r" \mapsto "
+
+    def parens(self, text: str) -> str:
+        """Parentheses that grow."""
+        return rf"\left({text}\right)"
+
+    def name(self, text: str, axes: int = 0) -> Piece:
+        """Greek names become letters, trailing digits subscripts, longer names upright."""
+        match = re.fullmatch(r"(\w*?[^\W\d_])_?(\d+)", text)
+        stem, digits = (match[1], match[2]) if match else (text, "")
+        base, _, rest = stem.partition("_")
+        letter = GREEK.get(stem) or GREEK.get(base) or (base if len(base) == 1 else rf"\mathrm{{{base}}}")
+        below = ",".join(x for x in ("" if stem in GREEK else rest.replace("_", r"\_"), digits) if x)
+        if len(below) > 1 and not below.isdigit():
+            below = rf"\mathrm{{{below}}}"
+        return Piece(letter + (f"_{{{below}}}" if below else ""), ATOM, axes, name=True)
+
+    def number(self, value: Number) -> Piece:
+        """A number; powers of ten for floats with exponents."""
+        if value == float("inf"):
+            return Piece(r"\infty")
+        if denominator_of(value) != 1:
+            return Piece(rf"\frac{{{numerator_of(value)}}}{{{denominator_of(value)}}}", POWER)
+        plain = super().number(value)
+        mantissa, e, exponent = plain.text.partition("e")
+        return Piece(rf"{mantissa} \cdot 10^{{{int(exponent)}}}", CHAIN) if e else plain
+
+    def size(self, size: Size) -> Piece:
+        """A size as a number."""
+        plain = super().size(size)
+        return Piece(re.sub(r"[A-Za-z_]\w*", lambda m: self.name(m[0]).text, plain.text), plain.level)
+
+    def quotient(self, head: Piece, below: Sequence[Piece], axes: int) -> Piece:
+        """A fraction; a long matrix numerator keeps a small fraction in front."""
+        under = below[0].text if len(below) == 1 else self.beside([self.wrap(b, POWER) for b in below])
+        if head.axes and not any(b.axes for b in below) and head.level >= SUM and len(head.text) > 12:
+            return Piece(rf"\frac{{1}}{{{under}}} {self.wrap(head, HADAMARD)}", CHAIN, axes)
+        return Piece(rf"\frac{{{head.text}}}{{{under}}}", CHAIN, axes)
+
+    def power(self, base: Piece, exponent: Piece) -> Piece:
+        """x^{2}."""
+        inner = self.wrap(base, ATOM)
+        inner = rf"{{{inner}}}" if "^" in inner and base.level == ATOM and base.name else inner
+        return Piece(f"{inner}^{{{exponent.text}}}", POWER, base.axes)
+
+    def root(self, piece: Piece) -> Piece:
+        """A root."""
+        return Piece(rf"\sqrt{{{piece.text}}}", ATOM, piece.axes)
+
+    def diag(self, piece: Piece, offset: int = 0) -> Piece:
+        """diag(v)."""
+        low = f"_{{{offset:+d}}}" if offset else ""
+        return Piece(rf"\operatorname{{diag}}{low}\left({piece.text}\right)", ATOM, 2)
+
+    def trace(self, piece: Piece) -> Piece:
+        """tr(A)."""
+        return self.call_word("tr", piece.text)
+
+    def norm_squared(self, piece: Piece) -> Piece:
+        """The squared norm."""
+        return Piece(rf"\left\|{piece.text}\right\|^{{2}}", POWER)
+
+    def norm(self, piece: Piece) -> Piece:
+        """The norm."""
+        return Piece(rf"\left\|{piece.text}\right\|", ATOM)
+
+    def call_word(self, word: str, arguments: str, axes: int = 0) -> Piece:
+        """A function by its name."""
+        safe = word.replace("_", r"\_")
+        shown = "\\" + word if word in ("max", "min") else rf"\operatorname{{{safe}}}"
+        return Piece(rf"{shown}\left({arguments}\right)", ATOM, axes)
+
+    def axis_word(self, axes: Sequence[int]) -> str:
+        """The axis argument of a reduction."""
+        return rf"\text{{axis }} {','.join(str(a) for a in axes)}"
+
+    def template(self, row: ScalarRow | ReduceRow) -> str:
+        """The LaTeX of a row."""
+        return row.latex or rf"\operatorname{{{{{row.name}}}}}\left({{0}}\right)"
+
+    def call(self, row: ScalarRow, args: Sequence[Piece]) -> Piece:
+        """A scalar function by the template of its row; arguments in braces need no parentheses."""
+        template = self.template(row)
+
+        def argument(match: re.Match[str]) -> str:
+            arg = args[int(match[1])]
+            before, after = template[:match.start()], template[match.end():]
+            closed = re.search(r"(\\left[(|\[]|\{\{|\\lfloor|\\lceil|, |\\text\{\{if }} |&)\s*$", before)
+            opened = re.match(r"\s*(\\right|\}\}|,|&|\\\\|\\end)", after)
+            if closed and opened:
+                return arg.text
+            comparing = row.infix == "comparison" or " > " in after or " > " in before
+            return self.wrap(arg, SUM if comparing else POWER)
+        text = re.sub(r"\{(\d)\}", argument, template.replace("{{{", "{{ {").replace("}}}", "} }}"))
+        text = text.replace("{{", "{").replace("}}", "}").replace("{ ", "{").replace(" }", "}")
+        levels = {"comparison": COMPARISON, "product": CHAIN, "power": POWER}
+        return Piece(text, levels.get(row.infix, ATOM), max((a.axes for a in args), default=0))
+
+    def sliced(self, piece: Piece, cuts: Sequence[Cut], axes: int) -> Piece:
+        """A slice as a subscript."""
+        return Piece(f"{self.wrap(piece, ATOM)}_{{{','.join(self.cut(c) for c in cuts)}}}", ATOM, axes)
+
+    def stacked(self, pieces: Sequence[Piece], axis: int, axes: int) -> Piece:
+        """A block column or row."""
+        between = r" \\ " if axis == 0 else " & "
+        return Piece(rf"\begin{{bmatrix}} {between.join(p.text for p in pieces)} \end{{bmatrix}}", ATOM, axes)
+
+    def entry(self, piece: Piece, indices: Sequence[str]) -> Piece:
+        """A subscript."""
+        if not indices:
+            return piece
+        inner = self.wrap(piece, ATOM)
+        inner = f"{{{inner}}}" if "_" in inner and piece.name else inner
+        return Piece(f"{inner}_{{{','.join(indices)}}}", ATOM)
+
+    def summed(self, word: str, labels: Sequence[str], body: Piece) -> Piece:
+        """A sum over labels."""
+        shown = r"\sum" if word == "sum" else rf"\operatorname*{{{word}}}"
+        return Piece(f"{shown}_{{{','.join(labels)}}} {self.wrap(body, CHAIN)}", CHAIN)
+
+    def equal_labels(self, a: str, b: str) -> Piece:
+        """Kronecker's delta."""
+        return Piece(rf"\delta_{{{a},{b}}}", ATOM)
+
+    def binder(self, indices: Sequence[str], body: Piece, axes: int) -> Piece:
+        """The tensor with the given entries."""
+        return Piece(rf"\left[{body.text}\right]_{{{','.join(indices)}}}", ATOM, axes)
+
+    def truncated(self, axes: int) -> Piece:
+        """What is left out."""
+        return Piece(r"\ldots", ATOM, axes)
+
+    def part(self, part: Part, level: int = POWER) -> str:
+        """One member of a chain."""
+        return r"\mathbf{1}" + (self.transpose if part.flipped else "") if part.kind == "ones" else super().part(part, level)

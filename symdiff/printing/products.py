@@ -1,0 +1,207 @@
+"""The matrix form of a product: its factors as items of a network, its `out` pattern as diag, shift, padding or placement."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from symdiff.expression import Add, Node, Number, Product, Symbol
+from symdiff.index_notation import Form, Index, form_of, labels_of
+from symdiff.normal_form.numbers import base_and_exponent, exact, times
+from symdiff.printing.networks import Item, Network, NoMatrixForm
+from symdiff.printing.pieces import ATOM, Cut, Monomial, Piece
+from symdiff.printing.reading import Flat, cuts_of, flattened
+from symdiff.printing.style import MatrixStyle
+from symdiff.sizes import combine, multiply
+
+Label = int
+Pattern = tuple[str, Any]
+
+
+class Surroundings(Protocol):
+    """What the form of a product needs from the writer."""
+
+    style: MatrixStyle
+
+    def piece(self, node: Node, implicit: bool = False) -> Piece:
+        """The node as one piece."""
+        ...
+
+    def form(self, node: Node, implicit: bool = False) -> Monomial | None:
+        """The matrix form of a node."""
+        ...
+
+    def negative(self, node: Node) -> Monomial | None:
+        """The matrix form of the negative of a sum."""
+        ...
+
+    def stays(self, node: Node) -> bool:
+        """Whether a core is not opened."""
+        ...
+
+
+class ProductForms:
+    """Matrix forms of products."""
+
+    def __init__(self, writer: Surroundings) -> None:
+        self.writer = writer
+        self.style = writer.style
+        self.coefficient: Number = 1
+
+    def form(self, node: Product, implicit: bool) -> Monomial:
+        """The product as a monomial; raises `NoMatrixForm`."""
+        flat = flattened(node, self.writer.stays)
+        pattern, out = out_pattern(node, flat, implicit)
+        self.coefficient = node.coefficient
+        turned = self.turned(flat)
+        items = [item for f, at in flat.factors for item in self.items(f, at, flat, f is turned)]
+        network = Network(items, out, self.style)
+        if pattern is None:
+            body = network.solve()
+            scalars, divisors = tuple(in_order(network.scalars)), tuple(network.divisors)
+            if body is not None and body.text == "1" and body.axes and implicit and (scalars or divisors or self.coefficient != 1):
+                body = None
+            return Monomial(self.coefficient, scalars, body, divisors)
+        kept = network.divisors[:]
+        network.divisors.clear()
+        body = network.solve()
+        if network.divisors:
+            body = self.style.quotient(body or Piece("1"), network.divisors, 1)
+        body = self.patterned(pattern, body, node, out)
+        return Monomial(self.coefficient, tuple(in_order(network.scalars)), body, tuple(kept))
+
+    def turned(self, flat: Flat) -> Node | None:
+        """The difference a - b that is written b - a, so that the product needs no minus in front."""
+        sign = self.coefficient < 0  # type: ignore[operator]
+        found: Node | None = None
+        for f, _ in flat.factors:
+            if not isinstance(f, Add) or self.writer.stays(f):
+                continue
+            form = self.writer.form(f)
+            sign ^= form is not None and form.coefficient < 0  # type: ignore[operator]
+            if found is None and form is not None and any(c < 0 for c, _ in f.terms) and any(c > 0 for c, _ in f.terms):
+                found = f
+        return found if sign else None
+
+    def items(self, f: Node, at: tuple[Index, ...], flat: Flat, turned: bool) -> list[Item]:
+        """A factor as items of the network; a `turned` one as its negative."""
+        read = cuts_of(f, at, flat.extents)
+        if read is None:
+            raise NoMatrixForm
+        cuts, labels = read
+        sliced = not all(cut.whole for cut in cuts)
+        base, p = base_and_exponent(f)
+        if self.writer.stays(f):
+            base, p = f, 1
+        symmetric = isinstance(base, Symbol) and "symmetric" in base.facts and not sliced
+        if p == 1:
+            opened = None if sliced else self.opened(f, labels, turned)
+            if opened is not None:
+                return opened
+            return [Item(labels, [self.read(f, cuts, sliced)], [], symmetric=symmetric)]
+        piece = self.read(base, cuts, sliced)
+        size = exact(abs(p))
+        power = piece if size == 1 else self.style.root(piece) if size == 0.5 else \
+            self.style.power(piece, self.style.number(size))
+        if p < 0:
+            return [Item(labels, [], [power], symmetric=symmetric)]
+        return [Item(labels, [power], [], root=piece if p == 2 else None, symmetric=symmetric)]
+
+    def opened(self, f: Node, labels: tuple[Label, ...], turned: bool) -> list[Item] | None:
+        """A factor whose form is a quotient or has scalars in front, taken apart."""
+        if self.writer.stays(f) or isinstance(f, Product):
+            return None
+        form = self.writer.negative(f) if turned else self.writer.form(f)
+        if form is None or form.plain() is not None:
+            return None
+        self.coefficient = times(self.coefficient, exact(-form.coefficient if turned else form.coefficient))
+        vectors = [d for d in form.divisors if d.axes] if f.ndim else []
+        items = [Item((), [s], []) for s in form.scalars]
+        items += [Item((), [], [d]) for d in form.divisors if d not in vectors]
+        above = [form.body] if form.body is not None and not (form.body.text == "1" and vectors) else []
+        return [*items, Item(labels, above, vectors)] if above or vectors else items
+
+    def read(self, f: Node, cuts: list[Cut], sliced: bool) -> Piece:
+        """The factor's piece, sliced."""
+        if self.writer.form(f) is None and f.ndim > 2:
+            raise NoMatrixForm
+        piece = self.writer.piece(f)
+        if not sliced:
+            return piece
+        while cuts and cuts[-1].whole:
+            cuts = cuts[:-1]
+        return self.style.sliced(piece, cuts, f.ndim - sum(c.position is not None for c in cuts))
+
+    def patterned(self, pattern: Pattern, body: Piece | None, node: Product, out: tuple[Label, ...]) -> Piece:
+        """The body written at the positions of the pattern."""
+        style = self.style
+        kind, detail = pattern
+        if kind == "diag":
+            if body is None or body.text == "1":
+                return style.identity(node.shape[0]) if not detail else style.diag(Piece("1", ATOM, 1), detail)
+            return style.diag(body, detail)
+        inner = body or Piece("1", axes=len(out))
+        if kind == "pad":
+            return style.padded(inner, detail)
+        if kind == "axes":
+            return style.sliced(inner, detail, node.ndim) if detail else inner
+        return style.placed(inner, detail, node.ndim)
+
+
+def in_order(scalars: list[Piece]) -> list[Piece]:
+    """Scalars: names first, then what is more than a name, chains last."""
+    return sorted(scalars, key=lambda p: (not p.name, -p.level))
+
+
+def out_pattern(node: Product, flat: Flat, implicit: bool) -> tuple[Pattern | None, tuple[Label, ...]]:
+    """How the result is written: None for a dense result, and the labels of its axes."""
+    out, extents = node.out, dict(enumerate(node.extents))
+    used = {label for _, at in flat.factors for i in at for label in labels_of(i)}
+    if all(type(i) is int and extents[i] == s for i, s in zip(out, node.shape, strict=True)) and len(set(out)) == len(out):
+        labels: tuple[Label, ...] = out  # type: ignore[assignment]
+        if implicit:
+            while labels and labels[0] not in used:
+                labels = labels[1:]
+            return None, labels
+        news = [k for k, i in enumerate(labels) if i not in used and extents[i] == 1]
+        if news and len(news) < len(labels):
+            cuts = [Cut(new=k in news) for k in range(len(labels))]
+            return ("axes", cuts), tuple(i for k, i in enumerate(labels) if k not in news)
+        return None, labels
+    forms = [form_of(i) for i in out]
+    if len(out) == 2 and forms[0][1] == forms[1][1] and len(forms[0][1]) == 1 and forms[0][1][0][1] == 1:
+        return diagonal_pattern(node, forms)
+    if any(len(terms) > 1 for _, terms in forms):
+        raise NoMatrixForm
+    inner = tuple(terms[0][0] for _, terms in forms if terms)
+    if len(set(inner)) != len(inner):
+        raise NoMatrixForm
+    if all(terms and terms[0][1] == 1 for _, terms in forms):
+        widths = [(constant, combine(((1, size), (-1, constant), (-1, extents[terms[0][0]]))))
+                  for (constant, terms), size in zip(forms, node.shape, strict=True)]
+        if all(not isinstance(w, int) or w >= 0 for pair in widths for w in pair):
+            return ("pad", widths), inner
+    cuts = []
+    for (constant, terms), size in zip(forms, node.shape, strict=True):
+        if not terms:
+            cuts.append(Cut(position=constant, size=size))
+            continue
+        label, step = terms[0]
+        if not isinstance(step, int) or step < 0:
+            raise NoMatrixForm
+        stop = combine(((1, constant), (1, multiply(step, combine(((1, extents[label]), (-1, 1))))), (1, 1)))
+        end = None if stop == size else stop
+        cuts.append(Cut(None if constant == 0 else constant, end, step, size=size))
+    return ("place", cuts), inner
+
+
+def diagonal_pattern(node: Product, forms: list[Form]) -> tuple[Pattern, tuple[Label, ...]]:
+    """diag(v), or v beside the main diagonal."""
+    (a, terms), (b, _) = forms
+    label = terms[0][0]
+    extent = node.extents[label]
+    offset = combine(((1, b), (-1, a)))
+    if not isinstance(offset, int) or (a != 0 and b != 0) or node.shape[0] != node.shape[1]:
+        raise NoMatrixForm
+    if combine(((1, extent), (1, abs(offset)))) != node.shape[0]:
+        raise NoMatrixForm
+    return ("diag", offset), (label,)

@@ -1,0 +1,84 @@
+"""How a product reads and writes: slices for affine indices of one label, and the factors of nested cores in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from symdiff.expression import Factor, Node, Product
+from symdiff.index_notation import Index, form_of, inside, rename
+from symdiff.printing.pieces import Cut
+from symdiff.sizes import Size, at_least, combine, multiply
+
+Label = int
+
+
+@dataclass(slots=True)
+class Flat:
+    """A product with its nested cores opened: factors, extents, out."""
+
+    factors: list[Factor]
+    extents: dict[Label, Size]
+    out: tuple[Index, ...]
+
+
+def flattened(node: Product, stays: Callable[[Node], bool]) -> Flat:
+    """The product with every core opened that is read at plain distinct labels and does not stay as it is."""
+    extents: dict[Label, Size] = dict(enumerate(node.extents))
+    pending: list[Factor] = list(reversed(node.factors))
+    factors: list[Factor] = []
+    while pending:
+        f, at = pending.pop()
+        if isinstance(f, Product) and f.is_core and not stays(f) and f.dtype == node.dtype and reads_whole(f, at, extents):
+            names: dict[Label, Label] = dict(zip(range(f.ndim), at, strict=True))  # type: ignore[arg-type]
+            for label in range(f.ndim, len(f.extents)):
+                names[label] = len(extents)
+                extents[len(extents)] = f.extents[label]
+            pending += [(g, tuple(rename(i, names) for i in there)) for g, there in reversed(f.factors)]
+        else:
+            factors.append((f, at))
+    return Flat(factors, extents, node.out)
+
+
+def reads_whole(node: Node, at: tuple[Index, ...], extents: dict[Label, Size]) -> bool:
+    """Whether the node is read at plain distinct labels from end to end."""
+    return all(type(i) is int and extents[i] == node.shape[k] for k, i in enumerate(at)) and len(set(at)) == len(at)
+
+
+def cuts_of(node: Node, at: tuple[Index, ...], extents: dict[Label, Size]) -> tuple[list[Cut], tuple[Label, ...]] | None:
+    """The slices by which the node is read and the labels that are left, None where slices cannot say it."""
+    cuts: list[Cut] = []
+    labels: list[Label] = []
+    for index, size in zip(at, node.shape, strict=True):
+        cut = cut_of(index, size, extents)
+        if cut is None:
+            return None
+        cuts.append(cut)
+        if cut.position is None:
+            labels.append(form_of(index)[1][0][0])
+    return cuts, tuple(labels)
+
+
+def cut_of(index: Index, size: Size, extents: dict[Label, Size]) -> Cut | None:
+    """One axis of a slice."""
+    if type(index) is int and extents[index] == size:
+        return Cut(size=size)
+    constant, terms = form_of(index)
+    if not inside(index, size, extents) or len(terms) > 1:
+        return None
+    if not terms:
+        return Cut(position=constant, size=size)
+    label, step = terms[0]
+    if not isinstance(step, int):
+        return None
+    last = combine(((1, constant), (1, multiply(step, combine(((1, extents[label]), (-1, 1)))))))
+    if step > 0:
+        stop = combine(((1, last), (1, 1)))
+        natural = at_least(combine(((1, stop), (step - 1, 1))), size)
+        return Cut(None if constant == 0 else constant, None if natural else stop, step, size=size)
+    start = None if combine(((1, constant), (1, 1))) == size else constant
+    end = combine(((1, last), (-1, 1)))
+    natural = at_least(-step - 1, last)
+    if not natural and not at_least(end, 0):
+        return None
+    return Cut(start, None if natural else end, step, size=size)

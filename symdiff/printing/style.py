@@ -1,0 +1,276 @@
+"""The matrix style: how sums, chains, ⊙, powers and the rest are written, with parentheses only where they are needed.
+
+Other text styles change words and marks, not the grammar.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from symdiff.expression import Number
+from symdiff.functions.row import ReduceRow, ScalarRow
+from symdiff.printing.pieces import (
+    ATOM,
+    CHAIN,
+    COMPARISON,
+    HADAMARD,
+    POWER,
+    QUOTIENT,
+    SUM,
+    Cut,
+    Monomial,
+    Part,
+    Piece,
+    denominator_of,
+    numerator_of,
+)
+from symdiff.sizes import Size, combine
+
+SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+LEVELS = {"": ATOM, "atom": ATOM, "comparison": COMPARISON, "sum": SUM, "product": QUOTIENT, "power": POWER}
+OPENING, CLOSING = tuple("([⌊⌈|{"), tuple(")]⌋⌉|}")
+
+
+class MatrixStyle:
+    """Unicode formulas: `Xᵀ (X w - y) / n`, `‖r‖²`, `p ⊙ (1 - p)`, `Σ[j] k[j] x[i + j]`."""
+
+    odot, transpose, dots, sigma, arrow = " ⊙ ", "ᵀ", "…", "Σ", " ↦ "
+    fold_negative_sigmoid = True
+
+    def wrap(self, piece: Piece, level: int) -> str:
+        """The text, in parentheses where it binds less tightly than `level`."""
+        return piece.text if piece.level >= level else self.parens(piece.text)
+
+    def parens(self, text: str) -> str:
+        """The text in parentheses."""
+        return f"({text})"
+
+    def name(self, text: str, axes: int = 0) -> Piece:
+        """A user's symbol or a name of the where block."""
+        return Piece(text, ATOM, axes, name=True)
+
+    def number(self, value: Number) -> Piece:
+        """A number that is not negative: shortest decimals for floats, a quotient for fractions."""
+        if value != value:
+            return Piece("nan")
+        if value == float("inf"):
+            return Piece("∞")
+        if denominator_of(value) != 1:
+            return Piece(f"{numerator_of(value)} / {denominator_of(value)}", QUOTIENT)
+        return Piece(repr(value) if not (isinstance(value, float) and value.is_integer() and value < 1e16) else str(int(value)))
+
+    def size(self, size: Size) -> Piece:
+        """A size used as a number."""
+        text = str(size)
+        return Piece(text, ATOM if text.isalnum() else CHAIN if "+" not in text and "- " not in text else SUM)
+
+    def total(self, terms: Sequence[tuple[bool, Piece]]) -> Piece:
+        """a + b - c: pairs of (is it subtracted, term)."""
+        text = ""
+        for k, (negative, piece) in enumerate(terms):
+            # What is subtracted may not be a sum itself.
+            inner = self.wrap(piece, QUOTIENT if negative or k else SUM)
+            text += f"{' - ' if k else '-'}{inner}" if negative else f"{' + ' if k else ''}{inner}"
+        return Piece(text, SUM, max((p.axes for _, p in terms), default=0))
+
+    def monomial(self, m: Monomial) -> Piece:
+        """coefficient · scalars · body / divisors, without the sign of the coefficient."""
+        plain = m.plain()
+        if plain is not None:
+            return plain
+        c = abs(m.coefficient)
+        above = [self.number(numerator_of(c))] if numerator_of(c) != 1 else []
+        above += m.scalars
+        below = [self.number(denominator_of(c))] if denominator_of(c) != 1 else []
+        below += m.divisors
+        axes = m.body.axes if m.body is not None else 0
+        if m.body is not None and not (m.body.text == "1" and m.body.axes and not below and above):
+            above.append(m.body)
+        head = self.juxtaposed(above, axes)
+        return self.quotient(head, below, axes) if below else head
+
+    def juxtaposed(self, above: Sequence[Piece], axes: int) -> Piece:
+        """Scalars and a body side by side; a single ⊙ at the end needs no parentheses."""
+        if not above:
+            return Piece("1", axes=axes)
+        if len(above) == 1:
+            return above[0]
+        last = above[-1]
+        loose = last.level == HADAMARD and last.axes
+        texts = [self.wrap(p, POWER) for p in above[:-1]] + [last.text if loose else self.wrap(last, CHAIN)]
+        return Piece(self.beside(texts), HADAMARD if loose else CHAIN, axes)
+
+    def beside(self, texts: Sequence[str]) -> str:
+        """Factors one after the other."""
+        return " ".join(texts)
+
+    def quotient(self, head: Piece, below: Sequence[Piece], axes: int) -> Piece:
+        """head / (a b)."""
+        text = self.wrap(below[0], POWER) if len(below) == 1 else self.parens(self.beside([self.wrap(b, POWER) for b in below]))
+        return Piece(f"{self.wrap(head, HADAMARD)} / {text}", QUOTIENT, axes)
+
+    def hadamard(self, pieces: Sequence[Piece]) -> Piece:
+        """a ⊙ b, element by element; scalars stand in front."""
+        axes = max(p.axes for p in pieces)
+        if len(pieces) == 1:
+            return pieces[0]
+        if axes == 0:
+            return Piece(self.beside([self.wrap(p, POWER) for p in pieces]), CHAIN)
+        return Piece(self.odot.join(self.wrap(p, POWER) for p in pieces), HADAMARD, axes)
+
+    def part(self, part: Part, level: int = POWER) -> str:
+        """One member of a chain."""
+        if part.kind == "ones":
+            return self.transposed("1") if part.flipped else "1"
+        if part.kind == "diag":
+            return self.diag(part.piece).text
+        if part.flipped:
+            return self.transposed(self.wrap(part.piece, ATOM))
+        return self.wrap(part.piece, level)
+
+    def transposed(self, text: str) -> str:
+        """The transpose of an atom."""
+        return text + self.transpose
+
+    def chain(self, parts: Sequence[Part], axes: int) -> Piece:
+        """A Bᵀ v."""
+        if len(parts) == 1:
+            p = parts[0]
+            if p.kind == "plain" and not p.flipped:
+                return p.piece
+            return Piece(self.part(p), POWER if p.flipped else ATOM, axes)
+        return Piece(self.beside([self.part(p) for p in parts]), CHAIN, axes)
+
+    def outer(self, left: Sequence[Part], right: Sequence[Part]) -> Piece:
+        """u vᵀ, where the right side is already transposed."""
+        return self.chain([*left, *right], 2)
+
+    def power(self, base: Piece, exponent: Piece) -> Piece:
+        """x², xᵖ as x^p."""
+        text = exponent.text
+        inner = self.wrap(base, ATOM)
+        if text.isdigit() and not inner[-1:] in "⁰¹²³⁴⁵⁶⁷⁸⁹":
+            return Piece(inner + text.translate(SUPERSCRIPT), POWER, base.axes)
+        return Piece(f"{inner}^{self.wrap(exponent, ATOM)}", POWER, base.axes)
+
+    def root(self, piece: Piece) -> Piece:
+        """√x."""
+        return Piece("√" + (piece.text if piece.name or piece.text.isalnum() else self.parens(piece.text)), POWER, piece.axes)
+
+    def diag(self, piece: Piece, offset: int = 0) -> Piece:
+        """diag(v), as a matrix of a vector or the other way round."""
+        return Piece(f"diag({piece.text}{f', {offset}' if offset else ''})", ATOM, 2)
+
+    def trace(self, piece: Piece) -> Piece:
+        """tr(A)."""
+        return self.call_word("tr", piece.text)
+
+    def identity(self, size: Size) -> Piece:
+        """The identity matrix."""
+        return Piece("I", ATOM, 2)
+
+    def norm_squared(self, piece: Piece) -> Piece:
+        """‖x‖²."""
+        return Piece(f"‖{piece.text}‖²", ATOM)
+
+    def norm(self, piece: Piece) -> Piece:
+        """‖x‖."""
+        return Piece(f"‖{piece.text}‖", ATOM)
+
+    def call_word(self, word: str, arguments: str, axes: int = 0) -> Piece:
+        """A function by its name."""
+        return Piece(f"{word}({arguments})", ATOM, axes)
+
+    def axis_word(self, axes: Sequence[int]) -> str:
+        """The axis argument of a reduction."""
+        return f"axis={axes[0] if len(axes) == 1 else tuple(axes)}"
+
+    def reduction(self, word: str, piece: Piece, axes: Sequence[int] | None, left: int) -> Piece:
+        """sum(x), or sum(x, axis=0), which leaves `left` axes."""
+        return self.call_word(word, piece.text + (f", {self.axis_word(axes)}" if axes is not None else ""), left)
+
+    def template(self, row: ScalarRow | ReduceRow) -> str:
+        """The notation of a row."""
+        return row.text or row.name
+
+    def call(self, row: ScalarRow, args: Sequence[Piece]) -> Piece:
+        """A scalar function of pieces, by the template of its row."""
+        template = self.template(row)
+        axes = max((a.axes for a in args), default=0)
+        if "{0}" not in template:
+            return self.call_word(template, ", ".join(a.text for a in args), axes)
+        infix = LEVELS[row.infix]
+        return Piece(self.filled(template, args, infix), infix, axes)
+
+    def filled(self, template: str, args: Sequence[Piece], infix: int) -> str:
+        """The template with its arguments, each in parentheses where no bracket of the template encloses it."""
+        def argument(match: re.Match[str]) -> str:
+            arg = args[int(match[1])]
+            before, after = template[:match.start()], template[match.end():]
+            if before[-1:] in OPENING and after[:1] in CLOSING or (before[-2:] == ", " and after[:1] in CLOSING) or (
+                    before[-1:] in OPENING and after[:2] == ", "):
+                return arg.text
+            if infix in (ATOM, COMPARISON):
+                comparing = infix == COMPARISON or "> " in after or "> " in before
+                return self.wrap(arg, SUM if comparing else POWER)
+            return self.wrap(arg, infix + 1)
+        return re.sub(r"\{(\d)\}", argument, template).replace("{{", "{").replace("}}", "}")
+
+    def sliced(self, piece: Piece, cuts: Sequence[Cut], axes: int) -> Piece:
+        """x[1:, :-1]."""
+        return Piece(f"{self.wrap(piece, ATOM)}[{', '.join(self.cut(c) for c in cuts)}]", ATOM, axes)
+
+    def cut(self, c: Cut) -> str:
+        """One axis of a slice as Python writes it."""
+        if c.new:
+            return "None"
+        if c.position is not None:
+            return self.end(c.position, c.size)
+        step = f":{c.step}" if c.step != 1 else ""
+        return f"{'' if c.start is None else self.end(c.start, c.size)}:{'' if c.stop is None else self.end(c.stop, c.size)}{step}"
+
+    def end(self, value: Size, size: Size) -> str:
+        """A position, counted from the end where that is shorter."""
+        if not isinstance(value, int):
+            back = combine(((1, size), (-1, value)))
+            if isinstance(back, int) and back > 0:
+                return f"-{back}"
+        return self.size(value).text
+
+    def padded(self, piece: Piece, widths: Sequence[tuple[Size, Size]]) -> Piece:
+        """x between zeros."""
+        if len(widths) == 1 and widths[0] in ((1, 0), (0, 1)):
+            return self.stacked([Piece("0"), piece] if widths[0] == (1, 0) else [piece, Piece("0")], 0, 1)
+        inner = ", ".join(f"({self.size(a).text}, {self.size(b).text})" for a, b in widths)
+        return self.call_word("pad", f"{piece.text}, {inner}", len(widths))
+
+    def stacked(self, pieces: Sequence[Piece], axis: int, axes: int) -> Piece:
+        """[a; b], or concat([a, b], axis=1)."""
+        if axis == 0:
+            return Piece(f"[{'; '.join(p.text for p in pieces)}]", ATOM, axes)
+        return self.call_word("concat", ", ".join(p.text for p in pieces) + f", {self.axis_word([axis])}", axes)
+
+    def placed(self, piece: Piece, cuts: Sequence[Cut], axes: int) -> Piece:
+        """x written into a slice of zeros."""
+        return self.call_word("place", f"{piece.text}, [{', '.join(self.cut(c) for c in cuts)}]", axes)
+
+    def entry(self, piece: Piece, indices: Sequence[str]) -> Piece:
+        """A[i, j]."""
+        return Piece(f"{self.wrap(piece, ATOM)}[{','.join(indices)}]", ATOM) if indices else piece
+
+    def summed(self, word: str, labels: Sequence[str], body: Piece) -> Piece:
+        """Σ[j,k] body."""
+        return Piece(f"{self.sigma if word == 'sum' else word}[{','.join(labels)}] {self.wrap(body, CHAIN)}", CHAIN)
+
+    def equal_labels(self, a: str, b: str) -> Piece:
+        """δ[a, b]."""
+        return Piece(f"δ[{a},{b}]" if len(a) + len(b) == 2 else f"[{a} = {b}]", ATOM)
+
+    def binder(self, indices: Sequence[str], body: Piece, axes: int) -> Piece:
+        """The tensor with the given entries."""
+        return Piece(f"{','.join(indices)}{self.arrow}{body.text}", COMPARISON, axes)
+
+    def truncated(self, axes: int) -> Piece:
+        """What is left out of a formula that is too long."""
+        return Piece("…", ATOM, axes)

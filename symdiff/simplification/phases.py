@@ -1,0 +1,34 @@
+"""The phases of simplification, in order, in one list.
+
+    stabilise → (differentiate) → collect → stabilise
+
+Collecting, factoring and the rest of the normal form happen as nodes are built (`symdiff.normal_form`); a phase here is a
+table of named rules that is applied to a whole expression.
+"""
+
+from __future__ import annotations
+
+from symdiff.expression import Node
+from symdiff.simplification.collect import RULES as COLLECT
+from symdiff.simplification.rule import Rule, apply_rules
+from symdiff.simplification.stabilise import RULES as STABILISE
+
+PHASES: tuple[tuple[str, tuple[Rule, ...]], ...] = (("collect", COLLECT), ("stabilise", STABILISE))
+
+
+def before_differentiation(node: Node) -> Node:
+    """The expression with every unstable pattern replaced, so that its derivatives are stable too."""
+    return apply_rules([node], STABILISE)[0]
+
+
+def simplify(node: Node) -> Node:
+    """The expression after all phases; simplifying twice changes nothing.
+
+    >>> import symdiff as sd
+    >>> x = sd.symbol("x")
+    >>> print(sd.simplify(sd.log(1 + sd.exp(x))))
+    softplus(x)
+    """
+    for _, rules in PHASES:
+        node = apply_rules([node], rules)[0]
+    return node

@@ -1,0 +1,197 @@
+"""Kernel: built once and lazily, any layout, out= and aliasing, threads, the user's own njit code, every target."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numba import njit
+
+from codegen.backends.protocol import BuildOptions
+from codegen.backends.registry import backend
+from codegen.loop_ir.nodes import Buffer, Program, Section, Store
+from codegen.runtime.arguments import Argument
+from codegen.runtime.kernel import Kernel, Planned
+from symdiff.errors import ArgumentMismatch, BackendUnavailable
+from tests.codegen import programs
+
+RNG = np.random.default_rng(2)
+X, Y, W = RNG.normal(size=(13, 3)), RNG.normal(size=13), RNG.normal(size=3)
+
+
+def flat(tree):
+    return list(tree) if isinstance(tree, (list, tuple)) else [tree]
+
+
+def make(program, target="numba", constants=(), log=None, names="XywUV"):
+    chosen, options = backend(target), BuildOptions()
+    arguments = [b for b in program.buffers if b.role == "arg"]
+    outputs = sum(b.role == "out" for b in program.buffers)
+
+    def plan(sizes):
+        if log is not None:
+            log.append(sizes)
+        source = chosen.emit(program, options)
+        return Planned(program, source, lambda: chosen.build(program, source, options), "the plan", {"plan": 0.1},
+                       constants)
+
+    return Kernel(plan, [Argument(name, b.dtype, b.shape) for name, b in zip(names, arguments, strict=False)],
+                  lambda results: results[0] if outputs == 1 else list(results), flat, formula=lambda: "f = …")
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    return make(programs.gradient())
+
+
+@pytest.fixture(scope="module")
+def expected():
+    r = X @ W - Y
+    return [0.5 * (r @ r) / 13, X.T @ r / 13, X.T @ X / 13]
+
+
+def same(got, expected):
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-12)
+
+
+def test_call_by_position_and_name(kernel, expected):
+    same(kernel(X, Y, W), expected)
+    same(kernel(w=W, X=X, y=Y), expected)
+    assert type(kernel(X, Y, W)[0]) is np.float64
+
+
+@pytest.mark.parametrize("convert", [np.asfortranarray, lambda a: a[::-1][::-1], lambda a: a.astype(">f8"),
+                                     np.ndarray.tolist, lambda a: np.repeat(a, 2, axis=0)[::2]])
+def test_any_layout(kernel, expected, convert):
+    kept = X.copy()
+    same(kernel(convert(X), convert(Y), convert(W)), expected)
+    np.testing.assert_array_equal(X, kept)
+
+
+def test_read_only_arguments_need_no_second_compile(kernel, expected):
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    same(kernel(frozen, Y, W), expected)
+
+
+def test_out_is_used(kernel, expected):
+    out = [np.empty(()), np.empty(3), np.empty((3, 3), order="F")]
+    result = kernel(X, Y, W, out=out)
+    assert all(a is b for a, b in zip(result, out, strict=True))
+    same(out, expected)
+
+
+def test_out_may_overlap_inputs(kernel, expected):
+    w, x = W.copy(), X.copy()
+    kernel(x, Y, w, out=[np.empty(()), w, x[:3]])
+    same([w, x[:3]], expected[1:])
+    square = RNG.normal(size=(4, 4))
+    identity = make(programs.matmul())
+    product = square @ square
+    identity(square, square, out=square)
+    np.testing.assert_allclose(square, product)
+
+
+@pytest.mark.parametrize("message, out", {
+    "has 1 arrays, but there are 3": [np.empty(())],
+    "is a list, not": [np.empty(()), [1.0, 2, 3], np.empty((3, 3))],
+    "is float32": [np.empty(()), np.empty(3, np.float32), np.empty((3, 3))],
+    r"shape \(4,\)": [np.empty(()), np.empty(4), np.empty((3, 3))],
+    "cannot be written": [np.empty(()), np.broadcast_to(0.0, 3), np.empty((3, 3))],
+}.items())
+def test_out_that_does_not_fit(kernel, message, out):
+    with pytest.raises(ArgumentMismatch, match=message):
+        kernel(X, Y, W, out=out)
+
+
+def test_outputs_may_not_share_memory(kernel):
+    both = np.empty(9)
+    with pytest.raises(ArgumentMismatch, match="share memory"):
+        kernel(X, Y, W, out=[np.empty(()), both[:3], both.reshape(3, 3)])
+
+
+def test_planned_once_and_only_when_needed():
+    log = []
+    lazy = make(programs.mean(), "interpreter", log=log)
+    assert log == []
+    assert "program mean" in lazy.source and log == [None]
+    assert lazy(np.arange(4.0)) == 1.5 and log == [None]
+    log = []
+    make(programs.mean(), "interpreter", log=log)(np.arange(4.0))
+    assert log == [{"n": 4}]
+
+
+def test_looks(kernel):
+    kernel(X, Y, W)
+    assert "def range_0(lo, hi" in kernel.source and kernel.loop_ir.startswith("program gradient")
+    assert kernel.explain() == "the plan" and kernel.formula == "f = …"
+    stats = kernel.stats()
+    assert stats["calls"] >= 1 and stats["scratch_bytes"] == 8 * (4 + 1 + 3) and stats["seconds"]["build"] > 0
+
+
+def test_many_threads_at_once(expected):
+    fresh = make(programs.gradient())
+    barrier = threading.Barrier(8)
+
+    def work(_):
+        barrier.wait()
+        for _ in range(50):
+            same(fresh(X, Y, W), expected)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert fresh.calls == 400
+
+
+def test_from_the_users_own_numba_code(kernel, expected):
+    f = kernel.njit
+
+    @njit
+    def twice(x, y, w):
+        value, gradient, hessian = f(x, y, w)
+        return 2 * value, 2 * gradient, 2 * hessian
+
+    same(twice(X, Y, W), [2 * e for e in expected])
+    same(twice(np.asfortranarray(X), Y, W), [2 * e for e in expected])
+
+
+def test_scalars_and_constants_inline():
+    at = programs.at
+    n = programs.n
+    body = (programs.Loop("i", 0, n, (Store("o0", at("i"), programs.call(
+        "mul", programs.Load("a0", ()), programs.Load("c0", at("i")))),)),)
+    program = Program("scale", ("n",), (Buffer("a0", "float64", (), "arg"), Buffer("c0", "float64", (n,), "const"),
+                                        Buffer("o0", "float64", (n,), "out")), (Section("init", 0, body),))
+    fixed = make(Program("scale", (), tuple(
+        Buffer(b.name, b.dtype, (3,) if b.shape else (), b.role) for b in program.buffers), (Section("init", 0, (
+            programs.Loop("i", 0, 3, body[0].body),)),)), constants=(np.array([1.0, 2, 3]),))
+    np.testing.assert_array_equal(fixed(2.0), [2, 4, 6])
+    f = fixed.njit
+
+    @njit
+    def call(x):
+        return f(x)
+
+    np.testing.assert_array_equal(call(3.0), [3, 6, 9])
+    np.testing.assert_array_equal(call(np.array(2.0)), [2, 4, 6])
+
+
+def test_interpreter_is_a_target(expected):
+    same(make(programs.gradient(), "interpreter")(X, Y, W), expected)
+    with pytest.raises(BackendUnavailable, match="cannot be called from Numba"):
+        _ = make(programs.mean(), "interpreter").njit
+
+
+def test_unknown_targets():
+    with pytest.raises(BackendUnavailable, match="did you mean 'numba'"):
+        backend("numbaa")
+    with pytest.raises(BackendUnavailable, match="cuda"):
+        backend("cuda")
+
+
+def test_errors_name_the_argument(kernel):
+    with pytest.raises(ArgumentMismatch, match="size n is 13 by axis 0 of X, but 12 by axis 0 of y"):
+        kernel(X, Y[:-1], W)
