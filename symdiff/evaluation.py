@@ -6,63 +6,128 @@ the grid of all its labels, multiplies, and adds into the result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from symdiff.errors import ArgumentMismatch, CannotLower
+from symdiff.binding import Argument, Binder, argument_of
+from symdiff.errors import ArgumentMismatch, CannotLower, TypeMismatch
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
+from symdiff.functions.row import ReduceRow, ScalarRow
 from symdiff.index_notation import Index, form_of
+from symdiff.operators.coercion import as_node, user_line
 from symdiff.sizes import Dim, value_of
-from symdiff.traversal import topological
+from symdiff.traversal import symbols_of, topological
+from symdiff.trees import flatten
 
 Array = Any
+Tree = Any
+Function = Callable[..., Array]
 
 
-def evaluate_nodes(roots: list[Node], arrays: Mapping[Node, Array], sizes: Mapping[str, int]) -> list[Array]:
+@dataclass(frozen=True)
+class Field:
+    """The numbers that are computed with: the dtype for each dtype, and the NumPy function for each row."""
+
+    dtype: Callable[[str], str]
+    function: Callable[[ScalarRow | ReduceRow], Function]
+
+
+REAL = Field(lambda dtype: dtype, lambda row: row.numpy)
+
+
+def evaluate(x: Tree, values: Mapping[Any, Any] | None = None) -> Tree:
+    """The value of an expression, or of a tree of them, for values of its symbols, given by symbol or by name.
+
+    Values are converted and checked as a compiled kernel does it: raises `ArgumentMismatch` that names the symbol for a
+    missing or unknown name, a wrong rank, size or dtype.  Symbols that x does not hold are allowed as keys; they may
+    tell sizes.
+
+    >>> import symdiff as sd
+    >>> x, A = sd.symbol("x", "n"), sd.symbol("A", ("n", "n"))
+    >>> float(sd.evaluate(x @ A @ x, {x: [1.0, 2.0], "A": [[1.0, 0.0], [0.0, 3.0]]}))
+    13.0
+    """
+    roots, back = flatten(x, lambda v: not isinstance(v, (list, tuple, dict)), "expression")
+    nodes = [as_node(root) for root in roots]
+    arrays, sizes = bind_symbols(nodes, values or {})
+    return back([array if array.ndim else array[()] for array in evaluate_nodes(nodes, arrays, sizes)])
+
+
+def bind_symbols(roots: Sequence[Node], values: Mapping[Any, Any], callee: str = "evaluate") -> tuple[
+        dict[Node, Array], dict[str, int]]:
+    """The arrays of the symbols under the roots and the named sizes; raises `ArgumentMismatch` as `evaluate` does."""
+    symbols = symbols_of(roots)
+    for key in values:
+        if isinstance(key, Symbol):
+            symbols += [key] if key not in symbols else []
+        elif not isinstance(key, str):
+            raise TypeMismatch(f"{key!r:.60} is no symbol", where=f"{callee} at {user_line()}",
+                               mend="use symbols or their names as keys")
+    names = [symbol.name for symbol in symbols]
+    for symbol in symbols:
+        if names.count(symbol.name) > 1:
+            raise ArgumentMismatch(f"two symbols have the name {symbol.name}", where=f"{callee} at {user_line()}",
+                                   mend="give each symbol a name of its own, or declare it once")
+    named: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.name if isinstance(key, Symbol) else key
+        if name in named:
+            raise ArgumentMismatch(f"{name} is given twice, by symbol and by name", where=f"{callee} at {user_line()}",
+                                   mend="leave out one of the two")
+        named[name] = value
+    arguments: list[Argument] = [argument_of(symbol) for symbol in symbols]
+    arrays, sizes = Binder(arguments, callee=callee).bind((), named)
+    return dict(zip(symbols, arrays, strict=True)), sizes
+
+
+def evaluate_nodes(roots: Sequence[Node], arrays: Mapping[Node, Array], sizes: Mapping[str, int],
+                   field: Field = REAL) -> list[Array]:
     """The values of the roots for given values of symbols (arrays of the right dtype and shape) and named sizes."""
     values: dict[Node, Array] = {}
     with np.errstate(all="ignore"):
         for node in topological(roots):
-            values[node] = arrays[node] if isinstance(node, Symbol) else value_of_node(node, values, sizes)
+            values[node] = arrays[node] if isinstance(node, Symbol) else value_of_node(node, values, sizes, field)
     return [values[root] for root in roots]
 
 
-def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, int]) -> Array:
+def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, int], field: Field = REAL) -> Array:
     """The value of one node from those of its children."""
     shape = tuple(value_of(s, sizes) for s in node.shape)
     if any(s < 0 for s in shape):
         raise ArgumentMismatch(f"a size of {node.shape} is negative: {shape}", where=f"{node}",
                                mend="give longer axes, or slice less of them")
+    dtype = field.dtype(node.dtype)
     if isinstance(node, Constant):
         if isinstance(node.value, np.ndarray):
-            return node.value
+            return node.value.astype(dtype, copy=False)
         if isinstance(node.value, Dim):
-            return np.asarray(value_of(node.value, sizes), node.dtype)
-        return np.arange(shape[0], dtype=node.dtype)
+            return np.asarray(value_of(node.value, sizes), dtype)
+        return np.arange(shape[0]).astype(dtype)
     if isinstance(node, Add):
-        total = np.zeros(shape, node.dtype)
+        total = np.zeros(shape, dtype)
         for c, term in node.terms:
-            total = total + as_number(c, node.dtype) * values[term].astype(node.dtype)
-        return total.astype(node.dtype)
+            total = total + as_number(c, dtype) * values[term].astype(dtype)
+        return total.astype(dtype)
     if isinstance(node, Product):
-        return value_of_product(node, values, sizes, shape)
+        return value_of_product(node, values, sizes, shape, field)
     if isinstance(node, Map):
         args = [values[a] for a in node.args]
-        wide = [a.dtype.name for a in args]
-        if "select" not in node.function.traits and len(set(wide)) > 1:
+        if "select" not in node.function.traits and len({a.dtype for a in args}) > 1:
             kind = np.result_type(*args)
             args = [a.astype(kind) for a in args]
-        return np.asarray(node.function.numpy(*args)).astype(node.dtype).reshape(shape)
+        return np.asarray(field.function(node.function)(*args)).astype(dtype).reshape(shape)
     if isinstance(node, Reduce):
-        return np.asarray(node.function.numpy(values[node.arg], axis=node.axes)).astype(node.dtype).reshape(shape)
+        result = field.function(node.function)(values[node.arg], axis=node.axes)
+        return np.asarray(result).astype(dtype).reshape(shape)
     raise CannotLower(f"{type(node).__name__} has no reference", where=str(node))
 
 
 def as_number(c: Any, dtype: str) -> Any:
     """A coefficient in a dtype; Fractions by correctly rounded division."""
-    return np.dtype(dtype).type(float(c) if dtype.startswith("float") else c)
+    return np.dtype(dtype).type(float(c) if dtype.startswith(("float", "complex")) else c)
 
 
 def is_guard(node: Node) -> bool:
@@ -70,17 +135,19 @@ def is_guard(node: Node) -> bool:
     return isinstance(node, Map) and "guard" in node.function.traits
 
 
-def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping[str, int], shape: tuple[int, ...]) -> Array:
+def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping[str, int], shape: tuple[int, ...],
+                     field: Field) -> Array:
     """coefficient · Σ Π factors, written at `out`."""
     extents = tuple(value_of(e, sizes) for e in node.extents)
-    kind = working_dtype(node)
+    kind, dtype = field.dtype(working_dtype(node)), field.dtype(node.dtype)
     plain = all(type(i) is int for _, at in node.factors for i in at) and not any(is_guard(f) for f, _ in node.factors)
-    exact_reads = plain and all(values[f].shape[k] == extents[i] for f, at in node.factors for k, i in enumerate(at))  # type: ignore[index]
+    exact_reads = plain and all(values[f].shape[k] == extents[i]  # type: ignore[index]
+                                for f, at in node.factors for k, i in enumerate(at))
     if exact_reads and node.is_core and len(extents) < 50:
         operands: list[Any] = []
         for f, at in node.factors:
             operands += [values[f].astype(kind), list(at)]
-        return np.asarray(np.einsum(*operands, list(node.out))).astype(node.dtype)
+        return np.asarray(np.einsum(*operands, list(node.out))).astype(dtype)
     labels = np.meshgrid(*[np.arange(e) for e in extents], indexing="ij", sparse=True) if extents else []
     total = np.full(extents, as_number(node.coefficient, kind), kind)
     keep = np.ones(extents, bool)
@@ -92,7 +159,7 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
             total = total * gathered.astype(kind)
             keep = keep & present
     total = np.where(keep, total, np.zeros((), kind))
-    return scatter(node, total, labels, sizes, shape)
+    return scatter(node, total, labels, sizes, shape).astype(dtype)
 
 
 def working_dtype(node: Product) -> str:
@@ -126,10 +193,11 @@ def read(value: Array, at: tuple[Index, ...], labels: list[Array], sizes: Mappin
     return np.broadcast_to(gathered, extents), np.broadcast_to(present, extents)
 
 
-def scatter(node: Product, total: Array, labels: list[Array], sizes: Mapping[str, int], shape: tuple[int, ...]) -> Array:
+def scatter(node: Product, total: Array, labels: list[Array], sizes: Mapping[str, int],
+            shape: tuple[int, ...]) -> Array:
     """The grid summed over labels outside `out` and added at `out`."""
     if node.out == tuple(range(len(node.extents))) and total.shape == shape:
-        return total.astype(node.dtype)
+        return total
     summed = node.summed
     total = total.sum(axis=summed, keepdims=True) if summed else total
     result = np.zeros(shape, total.dtype)
@@ -144,4 +212,4 @@ def scatter(node: Product, total: Array, labels: list[Array], sizes: Mapping[str
         chosen = full[1].ravel()
         np.add.at(result, tuple(i.ravel()[chosen] for i in full[2:]), full[0].ravel()[chosen]) if shape else \
             np.add(result, full[0].sum(), out=result)
-    return result.astype(node.dtype)
+    return result

@@ -8,8 +8,8 @@
     Reduce(function, arg)   max, min, prod, logsumexp, argmax along axes
     Apply(operation, args)  a structured operation from an open table
 
-Two equal nodes are the same object: a table with weak references holds every living node, so equality is identity.
-`node.key` is a structural hash that is the same in every process and whatever the order of creation; canonical orders
+Two equal nodes are the same object: a table with weak references holds every living node, so equality is identity, and
+Python's own hash of identity serves sets and dictionaries.  `node.key` is a structural hash that is the same in every process and whatever the order of creation; canonical orders
 rest on it.  Nodes are built by `symdiff.normal_form`; the constructors here only intern.  Operators are given to the class
 by `symdiff.operators` through `METHODS`, so that this floor need not know them.
 """
@@ -20,21 +20,49 @@ import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Union
-from weakref import WeakValueDictionary
+from weakref import ref
 
 import numpy as np
 
-from symdiff.sizes import APART, Dim, Size
 from symdiff.errors import TypeMismatch
 from symdiff.functions.row import ReduceRow, ScalarRow
 from symdiff.index_notation import Index, index_hash, labels_of
+from symdiff.sizes import APART, Dim, Size
 from symdiff.tensor_type import TensorType, shape_text
 
 Number = Union[int, Fraction, float]
 Factor = tuple["Node", tuple[Index, ...]]
 METHODS: dict[str, Callable[..., Any]] = {}
-TABLE: WeakValueDictionary[tuple[object, ...], Node] = WeakValueDictionary()
+TABLE: dict[tuple[object, ...], Entry] = {}
 NAME_KEYS: dict[str, int] = {}
+
+
+class Entry(ref["Node"]):
+    """A weak reference in the table of living nodes; `place` is its key there."""
+
+    __slots__ = ("place",)
+    place: tuple[object, ...]
+
+
+def forget(entry: Entry, table: dict[tuple[object, ...], Entry] = TABLE) -> None:
+    """Take a node that died out of the table."""
+    if table.get(entry.place) is entry:
+        del table[entry.place]
+
+
+def found(place: tuple[object, ...]) -> Node | None:
+    """The living node of the table at `place`."""
+    entry = TABLE.get(place)
+    return None if entry is None else entry()
+
+
+def enter(node: Node, place: tuple[object, ...]) -> Node:
+    """Put a node into the table."""
+    node.origin = node.settled = None
+    entry = Entry(node, forget)
+    entry.place = place
+    TABLE[place] = entry
+    return node
 
 
 def name_key(text: str) -> int:
@@ -57,12 +85,13 @@ class Node:
     truth value says whether the two sides are the same expression.
     """
 
-    __slots__ = ("__weakref__", "children", "key", "origin", "type")
+    __slots__ = ("__weakref__", "children", "key", "origin", "settled", "type")
     __array_priority__ = 1000.0
     type: TensorType
     key: int
     children: tuple[Node, ...]
     origin: str | None
+    settled: object
 
     @property
     def shape(self) -> tuple[Size, ...]:
@@ -79,8 +108,7 @@ class Node:
         """The number of axes."""
         return len(self.type.shape)
 
-    def __hash__(self) -> int:
-        return self.key
+    __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
         return bool(METHODS["truth"](self))
@@ -150,13 +178,14 @@ class Symbol(Node):
     __slots__ = ("facts", "name")
 
     def __new__(cls, name: str, type: TensorType, facts: tuple[str, ...] = ()) -> Symbol:
-        table_key = (Symbol, name, type, facts)
-        node = TABLE.get(table_key)
+        place = (Symbol, name, type, facts)
+        node = found(place)
         if node is None:
             node = object.__new__(cls)
-            node.name, node.type, node.facts, node.children, node.origin = name, type, facts, (), None
-            node.key = hash((1, name_key(name), name_key(type.dtype), shape_key(type.shape), len(facts)))
-            TABLE[table_key] = node
+            node.name, node.type, node.facts, node.children = name, type, facts, ()
+            node.key = hash((1, name_key(name), name_key(type.dtype), shape_key(type.shape),
+                             name_key(" ".join(facts)) if facts else 0))
+            enter(node, place)
         return node  # type: ignore[return-value]
 
 
@@ -172,13 +201,13 @@ class Constant(Node):
             digest = zlib.crc32(data[0]) + 1
         else:
             digest = hash(value) if isinstance(value, Dim) else name_key(value)
-        table_key = (Constant, data, type)
-        node = TABLE.get(table_key)
+        place = (Constant, data, type)
+        node = found(place)
         if node is None:
             node = object.__new__(cls)
-            node.value, node.type, node.children, node.origin = value, type, (), None
+            node.value, node.type, node.children = value, type, ()
             node.key = hash((2, digest, name_key(type.dtype), shape_key(type.shape)))
-            TABLE[table_key] = node
+            enter(node, place)
         return node  # type: ignore[return-value]
 
 
@@ -188,15 +217,20 @@ class Add(Node):
     __slots__ = ("terms",)
 
     def __new__(cls, terms: tuple[tuple[Number, Node], ...], type: TensorType) -> Add:
-        ordered = tuple(sorted(terms, key=term_key))
-        table_key = (Add, ordered, type)
-        node = TABLE.get(table_key)
+        keys = [(t.key, number_hash(c)) for c, t in terms]
+        ordered = terms
+        if len(keys) > 2 or keys[0] > keys[-1]:
+            ranks = sorted(range(len(keys)), key=keys.__getitem__)
+            ordered = tuple([terms[k] for k in ranks])
+        place = (Add, ordered, type)
+        node = found(place)
         if node is None:
             node = object.__new__(cls)
-            node.terms, node.type, node.origin = terms, type, None
+            node.terms, node.type = terms, type
             node.children = tuple([t[1] for t in terms])
-            node.key = hash((3, tuple([(number_hash(c), t.key) for c, t in ordered]), name_key(type.dtype)))
-            TABLE[table_key] = node
+            keys.sort()
+            node.key = hash((3, tuple(keys), name_key(type.dtype)))
+            enter(node, place)
         return node  # type: ignore[return-value]
 
 
@@ -207,38 +241,47 @@ class Product(Node):
     axis is zero, a write outside is dropped, a position that no label value reaches is zero.  A factor that is a
     `guard` selects: where it is false the product is zero whatever the other factors are, NaN included.
 
-    A *structural* Product has every label in `out` and may have a coefficient; a *core* sums at least one label, has
-    coefficient 1 and plain distinct out labels.
+    A *structural* Product has every label in `out` and may have a coefficient; a *core* (`is_core`) sums at least one
+    label, has coefficient 1 and plain distinct out labels.  A structural one is `dense` where each out axis is a label
+    of its own that runs over the whole axis.
 
     Factors stand in the order in which they were first written; equality and `key` do not depend on it.  For a core,
     `order[p]` is the axis that stands at place p of the canonical form, which is the same for every orientation, and
     `symmetries` are the permutations of the axes that leave the core as it is.
     """
 
-    __slots__ = ("coefficient", "extents", "factors", "order", "out", "symmetries")
+    __slots__ = ("coefficient", "dense", "extents", "factors", "is_core", "order", "out", "symmetries")
     symmetries: tuple[tuple[int, ...], ...]
 
     def __new__(cls, coefficient: Number, factors: tuple[Factor, ...], out: tuple[Index, ...],
                 extents: tuple[Size, ...], type: TensorType, canonical: tuple[Any, ...] | None = None,
                 order: tuple[int, ...] = (), symmetries: tuple[tuple[int, ...], ...] = ()) -> Product:
+        keys: list[tuple[int, int]] = []
         if canonical is None:
-            canonical = factors if len(factors) < 2 else tuple(sorted(factors, key=factor_key))
-            table_key: tuple[object, ...] = (Product, coefficient, canonical, out, extents, type)
+            written = factors
+            keys = [(f[0].key, index_hash(f[1])) for f in factors]
+            if len(keys) > 1:
+                written = tuple([factors[k] for k in sorted(range(len(keys)), key=keys.__getitem__)])
+                keys.sort()
+            place: tuple[object, ...] = (Product, coefficient, written, out, extents, type)
         else:
-            table_key = (Product, canonical, type.dtype)
-        node = TABLE.get(table_key)
+            place = (Product, canonical, type.dtype)
+        node = found(place)
         if node is None:
             node = object.__new__(cls)
             node.coefficient, node.factors, node.out, node.extents = coefficient, factors, out, extents
-            node.type, node.origin, node.order, node.symmetries = type, None, order, symmetries
+            node.type, node.order, node.symmetries = type, order, symmetries
             node.children = tuple([f[0] for f in factors])
-            if order or canonical[:1] == ("core",):
+            plain = not extents and not out or out == tuple(range(len(extents)))
+            node.is_core = not plain and len({label for index in out for label in labels_of(index)}) < len(extents)
+            node.dense = plain and extents == type.shape
+            if canonical is not None:
                 _, written, sizes, count = canonical
                 node.key = hash((8, tuple([factor_key(f) for f in written]), shape_key(sizes), count, name_key(type.dtype)))
             else:
-                node.key = hash((4, number_hash(coefficient), tuple([factor_key(f) for f in canonical]), index_hash(out),
-                                 name_key(type.dtype), shape_key(type.shape)))
-            TABLE[table_key] = node
+                node.key = hash((4, number_hash(coefficient), tuple(keys), index_hash(out), name_key(type.dtype),
+                                 shape_key(type.shape), shape_key(extents)))
+            enter(node, place)
         return node  # type: ignore[return-value]
 
     @property
@@ -247,14 +290,6 @@ class Product(Node):
         kept = {label for index in self.out for label in labels_of(index)}
         return tuple(label for label in range(len(self.extents)) if label not in kept)
 
-    @property
-    def is_core(self) -> bool:
-        """Whether a label is summed."""
-        out = self.out
-        if len(out) == len(self.extents) and out == tuple(range(len(out))):
-            return False
-        return len({label for index in out for label in labels_of(index)}) < len(self.extents)
-
 
 class Map(Node):
     """function(args) element by element; every argument has the shape of the result."""
@@ -262,13 +297,13 @@ class Map(Node):
     __slots__ = ("args", "function")
 
     def __new__(cls, function: ScalarRow, args: tuple[Node, ...], type: TensorType) -> Map:
-        table_key = (Map, function.name, args, type)
-        node = TABLE.get(table_key)
+        place = (Map, function.name, args, type)
+        node = found(place)
         if node is None:
             node = object.__new__(cls)
-            node.function, node.args, node.type, node.children, node.origin = function, args, type, args, None
+            node.function, node.args, node.type, node.children = function, args, type, args
             node.key = hash((5, name_key(function.name), tuple([a.key for a in args]), name_key(type.dtype)))
-            TABLE[table_key] = node
+            enter(node, place)
         return node  # type: ignore[return-value]
 
 
@@ -278,14 +313,14 @@ class Reduce(Node):
     __slots__ = ("arg", "axes", "function")
 
     def __new__(cls, function: ReduceRow, arg: Node, axes: tuple[int, ...], type: TensorType) -> Reduce:
-        table_key = (Reduce, function.name, arg, axes, type)
-        node = TABLE.get(table_key)
+        place = (Reduce, function.name, arg, axes, type)
+        node = found(place)
         if node is None:
             node = object.__new__(cls)
-            node.function, node.arg, node.axes, node.type, node.origin = function, arg, axes, type, None
+            node.function, node.arg, node.axes, node.type = function, arg, axes, type
             node.children = (arg,)
             node.key = hash((6, name_key(function.name), arg.key, axes))
-            TABLE[table_key] = node
+            enter(node, place)
         return node  # type: ignore[return-value]
 
 
@@ -295,12 +330,12 @@ class Apply(Node):
     __slots__ = ("args", "operation", "parameters")
 
     def __new__(cls, operation: Any, args: tuple[Node, ...], parameters: tuple[Any, ...], type: TensorType) -> Apply:
-        table_key = (Apply, operation.name, args, parameters, type)
-        node = TABLE.get(table_key)
+        place = (Apply, operation.name, args, parameters, type)
+        node = found(place)
         if node is None:
             node = object.__new__(cls)
-            node.operation, node.args, node.parameters, node.type, node.origin = operation, args, parameters, type, None
+            node.operation, node.args, node.parameters, node.type = operation, args, parameters, type
             node.children = args
             node.key = hash((7, name_key(operation.name), tuple([a.key for a in args]), name_key(repr(parameters))))
-            TABLE[table_key] = node
+            enter(node, place)
         return node  # type: ignore[return-value]

@@ -25,6 +25,11 @@ def form_of(index: Index) -> Form:
 
 def index_hash(indices: tuple[Index, ...]) -> int:
     """A hash of an index tuple that is the same in every process."""
+    for i in indices:
+        if i.__class__ is not int:
+            break
+    else:
+        return hash(indices)
     return hash(tuple([i if i.__class__ is int else
                        hash((size_hash(i[0]), tuple([(label, size_hash(c)) for label, c in i[1]]))) for i in indices]))  # type: ignore[index]
 

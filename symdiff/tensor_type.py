@@ -10,8 +10,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from symdiff.sizes import Dim, Size, dim, is_size
 from symdiff.errors import ShapeMismatch, TypeMismatch
+from symdiff.sizes import Dim, Size, dim, is_size
 
 DTYPES = ("bool", "int32", "int64", "float32", "float64")
 FLOATING = ("float32", "float64")

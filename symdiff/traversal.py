@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import is_
 
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
 from symdiff.normal_form import add, map_node, product, reduce_node
@@ -13,11 +14,11 @@ def topological(roots: Iterable[Node], children: Callable[[Node], Sequence[Node]
     """Every node under the roots once, children before parents, in an order fixed by the roots."""
     order: list[Node] = []
     seen: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(list(roots))]
+    stack: list[Node | None] = list(roots)[::-1]
     while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
+        node = stack.pop()
+        if node is None:
+            order.append(stack.pop())  # type: ignore[arg-type]
             continue
         if node in seen:
             continue
@@ -26,10 +27,11 @@ def topological(roots: Iterable[Node], children: Callable[[Node], Sequence[Node]
         if not below:
             order.append(node)
             continue
-        stack.append((node, True))
+        stack.append(node)
+        stack.append(None)
         for child in reversed(below):
             if child not in seen:
-                stack.append((child, False))
+                stack.append(child)
     return order
 
 
@@ -51,7 +53,7 @@ def symbols_of(roots: Iterable[Node]) -> list[Symbol]:
 
 def rebuild(node: Node, children: Sequence[Node]) -> Node:
     """The node over other children, in normal form; the node itself where they are the same."""
-    if all(a is b for a, b in zip(node.children, children, strict=True)):
+    if all(map(is_, node.children, children)):
         return node
     if isinstance(node, Add):
         return add([(c, child) for (c, _), child in zip(node.terms, children, strict=True)], node.type)
@@ -70,19 +72,27 @@ def transform(roots: Sequence[Node], rule: Callable[[Node], Node | None]) -> lis
     """The roots with `rule` applied to every node, children first; `rule` gives None for "as it is"."""
     done: dict[Node, Node] = {}
     for node in topological(roots):
-        fresh = rebuild(node, [done[child] for child in node.children])
-        if fresh is not node and fresh.origin is None:
-            fresh.origin = node.origin
+        fresh = node
+        for child in node.children:
+            if child in done:
+                fresh = rebuild(node, [done.get(c, c) for c in node.children])
+                if fresh is not node and fresh.origin is None:
+                    fresh.origin = node.origin
+                break
         changed = rule(fresh)
-        done[node] = fresh if changed is None else changed
-    return [done[root] for root in roots]
+        if changed is not None:
+            done[node] = changed
+        elif fresh is not node:
+            done[node] = fresh
+    return [done.get(root, root) for root in roots]
 
 
-def reaching(roots: Iterable[Node], targets: Iterable[Node]) -> set[Node]:
-    """The nodes under the roots that depend on a target."""
-    wanted = set(targets)
-    found: set[Node] = set()
-    for node in topological(roots):
-        if node in wanted or any(child in found for child in node.children):
-            found.add(node)
+def reaching(order: Iterable[Node], targets: Iterable[Node]) -> set[Node]:
+    """The targets, and the nodes of `order` (children first) that depend on one."""
+    found = set(targets)
+    for node in order:
+        for child in node.children:
+            if child in found:
+                found.add(node)
+                break
     return found

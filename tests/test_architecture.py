@@ -21,7 +21,7 @@ TOP = Path(__file__).parents[1]
 GROUND = (
     "symdiff.errors", "symdiff.settings", "symdiff.sizes", "symdiff.tensor_type", "symdiff.notation",
     "symdiff.index_notation", "symdiff.functions", "symdiff.expression", "symdiff.normal_form", "symdiff.products",
-    "symdiff.nodes", "symdiff.facts", "symdiff.traversal", "symdiff.trees", "symdiff.simplification",
+    "symdiff.nodes", "symdiff.facts", "symdiff.traversal", "symdiff.trees", "symdiff.simplification", "symdiff.binding",
 )
 # What stands above both packages; nothing else may import it.
 ROOF = ("symdiff.training", "symdiff.verification", "symdiff.demo", "symdiff.cli", "symdiff.__main__", "symdiff=")
@@ -279,7 +279,7 @@ PLANTED: tuple[tuple[Callable[[House], list[str]], dict[str, str]], ...] = (
     (deferred_faults, {"symdiff.training.loop": "def f():\n    import codegen.compiler"}),
     (deferred_faults, {"codegen.cache": "import importlib\ndef f(name):\n    return importlib.import_module(name)"}),
     (face_faults, {"symdiff": "def grad(): ..."}),
-    (face_faults, {"symdiff": "from symdiff.nn.layers import dims", "symdiff.sizes": ""}),
+    (face_faults, {"symdiff": "from symdiff.nn.layers import sizes", "symdiff.sizes": ""}),
     (name_faults, {"symdiff.simplify": "def simplify(): ..."}),
     (name_faults, {"codegen.array_utils": ""}),
     (name_faults, {"codegen.arrays": "def new_shape(): ..."}),
@@ -294,7 +294,7 @@ ALLOWED = {
     "symdiff.cli_demo": "from codegen.compiler import compile",
     "symdiff.sympy_bridge": "def from_sympy():\n    import sympy\n    importlib.import_module('scipy.linalg')",
     "codegen.compiler": "from symdiff.sizes import Dim\nfrom symdiff.simplification.phases import simplify",
-    "symdiff.simplification.phases": f"from symdiff import dims\n{TYPE_CHECKING}from symdiff.facts import Facts",
+    "symdiff.simplification.phases": f"from symdiff import sizes\n{TYPE_CHECKING}from symdiff.facts import Facts",
     "symdiff.facts": "def fold_axes(): ...\nclass Fact:\n    def __new__(cls): ...",
 }
 

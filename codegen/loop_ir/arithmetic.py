@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 
 from codegen.loop_ir.nodes import Affine, Quotient, Remainder, Variable
-from symdiff.sizes import Monomial, Named, Size, monomials
+from symdiff.sizes import Atom, Monomial, Named, Size, monomials
 
 
 class Level(IntEnum):
@@ -43,7 +43,9 @@ def join_sum(parts: list[Signed]) -> Text:
     if not ordered:
         return "0", Level.ATOM
     negative, text, level = ordered[0]
-    head = f"-{enclose((text, level), Level.PRODUCT)}" if negative else text
+    # -a // b is (-a) // b, while -a * b is as good as -(a * b).
+    least = Level.SIGN if "//" in text or "%" in text else Level.PRODUCT
+    head = f"-{enclose((text, level), least)}" if negative else text
     if len(ordered) == 1:
         return head, Level.SIGN if negative else level
     rest = "".join(f" {'-' if neg else '+'} {enclose((t, lev), Level.PRODUCT)}" for neg, t, lev in ordered[1:])
@@ -58,22 +60,27 @@ def join_product(coefficient: int, factors: list[str]) -> Signed:
     return coefficient < 0, " * ".join(parts), Level.ATOM if len(parts) == 1 else Level.PRODUCT
 
 
+def atom_text(atom: Atom, names: Mapping[str, str]) -> Text:
+    """A named size or a floor quotient of sizes."""
+    if isinstance(atom, Named):
+        return names[atom.name], Level.ATOM
+    top, bottom = size_text(atom.numerator, names), size_text(atom.denominator, names)
+    return f"{enclose(top, Level.PRODUCT)} // {enclose(bottom, Level.SIGN)}", Level.PRODUCT
+
+
 def monomial_factors(monomial: Monomial, names: Mapping[str, str]) -> list[str]:
     """The factors of a monomial of a size."""
-    factors = []
-    for atom, power in monomial:
-        if isinstance(atom, Named):
-            text = names[atom.name]
-        else:
-            top, bottom = size_text(atom.numerator, names), size_text(atom.denominator, names)
-            text = f"({enclose(top, Level.PRODUCT)} // {enclose(bottom, Level.SIGN)})"
-        factors += [text] * power
-    return factors
+    return [enclose(atom_text(atom, names), Level.SIGN) for atom, power in monomial for _ in range(power)]
 
 
 def size_parts(size: Size, names: Mapping[str, str]) -> list[Signed]:
     """The terms of a size."""
-    return [join_product(c, monomial_factors(m, names)) for m, c in monomials(size)]
+    parts = []
+    for monomial, c in monomials(size):
+        alone = abs(c) == 1 and len(monomial) == 1 and monomial[0][1] == 1
+        parts.append((c < 0, *atom_text(monomial[0][0], names)) if alone else
+                     join_product(c, monomial_factors(monomial, names)))
+    return parts
 
 
 def size_text(size: Size, names: Mapping[str, str]) -> Text:

@@ -14,7 +14,7 @@ from codegen.backends.protocol import Executable
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.text import program_text
 from codegen.loop_ir.walks import statements
-from codegen.runtime.arguments import Argument, Binder
+from symdiff.binding.arguments import Argument, Binder
 from codegen.runtime.storage import Storage, fresh_outputs, given_outputs
 from symdiff.errors import ArgumentMismatch
 
@@ -55,6 +55,9 @@ class Kernel:
         self.build_seconds = 0.0
         self.calls = 0
         self.scratch_bytes = 0
+
+    def __repr__(self) -> str:
+        return f"Kernel({', '.join(a.name for a in self.binder.arguments)})"
 
     def __call__(self, *args: Any, out: Tree = None, **named: Any) -> Tree:
         """The outputs for the values given; with `out=`, arrays of the same structure, they are written there."""

@@ -34,11 +34,8 @@ class Frame:
             key = buffer.name if buffer.slot is None else buffer.slot
             size = int(np.prod(shape, dtype=np.int64)) * np.dtype(buffer.dtype).itemsize
             self.slots[key] = max(self.slots.get(key, 0), size)
-
-    @property
-    def scratch_bytes(self) -> int:
-        """How much one call needs beside its arguments and outputs."""
-        return sum(self.slots.values())
+        # What one call needs beside its arguments and outputs.
+        self.scratch_bytes = sum(self.slots.values())
 
     def take(self) -> list[Array]:
         """A set of scratch arrays for one call."""

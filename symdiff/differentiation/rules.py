@@ -15,6 +15,9 @@ from symdiff.normal_form import add, expand, product
 from symdiff.tensor_type import FLOATING, TensorType
 
 
+NO_GUARDS: frozenset[tuple[Node, tuple[Index, ...]]] = frozenset()
+
+
 def shifted(index: Index, by: int) -> Index:
     """The index with every label moved up by `by`."""
     if index.__class__ is int:
@@ -51,6 +54,8 @@ def child_adjoints(node: Node, adjoint: Node, wanted: set[Node]) -> list[tuple[N
 
 def scaled(c: object, adjoint: Node, child: Node) -> Node:
     """c · adjoint in the dtype of the child."""
+    if c == 1 and child.dtype == adjoint.dtype:
+        return adjoint
     return add([(c, adjoint)], TensorType(child.dtype, adjoint.shape))  # type: ignore[list-item]
 
 
@@ -91,8 +96,9 @@ def map_adjoints(node: Map, adjoint: Node, wanted: set[Node]) -> list[tuple[Node
         partial = partial_of(node, k)
         if partial is None:
             continue
+        type = adjoint.type if arg.type.dtype == adjoint.type.dtype else TensorType(arg.dtype, adjoint.shape)
         found.append((arg, product(1, [(adjoint, labels), (partial, labels[s:])], list(labels),
-                                   dict(enumerate(adjoint.shape)), TensorType(arg.dtype, adjoint.shape))))
+                                   dict(enumerate(adjoint.shape)), type)))
     return found
 
 
@@ -161,7 +167,8 @@ def reduce_tangent(node: Reduce, change: Node) -> Node:
 
 def guards_of(adjoint: Node) -> frozenset[tuple[Node, tuple[Index, ...]]]:
     """The guards that an adjoint holds: contributions with different guards are kept apart, for a sum would lose them."""
-    if not isinstance(adjoint, Product):
-        return frozenset()
-    return frozenset((child, at) for child, at in adjoint.factors
-                     if isinstance(child, Map) and child.function is ROWS["guard"])
+    if adjoint.__class__ is not Product:
+        return NO_GUARDS
+    found = [(child, at) for child, at in adjoint.factors  # type: ignore[attr-defined]
+             if child.__class__ is Map and child.function is ROWS["guard"]]
+    return frozenset(found) if found else NO_GUARDS

@@ -18,15 +18,17 @@ def identity_seed(root: Node) -> Node:
 def reverse(root: Node, seed: Node, targets: list[Node]) -> list[Node]:
     """The adjoint of each target, of shape S + its shape, for a seed of shape S + shape of the root."""
     s = seed.shape[: seed.ndim - root.ndim]
-    wanted = reaching([root], targets)
+    order = topological([root])
+    wanted = reaching(order, targets)
     parts: dict[Node, list[Node]] = {root: [seed]} if root in wanted else {}
     result: dict[Node, Node] = {}
     goals = set(targets)
-    for node in reversed(topological([root])):
+    for node in reversed(order):
         if node not in wanted or node not in parts:
             continue
         pending = parts.pop(node)
-        type = TensorType(node.dtype if node.dtype in FLOATING else "float64", (*s, *node.shape))
+        type = node.type if not s and node.dtype in FLOATING else \
+            TensorType(node.dtype if node.dtype in FLOATING else "float64", (*s, *node.shape))
         if node in goals:
             result[node] = add([(1, adjoint) for adjoint in pending], type)
             if not node.children:
@@ -45,6 +47,8 @@ def vanishes(node: Node) -> bool:
 
 def joined(pending: list[Node], type: TensorType) -> list[Node]:
     """The sum of the contributions; those under different guards stay apart, so that each keeps its guard."""
+    if len(pending) == 1 and pending[0].type == type:
+        return pending
     groups: dict[object, list[Node]] = {}
     for adjoint in pending:
         groups.setdefault(guards_of(adjoint), []).append(adjoint)
@@ -54,9 +58,10 @@ def joined(pending: list[Node], type: TensorType) -> list[Node]:
 
 def forward(root: Node, tangents: dict[Node, Node]) -> Node:
     """The change of the root for the given changes of the targets."""
-    wanted = reaching([root], tangents)
+    order = topological([root])
+    wanted = reaching(order, tangents)
     known = dict(tangents)
-    for node in topological([root]):
+    for node in order:
         if node in known or node not in wanted or not passes(node):
             continue
         change = tangent(node, known)

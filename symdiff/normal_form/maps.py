@@ -19,6 +19,8 @@ LARGEST_POWER = 1024
 
 def map_type(function: ScalarRow, args: tuple[Node, ...]) -> TensorType:
     """The type of function(args) by the row's dtype rule."""
+    if len(args) == 1 and args[0].type.dtype in FLOATING and function.result in ("float", "same"):
+        return args[0].type
     shape = args[0].shape
     if function.result == "bool" or function.result in (*FLOATING, *INTEGRAL):
         return TensorType(function.result, shape)
@@ -32,7 +34,7 @@ def map_type(function: ScalarRow, args: tuple[Node, ...]) -> TensorType:
 def map_node(function: ScalarRow, args: tuple[Node, ...]) -> Node:
     """function(args) for arguments of one shape."""
     type = map_type(function, args)
-    common = broadcast_axes(args[0])
+    common = broadcast_axes(args[0]) if type.shape else None
     for arg in args[1:]:
         if not common:
             break
@@ -42,12 +44,14 @@ def map_node(function: ScalarRow, args: tuple[Node, ...]) -> Node:
         shape = tuple(type.shape[axis] for axis in kept)
         inner = map_node(function, tuple(drop_axes(a, common, TensorType(a.dtype, shape)) for a in args))
         return expand(inner, type.shape, kept)
-    folded = fold(function, args, type)
-    if folded is not None:
-        return folded
-    pulled = pull_permutation(function, args)
-    if pulled is not None:
-        return pulled
+    if not type.shape:
+        folded = fold(function, args, type)
+        if folded is not None:
+            return folded
+    elif len(type.shape) > 1:
+        pulled = pull_permutation(function, args)
+        if pulled is not None:
+            return pulled
     if function.name == "power":
         simpler = simplify_power(args[0], number_of(args[1]), type)
         if simpler is not None:
@@ -64,11 +68,10 @@ def map_node(function: ScalarRow, args: tuple[Node, ...]) -> Node:
 
 def fold(function: ScalarRow, args: tuple[Node, ...], type: TensorType) -> Node | None:
     """The number that a function of scalar numbers is."""
-    if type.shape:
-        return None
+    for a in args:
+        if a.__class__ is not Product or number_of(a) is None:
+            return None
     values = [number_of(a) for a in args]
-    if any(v is None for v in values):
-        return None
     if function.name == "power":
         exact_value = exact_power(values[0], values[1])  # type: ignore[arg-type]
         if exact_value is not None and (type.dtype in FLOATING or isinstance(exact_value, int)):

@@ -13,6 +13,7 @@ from symdiff.expression import Constant, Map, Node, Number, Product
 from symdiff.tensor_type import TensorType
 
 DYADIC_LIMIT = 1024
+NO_AXES: frozenset[int] = frozenset()
 
 
 def exact(value: Any) -> Number:
@@ -55,9 +56,7 @@ def number(value: Number, dtype: str = "float64", shape: tuple[Size, ...] = ()) 
 
 def number_of(node: Node) -> Number | None:
     """The value of a (broadcast) number, else None."""
-    if type(node) is Product and not node.factors and node.out == tuple(range(len(node.shape))):
-        return node.coefficient if node.extents == node.shape else None
-    return None
+    return node.coefficient if type(node) is Product and node.dense and not node.factors else None
 
 
 def size_number(size: Size, dtype: str = "float64") -> Node:
@@ -90,16 +89,17 @@ def base_and_exponent(node: Node) -> tuple[Node, Number]:
 
 def broadcast_axes(node: Node) -> frozenset[int]:
     """The axes along which the node is proved to be constant by its form."""
-    if type(node) is not Product or node.out != tuple(range(len(node.extents))) or node.extents != node.shape:
-        return frozenset()
+    if type(node) is not Product or not node.dense or not node.extents:
+        return NO_AXES
     used = set()
     for _, indices in node.factors:
         for index in indices:
             if type(index) is int:
                 used.add(index)
             else:
-                used.update(label for label, _c in index[1])  # type: ignore[index]
-    return frozenset(axis for axis in range(len(node.shape)) if axis not in used)
+                used.update([label for label, _c in index[1]])  # type: ignore[index]
+    n = len(node.extents)
+    return NO_AXES if len(used) == n else frozenset([axis for axis in range(n) if axis not in used])
 
 
 def permutation_of(node: Node) -> tuple[Node, tuple[int, ...]] | None:
@@ -107,8 +107,8 @@ def permutation_of(node: Node) -> tuple[Node, tuple[int, ...]] | None:
     if type(node) is not Product or node.coefficient != 1 or len(node.factors) != 1:
         return None
     inner, indices = node.factors[0]
-    n = len(node.shape)
-    if inner.ndim != n or node.dtype != inner.dtype or node.out != tuple(range(n)) or node.extents != node.shape:
+    n = len(indices)
+    if not node.dense or len(node.extents) != n or node.type.dtype != inner.type.dtype:
         return None
     if sorted(i for i in indices if type(i) is int) != list(range(n)):
         return None

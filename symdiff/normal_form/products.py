@@ -7,15 +7,85 @@ distributed over a sum (R8).
 from __future__ import annotations
 
 from symdiff.sizes import Size
-from symdiff.expression import Add, Constant, Factor, Map, Node, Number, Product
+from symdiff.expression import Add, Constant, Factor, Map, Node, Number, Product, Symbol
 from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, Label, injective, labels_of, rename
 from symdiff.normal_form.cores import components, core, least_reading
-from symdiff.normal_form.merging import Contraction, Vanishes, absorb
+from symdiff.normal_form.merging import Contraction, Vanishes, absorb, placed
 from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, number, times
 from symdiff.tensor_type import INTEGRAL, TensorType, promote
 
 Term = tuple[Number, Node]
+
+
+def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], extents: dict[Label, Size],
+                  type: TensorType) -> Node | None:
+    """The product where no label is summed, nothing is scattered and no index equation is to be solved, else None.
+
+    This is the short way for elementwise formulas: structural factors open by renaming, sums stay closed.
+    """
+    n = len(out)
+    if len(extents) != n or coefficient == 0:
+        return None
+    for k in range(n):
+        if out[k] != k or extents[k] != type.shape[k]:
+            return None
+    opened: list[Factor] = []
+    sums = False
+    for factor in factors:
+        node, at = factor
+        kind = node.__class__
+        if kind is Product:
+            p: Product = node  # type: ignore[assignment]
+            if p.type.dtype != type.dtype or not (p.dense or p.is_core):
+                return None
+            for k, i in enumerate(at):
+                if i.__class__ is not int or i in at[:k] or (p.dense and extents[i] != p.extents[k]):  # type: ignore[index]
+                    return None
+            if p.is_core:
+                opened.append((node, least_reading(node, at)) if p.symmetries else factor)
+                continue
+            coefficient = times(coefficient, p.coefficient)
+            if at == p.out:
+                opened.extend(p.factors)
+            else:
+                names = dict(enumerate(at))
+                opened.extend([(f, least_reading(f, tuple([names[i] if i.__class__ is int else placed(i, names)
+                                                           for i in indices]))) for f, indices in p.factors])
+            continue
+        if kind is Symbol:
+            if node.facts:  # type: ignore[attr-defined]
+                factor = node, least_reading(node, at)
+        elif kind is Add:
+            if at and any([patterned(t) for _, t in node.terms]):  # type: ignore[attr-defined]
+                return None
+            sums = True
+        opened.append(factor)
+    if sums and not all([stays_closed(node, at, opened) for node, at in opened if node.__class__ is Add]):
+        return None
+    if coefficient == 0:
+        return None
+    opened = gather_powers(opened, type.dtype)
+    if len(opened) == 1 and opened[0][0].type == type and opened[0][1] == tuple(range(n)):
+        node = opened[0][0]
+        return None if node.__class__ is Add else with_coefficient(coefficient, node)
+    return Product(coefficient, tuple(opened), tuple(out), type.shape, type)
+
+
+def stays_closed(node: Node, at: tuple[Index, ...], factors: list[Factor]) -> bool:
+    """Whether a sum without patterns stays closed in a product that sums nothing: read at distinct labels, not alone."""
+    return len(factors) > 1 and (not at or all([i.__class__ is int for i in at]) and len(set(at)) == len(at))
+
+
+def with_coefficient(coefficient: Number, node: Node) -> Node:
+    """coefficient · node for a node that is already a term of a sum."""
+    if coefficient == 1:
+        return node
+    if node.__class__ is Product and not node.is_core:  # type: ignore[attr-defined]
+        p: Product = node  # type: ignore[assignment]
+        return Product(coefficient, p.factors, p.out, p.extents, p.type)
+    labels = tuple(range(node.ndim))
+    return Product(coefficient, ((node, labels),), labels, node.shape, node.type)
 
 
 def expand_product(coefficient: Number, factors: list[Factor], out: list[Index], extents: dict[Label, Size],
@@ -101,8 +171,7 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
 
 def patterned(node: Node) -> bool:
     """Whether the node is a diagonal, scatter or constant-position pattern."""
-    return node.__class__ is Product and not node.is_core and (  # type: ignore[attr-defined]
-        node.out != tuple(range(len(node.extents))) or node.extents != node.shape)  # type: ignore[attr-defined]
+    return node.__class__ is Product and not node.dense and not node.is_core  # type: ignore[attr-defined]
 
 
 def outer_product(node: Node, indices: tuple[Index, ...], summed: set[Label]) -> bool:
@@ -186,7 +255,7 @@ def structural(coefficient: Number, factors: tuple[Factor, ...], out: tuple[Inde
 
 def gather_powers(factors: list[Factor], dtype: str) -> list[Factor]:
     """x · x → x², xᵃ · xᵇ → xᵃ⁺ᵇ for integers a, b of one sign (of any sign for sizes); a guard counts once (R12)."""
-    if len(factors) < 2:
+    if len(factors) < 2 or len({(base_and_exponent(node)[0], at) for node, at in factors}) == len(factors):
         return factors
     seen: dict[tuple[Node, tuple[Index, ...]], int] = {}
     result: list[Factor | None] = []
@@ -225,6 +294,8 @@ def distributes_power(node: Product, exponent: int) -> bool:
     """Whether (Π factors) ** exponent is the product of the powers: no position is added twice, none is empty for p < 0."""
     if node.is_core or not injective(node.out, dict(enumerate(node.extents))):
         return False
+    if any(f.dtype != node.dtype and (f.dtype != "bool" or exponent < 0) for f, _ in node.factors):
+        return False  # integers that become floats are raised as floats
     if exponent > 0:
         return True
     return (node.out == tuple(range(len(node.extents))) and node.extents == node.shape and

@@ -8,14 +8,22 @@ from __future__ import annotations
 from symdiff.sizes import Size
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.index_notation import Index, Label, labels_of
-from symdiff.normal_form.numbers import broadcast_axes, exact, number
-from symdiff.normal_form.products import Term, expand_product, structural
+from symdiff.normal_form.numbers import broadcast_axes, exact, number, times
+from symdiff.normal_form.products import Term, dense_product, expand_product, structural, with_coefficient
 from symdiff.tensor_type import TensorType
 
 
 def product(coefficient: Number, factors: list[Factor], out: list[Index], extents: dict[Label, Size],
             type: TensorType) -> Node:
     """coefficient · Σ Π factors written at `out`, in normal form."""
+    node = dense_product(coefficient, factors, out, extents, type)
+    if node is not None:
+        return node
+    if len(factors) == 1 and coefficient != 0:
+        node, at = factors[0]
+        if node.__class__ is Add and node.type == type and tuple(out) == at == tuple(range(len(extents))) and (
+                all([extents[k] == size for k, size in enumerate(type.shape)])):
+            return add([(times(coefficient, c), t) for c, t in node.terms], type)  # type: ignore[attr-defined]
     return add(expand_product(coefficient, factors, out, extents, type), type)
 
 
@@ -25,17 +33,6 @@ def scale(coefficient: Number, node: Node) -> Node:
         return node
     labels = list(range(node.ndim))
     return product(coefficient, [(node, tuple(labels))], list(labels), dict(enumerate(node.shape)), node.type)
-
-
-def with_coefficient(coefficient: Number, node: Node) -> Node:
-    """coefficient · node for a node that is already a term of a sum."""
-    if coefficient == 1:
-        return node
-    if node.__class__ is Product and not node.is_core:  # type: ignore[attr-defined]
-        p: Product = node  # type: ignore[assignment]
-        return Product(coefficient, p.factors, p.out, p.extents, p.type)
-    labels = tuple(range(node.ndim))
-    return Product(coefficient, ((node, labels),), labels, node.shape, node.type)
 
 
 def expand(node: Node, shape: tuple[Size, ...], axes: tuple[int, ...]) -> Node:
@@ -75,12 +72,12 @@ def unscaled(node: Node) -> Term:
 def add(terms: list[Term], type: TensorType) -> Node:
     """Σ coefficient · node in normal form; the nodes have the shape of `type`."""
     collected = collect(terms, type)
-    if len(collected) > 1:
+    if len(collected) > 1 and type.shape:
         collected = merge_patterns(collected, type)
-    if len(collected) > 1:
-        hoisted = hoist(collected, type)
+        hoisted = hoist(collected, type) if len(collected) > 1 else None
         if hoisted is not None:
             return hoisted
+    if len(collected) > 1:
         collected = share_carriers(collected, type)
     if not collected:
         return number(0, type.dtype, type.shape)
@@ -115,8 +112,32 @@ def collect(terms: list[Term], type: TensorType) -> list[Term]:
 
     A term that was written with the coefficient 0 stays: 0 · x is not 0 where x may be inf or nan (R12).
     """
+    for _, node in terms:
+        if node.__class__ is Add or (node.__class__ is Product and node.coefficient != 1):  # type: ignore[attr-defined]
+            terms = flat(terms, type)
+            break
     total: dict[Node, Number] = {}
     kept_zero: set[Node] = set()
+    gone = False
+    for c, node in terms:
+        before = total.get(node)
+        if before is not None:
+            now = total[node] = exact(before + c)
+            gone = gone or now == 0
+        else:
+            total[node] = c
+        if c == 0:
+            gone = True
+            if not (node.__class__ is Product and not node.factors):  # type: ignore[attr-defined]
+                kept_zero.add(node)
+    if gone:
+        return [(c, node) for node, c in total.items() if c != 0 or node in kept_zero]
+    return [(c, node) for node, c in total.items()]
+
+
+def flat(terms: list[Term], type: TensorType) -> list[Term]:
+    """The terms with sums inside opened and coefficients taken out."""
+    result: list[Term] = []
     pending = terms[::-1]
     while pending:
         c, node = pending.pop()
@@ -127,32 +148,28 @@ def collect(terms: list[Term], type: TensorType) -> list[Term]:
         if flattens(node, type):
             pending.append((exact(c * k), node))
             continue
-        c = c if k == 1 else exact(c * k)
-        before = total.get(node)
-        total[node] = c if before is None else exact(before + c)
-        if c == 0 and not (node.__class__ is Product and not node.factors):  # type: ignore[attr-defined]
-            kept_zero.add(node)
-    return [(c, node) for node, c in total.items() if c != 0 or node in kept_zero]
+        result.append((c if k == 1 else exact(c * k), node))
+    return result
 
 
 def pattern(node: Node) -> tuple[object, ...] | None:
     """(out, extents) of a diagonal or scatter term, None for a dense one."""
-    if node.__class__ is not Product:
+    if node.__class__ is not Product or node.dense or node.is_core:  # type: ignore[attr-defined]
         return None
-    p: Product = node  # type: ignore[assignment]
-    if p.is_core or (p.out == tuple(range(len(p.extents))) and p.extents == p.shape):
-        return None
-    return p.out, p.extents
+    return node.out, node.extents  # type: ignore[attr-defined]
 
 
 def merge_patterns(terms: list[Term], type: TensorType) -> list[Term]:
     """diag(f) + diag(g) → diag(f + g): terms written at the same positions become one."""
     groups: dict[tuple[object, ...], list[Term]] = {}
+    shared = False
     for term in terms:
         key = pattern(term[1])
         if key is not None:
-            groups.setdefault(key, []).append(term)
-    if all(len(group) == 1 for group in groups.values()):
+            group = groups.setdefault(key, [])
+            shared = shared or bool(group)
+            group.append(term)
+    if not shared:
         return terms
     result: list[Term] = []
     done: set[tuple[object, ...]] = set()
@@ -200,6 +217,12 @@ def drop_axes(node: Node, axes: frozenset[int], type: TensorType) -> Node:
 
 def share_carriers(terms: list[Term], type: TensorType) -> list[Term]:
     """F·a + F·b → F·(a + b) where F holds a label that no other factor of either term has (R7)."""
+    wide = 0
+    for _, node in terms:
+        if node.__class__ is Product and len(node.extents) > 1 and len(node.factors) > 1:  # type: ignore[attr-defined]
+            wide += 1
+    if wide < 2:
+        return terms
     seen: dict[tuple[object, ...], int] = {}
     result: list[Term | None] = []
     merged = False
@@ -244,7 +267,7 @@ def carriers(node: Node) -> list[tuple[tuple[object, ...], Rest]]:
         return []
     found: list[tuple[tuple[object, ...], Rest]] = []
     for position, (carrier, at) in enumerate(p.factors):
-        if not all(i.__class__ is int for i in at) or len(set(at)) != len(at) or not at:
+        if len(at) < 2 or not all([i.__class__ is int for i in at]) or len(set(at)) != len(at):
             continue
         others = [f for k, f in enumerate(p.factors) if k != position]
         elsewhere = {label for _, indices in others for i in indices for label in labels_of(i)}

@@ -1,4 +1,4 @@
-"""Arithmetic: + − × ÷, powers, and the scalar functions of the table under their public names."""
+"""Arithmetic: + − × ÷, powers, selection, and the scalar functions of the table as public functions."""
 
 from __future__ import annotations
 
@@ -18,48 +18,59 @@ Value = Any
 
 
 def numeric(operation: str, *values: Value) -> tuple[Node, ...]:
-    """Broadcast expressions of one numeric dtype (bool becomes int64, as NumPy's sums do)."""
+    """Broadcast expressions of one dtype; booleans stay as they are beside numbers."""
     nodes = broadcast(operation, *values)
+    if len(nodes) == 2 and nodes[0].type == nodes[1].type and nodes[0].type.dtype != "bool":
+        return nodes
     dtype = promote(*[v.dtype for v in nodes])
-    if dtype == "bool":
-        dtype = "int64"
-    return tuple([v if v.dtype == dtype or v.dtype == "bool" else to_dtype(v, dtype) for v in nodes])
+    return tuple([v if v.dtype in (dtype, "bool") else to_dtype(v, dtype) for v in nodes])
 
 
 def result_type(nodes: tuple[Node, ...]) -> TensorType:
     """The type of an arithmetic result."""
-    dtype = promote(*[v.dtype for v in nodes])
-    return TensorType("int64" if dtype == "bool" else dtype, nodes[0].shape)
+    if nodes[0].type == nodes[-1].type:
+        return nodes[0].type
+    return TensorType(promote(*[v.dtype for v in nodes]), nodes[0].shape)
 
 
 def add(x: Value, y: Value) -> Node:
-    """x + y, with broadcasting.
+    """x + y, with broadcasting; of two booleans, whether one holds, as in NumPy.
 
     >>> import symdiff as sd
     >>> print(sd.add(sd.symbol("x"), 1))
     x + 1
     """
     nodes = numeric("sum", x, y)
-    return located(add_terms([(1, nodes[0]), (1, nodes[1])], result_type(nodes)))
+    type = result_type(nodes)
+    if type.dtype == "bool":
+        return ROWS["logical_or"](*nodes)
+    return located(add_terms([(1, nodes[0]), (1, nodes[1])], type))
 
 
 def subtract(x: Value, y: Value) -> Node:
-    """x − y, with broadcasting."""
+    """x − y, with broadcasting; raises `TypeMismatch` for two booleans, as NumPy does."""
     nodes = numeric("difference", x, y)
-    return located(add_terms([(1, nodes[0]), (-1, nodes[1])], result_type(nodes)))
+    type = result_type(nodes)
+    if type.dtype == "bool":
+        raise TypeMismatch("booleans cannot be subtracted", where=where_written("difference", *nodes),
+                           mend="use a ^ b where they shall differ, or sd.astype(a, 'int64') to count")
+    return located(add_terms([(1, nodes[0]), (-1, nodes[1])], type))
 
 
 def multiply(x: Value, y: Value) -> Node:
-    """x · y element by element, with broadcasting."""
+    """x · y element by element, with broadcasting; of two booleans, whether both hold, as in NumPy."""
     nodes = as_nodes(x, y)
     for a, b in (nodes, nodes[::-1]):
         value = number_of(a)
-        if value is not None and a.ndim == 0 and a.dtype == b.dtype:
+        if value is not None and a.ndim == 0 and a.dtype == b.dtype != "bool":
             return located(scale(value, b))
     nodes = numeric("product", *nodes)
+    type = result_type(nodes)
+    if type.dtype == "bool":
+        return ROWS["logical_and"](*nodes)
     labels = tuple(range(nodes[0].ndim))
-    return located(product(1, [(nodes[0], labels), (nodes[1], labels)], list(labels), dict(enumerate(nodes[0].shape)),
-                           result_type(nodes)))
+    return located(product(1, [(nodes[0], labels), (nodes[1], labels)], list(labels),
+                           dict(enumerate(nodes[0].shape)), type))
 
 
 def divide(x: Value, y: Value) -> Node:
@@ -92,7 +103,8 @@ def power(x: Value, p: Value) -> Node:
     base, exponent = as_nodes(x, p)
     value = number_of(exponent)
     if base.dtype not in FLOATING:
-        if value is None or exponent.dtype in FLOATING or value < 0 or base.dtype == "bool":
+        negative_number = value is not None and value < 0
+        if negative_number or exponent.dtype in FLOATING or base.dtype == "bool":
             base = to_dtype(base, "float64")
     elif value is not None and exponent.dtype not in FLOATING:
         exponent = number(value, base.dtype, exponent.shape)
@@ -119,53 +131,98 @@ def floor_divide(x: Value, y: Value) -> Node:
     return ROWS["floor_divide"](a, b)
 
 
-def clip(x: Value, minimum: Value = None, maximum: Value = None) -> Node:
-    """x held to [minimum, maximum]; the derivative is 1 on the closed interval, 0 outside."""
+def clip(x: Value, min: Value = None, max: Value = None) -> Node:
+    """x held to [min, max]; the derivative is 1 on the closed interval, 0 outside.
+
+    >>> import symdiff as sd
+    >>> print(sd.clip(sd.symbol("x"), 0))
+    where(x < 0, 0, x)
+    """
     result = as_node(x)
-    if minimum is not None:
-        result = ROWS["where"](ROWS["less"](result, minimum), minimum, result)
-    if maximum is not None:
-        result = ROWS["where"](ROWS["greater"](result, maximum), maximum, result)
+    if min is not None:
+        result = ROWS["where"](ROWS["less"](result, min), min, result)
+    if max is not None:
+        result = ROWS["where"](ROWS["greater"](result, max), max, result)
     return result
-
-
-def sign(x: Value) -> Node:
-    """−1, 0 or 1."""
-    return ROWS["sign"](x)
 
 
 def where(condition: Value, x: Value, y: Value) -> Node:
     """x where the condition holds, else y; a branch not taken never touches value or derivative."""
-    node = as_node(condition, "bool")
-    if node.dtype != "bool":
-        node = ROWS["not_equal"](node, 0)
-    return ROWS["where"](node, x, y)
+    return ROWS["where"](truth_of(condition), x, y)
+
+
+def truth_of(x: Value) -> Node:
+    """x as a boolean: whether it is not zero."""
+    node = as_node(x, "bool")
+    return node if node.dtype == "bool" else ROWS["not_equal"](node, 0)
 
 
 def stop_gradient(x: Value) -> Node:
-    """x, with derivative zero."""
+    """x, with derivative zero.
+
+    >>> import symdiff as sd
+    >>> x = sd.symbol("x")
+    >>> print(sd.grad(x * sd.stop_gradient(x), x))
+    stop_gradient(x)
+    """
     return ROWS["stop_gradient"](as_node(x))
 
 
 def astype(x: Value, dtype: Any) -> Node:
-    """x in another dtype; floats become integers by truncation."""
-    from_node = as_node(x)
+    """x in another dtype; floats become integers by truncation.
+
+    >>> import symdiff as sd
+    >>> sd.astype(sd.symbol("x", 3), "float32").dtype
+    'float32'
+    """
+    node = as_node(x)
     name = dtype_name(dtype)
-    if name == from_node.dtype:
-        return from_node
+    if name == node.dtype:
+        return node
     if name == "bool":
-        return ROWS["not_equal"](from_node, 0)
-    if name in INTEGRAL and from_node.dtype in FLOATING:
-        return to_dtype(ROWS["as_integer"](from_node), name)
-    return to_dtype(from_node, name)
+        return ROWS["not_equal"](node, 0)
+    if name in INTEGRAL and node.dtype in FLOATING:
+        return to_dtype(ROWS["as_integer"](node), name)
+    return to_dtype(node, name)
+
+
+def bitwise(name: str) -> Callable[..., Node]:
+    """The logical function `name` for `&`, `|`, `^`, `~` of booleans; raises `TypeMismatch` for other operands."""
+    def function(*values: Value) -> Node:
+        nodes = as_nodes(*values)
+        if any(v.dtype != "bool" for v in nodes):
+            raise TypeMismatch(f"{BITWISE[name]} takes booleans", where=where_written(BITWISE[name], *nodes),
+                               mend="compare first, as in (x > 0) & (y > 0); bits of integers are not known here")
+        return ROWS[name](*nodes)
+    function.__name__ = function.__qualname__ = name.replace("logical", "bitwise")
+    function.__doc__ = ROWS[name].doc + "  Booleans only."
+    return function
+
+
+BITWISE = {"logical_and": "&", "logical_or": "|", "logical_xor": "^", "logical_not": "~"}
+bitwise_and = bitwise("logical_and")
+bitwise_or = bitwise("logical_or")
+bitwise_xor = bitwise("logical_xor")
+bitwise_invert = invert = bitwise("logical_not")
 
 
 def row_function(name: str) -> Callable[..., Node]:
-    """The public function of a row of the table."""
+    """The public function of a row of the table; logical functions take numbers too, true where they are not zero."""
     row = ROWS[name]
 
     def function(*args: Value) -> Node:
-        return row(*args)
+        return row(*[truth_of(a) for a in args] if "logical" in row.traits else args)
     function.__name__ = function.__qualname__ = name
     function.__doc__ = row.doc
     return function
+
+
+pow = float_power = power
+true_divide = divide
+conjugate = positive
+
+__all__ = [
+    "add", "astype", "bitwise_and", "bitwise_invert", "bitwise_or", "bitwise_xor", "clip", "conjugate", "divide",
+    "float_power", "floor_divide", "invert", "multiply", "negative", "positive", "pow", "power", "reciprocal", "square",
+    "stop_gradient", "subtract", "true_divide", "where",
+]

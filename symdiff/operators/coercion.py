@@ -9,23 +9,31 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.sizes import Dim, Size
 from symdiff.errors import ShapeMismatch, TypeMismatch
-from symdiff.expression import METHODS, Constant, Map, Node, Symbol
+from symdiff.expression import METHODS, Node, Symbol
 from symdiff.functions.row import BUILDERS, ScalarRow
 from symdiff.normal_form import constant_array, exact, expand, map_node, number, size_number
 from symdiff.normal_form.numbers import number_of
-from symdiff.tensor_type import DTYPES, TensorType, promote, shape_text, with_number
+from symdiff.sizes import Dim, Size
+from symdiff.tensor_type import DTYPES, FLOATING, INTEGRAL, TensorType, promote, shape_text, with_number
 
-PACKAGES = tuple(os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), name) + os.sep
-                 for name in ("symdiff", "codegen"))
+HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PACKAGES = tuple(os.path.join(HOME, name) + os.sep for name in ("symdiff", "codegen"))
+LIMITS = {"int32": 31, "int64": 63}
+OURS: dict[str, bool] = {}
 Value = Any
+
+
+def is_own(filename: str) -> bool:
+    """Whether a source file is one of ours."""
+    own = OURS[filename] = filename.startswith(PACKAGES)
+    return own
 
 
 def user_line() -> str:
     """`file:line` of the nearest caller outside symdiff."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(PACKAGES):
+    while frame is not None and is_own(frame.f_code.co_filename):
         frame = frame.f_back  # type: ignore[assignment]
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
 
@@ -34,7 +42,7 @@ def located(node: Node) -> Node:
     """The node, which remembers where the user first wrote it."""
     if node.origin is None and node.children:
         frame = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename.startswith(PACKAGES):
+        while frame is not None and (OURS[name] if (name := frame.f_code.co_filename) in OURS else is_own(name)):
             frame = frame.f_back  # type: ignore[assignment]
         if frame is not None:
             node.origin = f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -69,16 +77,19 @@ def as_node(value: Value, dtype: str = "float64") -> Node:
     if isinstance(value, np.generic):
         value = np.asarray(value)
     elif isinstance(value, (bool, int, float, Fraction)):
-        kind = "bool" if isinstance(value, bool) else with_number(dtype, float(value) if isinstance(value, Fraction) else value)
-        if isinstance(value, bool) and dtype != "bool":
-            kind = dtype
+        kind = with_number(dtype, float(value) if isinstance(value, Fraction) else value)
+        if type(value) is int and kind in INTEGRAL and not -(2 ** (LIMITS[kind])) <= value < 2 ** LIMITS[kind]:
+            raise TypeMismatch(f"{value} does not fit {kind}", where=user_line(), mend="write it as a float")
         return number(exact(value), kind)
     if isinstance(value, (list, tuple)):
         if any(isinstance(v, Node) for v in flattened(value)):
             raise TypeMismatch("a list of expressions is not an expression", where=user_line(),
                                mend="put them together with sd.stack([...])")
-        weak = np.asarray(value)
-        value = weak if weak.dtype.name in DTYPES else weak
+        try:
+            value = np.asarray(value)
+        except ValueError:
+            raise TypeMismatch(f"{value!r:.60} is no rectangular list of numbers", where=user_line(),
+                               mend="give lists of one length") from None
     if not isinstance(value, np.ndarray) and hasattr(value, "__array__"):
         value = np.asarray(value)
     if not isinstance(value, np.ndarray):
@@ -102,6 +113,11 @@ def is_weak(value: Value) -> bool:
 
 def as_nodes(*values: Value) -> tuple[Node, ...]:
     """Expressions of several values: weak numbers take the promoted dtype of the others."""
+    for v in values:
+        if not isinstance(v, Node):
+            break
+    else:
+        return values
     strong = [as_node(v) for v in values if not is_weak(v)]
     dtype = promote(*[v.dtype for v in strong]) if strong else weak_dtype(values)
     return tuple(v if isinstance(v, Node) else as_node(v, dtype) for v in values)
@@ -138,10 +154,16 @@ def broadcast_one(value: Node, shape: tuple[Size, ...]) -> Node:
     """The value broadcast to `shape` (which it fits)."""
     if value.shape == shape:
         return value
+    known = number_of(value)
+    if known is not None:
+        return number(known, value.dtype, shape)
     offset = len(shape) - value.ndim
     axes = tuple(k for k in range(value.ndim) if not (value.shape[k] == 1 and shape[k + offset] != 1))
     if len(axes) != value.ndim:
-        value = METHODS["squeeze"](value, tuple(k for k in range(value.ndim) if k not in axes))
+        at = tuple(axes.index(k) if k in axes else (0, ()) for k in range(value.ndim))
+        inner = tuple(value.shape[k] for k in axes)
+        value = BUILDERS["product"](1, [(value, at)], list(range(len(axes))), dict(enumerate(inner)),
+                                    TensorType(value.dtype, inner))
     return expand(value, shape, tuple(k + offset for k in axes))
 
 
@@ -161,6 +183,8 @@ def apply_row(row: ScalarRow, values: tuple[Value, ...]) -> Node:
     if len(values) != row.arity:
         raise TypeMismatch(f"{row.name} takes {row.arity} argument(s), not {len(values)}", where=user_line(),
                            mend=f"call sd.{row.name} with {row.arity} argument(s)")
+    if row.arity == 1 and isinstance(values[0], Node) and values[0].type.dtype in FLOATING:
+        return located(map_node(row, values))
     nodes = broadcast(row.name, *values)
     if "select" in row.traits:
         nodes = (nodes[0], *[to_dtype(v, promote(nodes[1].dtype, nodes[2].dtype)) for v in nodes[1:]])
@@ -187,16 +211,6 @@ def to_dtype(node: Node, dtype: str) -> Node:
 def convert_view(node: Node, labels: tuple[int, ...], type: TensorType) -> Node:
     """A product that reads the whole node and gives it in another dtype."""
     return BUILDERS["product"](1, [(node, labels)], list(labels), dict(enumerate(node.shape)), type)  # type: ignore[no-any-return]
-
-
-def is_boolean_map(node: Node) -> bool:
-    """Whether the node is a comparison or a logical function."""
-    return isinstance(node, Map) and node.dtype == "bool"
-
-
-def is_known(node: Node) -> bool:
-    """Whether the node is a number or a known array."""
-    return isinstance(node, Constant) or number_of(node) is not None
 
 
 BUILDERS["map"] = apply_row

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.sizes import Dim, Size, at_least, combine, floor_divide, lower_bound
 from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import Node
 from symdiff.index_notation import Index, tidy
 from symdiff.operators.coercion import where_written
-from symdiff.operators.shaping import stack, view
+from symdiff.operators.shaping import moveaxis, stack, view
+from symdiff.sizes import Dim, Size, at_least, combine, floor_divide, lower_bound
 
 Part = Any
 
@@ -25,21 +25,10 @@ def getitem(x: Node, item: Part) -> Node:
     >>> sd.symbol("x", "n")[1:].shape
     (n - 1,)
     """
-    parts = list(item) if isinstance(item, tuple) else [item]
-    for part in parts:
-        check_part(x, part)
-    picks = [k for k, part in enumerate(parts) if isinstance(part, (list, np.ndarray)) and np.ndim(part) == 1]
+    parts = complete(x, list(item) if isinstance(item, tuple) else [item])
+    picks = [k for k, part in enumerate(parts) if isinstance(part, np.ndarray)]
     if picks:
         return picked(x, parts, picks)
-    used = sum(1 for p in parts if p is not None and p is not Ellipsis)
-    if used > x.ndim:
-        raise ShapeMismatch(f"{used} indices for {x.ndim} axes", where=where_written("index", x),
-                            mend=f"use at most {x.ndim} indices")
-    dots = [k for k, p in enumerate(parts) if p is Ellipsis]
-    if len(dots) > 1:
-        raise ShapeMismatch("an index can hold only one `...`", where=where_written("index", x), mend="keep one of them")
-    fill = [slice(None)] * (x.ndim - used)
-    parts = parts[:dots[0]] + fill + parts[dots[0] + 1:] if dots else parts + fill
     at: list[Index] = []
     shape: list[Size] = []
     for part in parts:
@@ -56,20 +45,37 @@ def getitem(x: Node, item: Part) -> Node:
     return view(x, at, range(len(shape)), dict(enumerate(shape)), tuple(shape))
 
 
-def check_part(x: Node, part: Part) -> None:
-    """Refuse what is no index, by name."""
+def complete(x: Node, parts: list[Part]) -> list[Part]:
+    """One part for each axis and each new one: `...` and what is left out become full slices, lists become arrays."""
+    parts = [checked_part(x, part) for part in parts]
+    dots = [k for k, part in enumerate(parts) if part is Ellipsis]
+    used = sum(1 for part in parts if part is not None and part is not Ellipsis)
+    if len(dots) > 1:
+        raise ShapeMismatch("an index can hold only one `...`", where=where_written("index", x), mend="keep one")
+    if used > x.ndim:
+        raise ShapeMismatch(f"{used} indices for {x.ndim} axes", where=where_written("index", x),
+                            mend=f"use at most {x.ndim} indices" if x.ndim else "a scalar has no axes to index")
+    place = dots[0] if dots else len(parts)
+    return [*parts[:place], *[slice(None)] * (x.ndim - used), *parts[place + 1:]]
+
+
+def checked_part(x: Node, part: Part) -> Part:
+    """One part of an index, lists as arrays; raises `TypeMismatch` for what is no index."""
     if part is None or part is Ellipsis or isinstance(part, (slice, Dim)):
-        return
+        return part
     if isinstance(part, Node):
         what = "a boolean mask gives a size that depends on values" if part.dtype == "bool" else \
             "indexing by an expression is not known here"
         raise TypeMismatch(what, where=where_written("index", x, part),
                            mend="use sd.where(mask, x, 0) for masks, slices for known positions")
-    if isinstance(part, (list, np.ndarray)) and np.ndim(part) == 1 and np.asarray(part).dtype.kind == "i":
-        return
+    if isinstance(part, (list, np.ndarray)) and np.ndim(part) == 1 and len(part):
+        array = np.asarray(part)
+        if array.dtype.kind in "iub":
+            return np.flatnonzero(array) if array.dtype.kind == "b" else array
     if isinstance(part, (bool, np.bool_)) or not hasattr(part, "__index__") or np.ndim(part):
         raise TypeMismatch(f"{part!r:.40} is not an index", where=where_written("index", x),
                            mend="use ints, slices, None, ... or a list of ints")
+    return part
 
 
 def picked(x: Node, parts: list[Part], picks: list[int]) -> Node:
@@ -78,8 +84,12 @@ def picked(x: Node, parts: list[Part], picks: list[int]) -> Node:
         raise TypeMismatch("only one axis can be indexed by a list", where=where_written("index", x),
                            mend="index the axes one after the other")
     k = picks[0]
-    axis = sum(1 for p in parts[:k] if p is not None and not hasattr(p, "__index__"))
-    return stack([getitem(x, (*parts[:k], int(p), *parts[k + 1:])) for p in parts[k]], axis)
+    found = stack([getitem(x, (*parts[:k], int(p), *parts[k + 1:])) for p in parts[k]])
+    single = [j for j, p in enumerate(parts) if j == k or not (p is None or isinstance(p, slice))]
+    # NumPy puts the picked axis first where integers and the list do not stand side by side.
+    if single[-1] - single[0] >= len(single):
+        return found
+    return moveaxis(found, 0, sum(1 for p in parts[:k] if p is None or isinstance(p, slice)))
 
 
 def position(x: Node, part: Part, size: Size, axis: int) -> Size:
@@ -124,7 +134,8 @@ def slice_span(x: Node, part: slice, size: Size, axis: int) -> tuple[Size, Size,
     low, high = (start, stop) if step > 0 else (combine(((1, stop), (1, 1))), combine(((1, start), (1, 1))))
     # A length such as n - 2 may turn out negative only at the call, which refuses it then.
     bound = lower_bound(span_size)
-    if not at_least(low, 0) or not at_least(size, high) or (isinstance(span_size, int) and bound is not None and bound < 0):
+    negative = isinstance(span_size, int) and bound is not None and bound < 0
+    if not at_least(low, 0) or not at_least(size, high) or negative:
         raise ShapeMismatch(f"slice {start}:{stop} is not shown to be inside axis {axis} of size {size}",
                             where=where_written("index", x), mend=bound_hint(size, part.stop))
     return start, length, step
@@ -137,12 +148,7 @@ def end_of(x: Node, value: Any, size: Size, default: Size) -> Size:
     if isinstance(value, Dim):
         return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeMismatch(f"{value!r} is no end of a slice", where=where_written("index", x), mend="use ints or Dims")
+        raise TypeMismatch(f"{value!r:.60} is no end of a slice", where=where_written("index", x), mend="use ints or Dims")
     k: int = value.__index__()
     return combine(((1, size), (1, k))) if k < 0 else k
 
-
-def flip(x: Node, axis: Any = None) -> Node:
-    """x with the order of its elements reversed along `axis` (all axes where none is given)."""
-    gone = range(x.ndim) if axis is None else [a % x.ndim for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
-    return getitem(x, tuple(slice(None, None, -1) if k in gone else slice(None) for k in range(x.ndim)))

@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-import math
+import inspect
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from symdiff import sizes
 from symdiff.errors import TypeMismatch
 from symdiff.expression import METHODS, Map, Node, Product
 from symdiff.functions import ROWS
-from symdiff.operators import arithmetic, contraction, creation, indexing, reductions, shaping
+from symdiff.operators import (
+    arithmetic,
+    contraction,
+    creation,
+    elementwise,
+    indexing,
+    matrices,
+    rearranging,
+    reductions,
+    shaping,
+)
 from symdiff.operators.coercion import user_line
 
-UFUNC_NAMES = {"true_divide": "divide", "conjugate": "positive", "absolute": "abs", "fabs": "abs", "power": "power",
-               "float_power": "power", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh",
-               "arccosh": "acosh", "arctanh": "atanh", "arctan2": "atan2", "rint": "round", "fmax": "maximum",
-               "fmin": "minimum", "logaddexp": "logaddexp", "amax": "max", "amin": "min", "concatenate": "concat",
-               "around": "round", "mod": "remainder", "transpose": "permute_dims", "bitwise_and": "logical_and",
-               "bitwise_or": "logical_or", "bitwise_xor": "logical_xor", "invert": "logical_not", "pow": "power"}
-MODULES = (arithmetic, shaping, contraction, reductions, creation, indexing)
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
-HIDDEN = {"guard", "number", "as_integer", "step", "exp_difference", "power", "where", "sign", "stop_gradient"}
-
-
-def fill() -> None:
-    """Put every public function into FUNCTIONS: rows of the table first, then functions, then NumPy's other names."""
-    for name in ROWS:
-        if name not in HIDDEN:
-            FUNCTIONS[name] = arithmetic.row_function(name)
-    for module in MODULES:
-        for name, value in vars(module).items():
-            if callable(value) and getattr(value, "__module__", "") == module.__name__ and not isinstance(value, type):
-                FUNCTIONS[name] = value
-    FUNCTIONS["astype"] = arithmetic.astype
-    FUNCTIONS["round"] = lambda x, decimals=0: ROWS["round"](x) if decimals == 0 else \
-        arithmetic.divide(ROWS["round"](arithmetic.multiply(x, 10.0**decimals)), 10.0**decimals)
-    for alias, name in UFUNC_NAMES.items():
-        FUNCTIONS.setdefault(alias, FUNCTIONS[name])
-
-
-fill()
+MODULES = (arithmetic, elementwise, shaping, rearranging, matrices, contraction, reductions, creation)
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    name: getattr(module, name) for module in MODULES for name in module.__all__}
+# NumPy's keyword arguments that have another name here.
+KEYWORDS = {"a": "x", "m": "x", "array": "x", "arr": "x", "v": "x", "a_min": "min", "a_max": "max", "ddof": "correction",
+            "x1": "x", "x2": "y", "b": "y", "N": "n_rows", "M": "n_cols", "reps": "repetitions", "newshape": "shape",
+            "obj": "x", "object": "x"}
+UFUNC_REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all",
+                    "logical_or": "any", "logaddexp": "logsumexp"}
 
 
 def truth(node: Node) -> bool:
@@ -79,40 +73,65 @@ def swapped(function: Callable[[Any, Any], Node]) -> Callable[[Any, Any], Node]:
     return lambda x, y: function(y, x)
 
 
-def logical(name: str) -> Callable[[Any, Any], Node]:
-    """A logical operator of booleans."""
-    return lambda x, y: ROWS[name](x, y)
-
-
 def array_ufunc(self: Node, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """NumPy's ufuncs on expressions."""
-    name = UFUNC_NAMES.get(ufunc.__name__, ufunc.__name__)
-    function = FUNCTIONS.get(name)
-    if method != "__call__" or function is None or {k for k in kwargs if kwargs[k] is not None} - {"dtype"}:
-        if method == "reduce" and name in ("add", "multiply", "maximum", "minimum"):
-            short = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}[name]
-            return FUNCTIONS[short](inputs[0], axis=kwargs.get("axis", 0), keepdims=bool(kwargs.get("keepdims", False)))
-        raise TypeMismatch(f"numpy.{ufunc.__name__} is not known for expressions", where=user_line(),
-                           mend="use the functions of symdiff; print(dir(symdiff)) lists them")
-    return function(*inputs)
+    """NumPy's ufuncs on expressions; `np.add.reduce` and its like are reductions."""
+    name = ufunc.__name__
+    given = {key: value for key, value in kwargs.items() if value is not None and value is not np._NoValue}  # type: ignore[attr-defined]
+    if method == "reduce" and name in UFUNC_REDUCTIONS:
+        axis = kwargs.get("axis", 0)
+        return call(f"numpy.{name}.reduce", FUNCTIONS[UFUNC_REDUCTIONS[name]], inputs, {**given, "axis": axis})
+    if method == "outer" and len(inputs) == 2:
+        x, y = (creation.asarray(v) for v in inputs)
+        return FUNCTIONS[name](shaping.expand_dims(x, tuple(range(x.ndim, x.ndim + y.ndim))), y)
+    if method != "__call__" or name not in FUNCTIONS:
+        raise unknown(f"numpy.{name}" + ("" if method == "__call__" else f".{method}"))
+    dtype = given.pop("dtype", None)
+    result = call(f"numpy.{name}", FUNCTIONS[name], inputs, given)
+    return result if dtype is None else arithmetic.astype(result, dtype)
 
 
 def array_function(self: Node, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """NumPy's functions on expressions."""
-    own = FUNCTIONS.get(UFUNC_NAMES.get(function.__name__, function.__name__))
-    module = getattr(function, "__module__", "")
-    if own is None or module.startswith(("numpy.fft", "numpy.random")):
-        raise TypeMismatch(f"{module}.{function.__name__} is not known for expressions", where=user_line(),
-                           mend="use the functions of symdiff; print(dir(symdiff)) lists them")
-    kwargs = {key: value for key, value in kwargs.items() if value is not np._NoValue}  # type: ignore[attr-defined]
-    for key in ("where", "initial", "out"):
-        if kwargs.get(key, True) not in (True, None):
-            raise TypeMismatch(f"numpy.{function.__name__} with {key}= is not known for expressions", where=user_line(),
+    module, name = getattr(function, "__module__", "numpy"), function.__name__
+    own = FUNCTIONS.get(name)
+    if module == "numpy.linalg":
+        own = {"trace": matrices.matrix_trace, "diagonal": matrices.matrix_diagonal}.get(name, own)
+    if own is None or module not in ("numpy", "numpy.linalg"):
+        raise unknown(f"{module}.{name}")
+    return call(f"{module}.{name}", own, args, kwargs)
+
+
+def unknown(name: str) -> TypeMismatch:
+    """The error for a function of NumPy that has no counterpart."""
+    return TypeMismatch(f"{name} is not known for expressions", where=user_line(),
+                        mend="use the functions of symdiff; print(dir(symdiff)) lists them")
+
+
+def call(name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+    """function(*args, **kwargs) for NumPy's arguments; raises `TypeMismatch` for those that are not known."""
+    known = inspect.signature(function).parameters
+    fitted = {}
+    for key, value in kwargs.items():
+        own = key if key in known else KEYWORDS.get(key, key)
+        if own in known:
+            fitted[own] = value
+        elif not leaves_as_is(key, value):
+            raise TypeMismatch(f"{name} with {key}= is not known for expressions", where=user_line(),
                                mend=f"leave {key}= out")
-        kwargs.pop(key, None)
-    if "ddof" in kwargs:
-        kwargs["correction"] = kwargs.pop("ddof")
-    return own(*args, **kwargs)
+    try:
+        inspect.signature(function).bind(*args, **fitted)
+    except TypeError as error:
+        raise TypeMismatch(f"{name}: {error}", where=user_line(),
+                           mend=f"symdiff's own form is {function.__name__}{inspect.signature(function)}") from None
+    return function(*args, **fitted)
+
+
+def leaves_as_is(key: str, value: Any) -> bool:
+    """Whether a keyword argument of NumPy has a value that changes nothing."""
+    same = {"order": ("C", "K", "A"), "casting": ("same_kind", "safe", "unsafe"), "where": (True,), "copy": (True, False),
+            "subok": (True, False), "optimize": (True, False, "greedy", "optimal"), "stable": (True,)}
+    plain = isinstance(value, (str, bool))
+    return value is None or value is np._NoValue or (plain and value in same.get(key, ()))  # type: ignore[attr-defined]
 
 
 def bound(name: str) -> Callable[[Node], Callable[..., Any]]:
@@ -120,37 +139,38 @@ def bound(name: str) -> Callable[[Node], Callable[..., Any]]:
     return lambda self: lambda *args, **kwargs: FUNCTIONS[name](self, *args, **kwargs)
 
 
-def matrix_t(self: Node) -> Node:
-    """`.T`: the axes reversed."""
-    return shaping.permute_dims(self)
+def namespace(self: Node, api_version: str | None = None) -> ModuleType:
+    """The module whose functions take expressions by their Array API names: symdiff itself."""
+    return sys.modules[__name__.partition(".")[0]]
 
 
 def install() -> None:
     """Fill METHODS."""
     binary: dict[str, Callable[[Any, Any], Any]] = {
         "add": arithmetic.add, "sub": arithmetic.subtract, "mul": arithmetic.multiply, "truediv": arithmetic.divide,
-        "floordiv": arithmetic.floor_divide, "mod": FUNCTIONS["remainder"], "pow": arithmetic.power,
-        "matmul": contraction.matmul, "and": logical("logical_and"), "or": logical("logical_or"),
-        "xor": logical("logical_xor")}
+        "floordiv": arithmetic.floor_divide, "mod": elementwise.remainder, "pow": arithmetic.power,
+        "matmul": contraction.matmul, "and": arithmetic.bitwise_and, "or": arithmetic.bitwise_or,
+        "xor": arithmetic.bitwise_xor}
     for name, function in binary.items():
         METHODS[name] = guarded(function)
         METHODS["r" + name] = guarded(swapped(function))
-    for name, row in (("lt", "less"), ("le", "less_equal"), ("gt", "greater"), ("ge", "greater_equal")):
-        METHODS[name] = guarded(logical(row))
-    METHODS.update({"eq": equals, "ne": differs, "neg": arithmetic.negative, "pos": lambda x: x, "abs": FUNCTIONS["abs"],
-                    "invert": FUNCTIONS["logical_not"], "getitem": indexing.getitem, "truth": truth,
-                    "round": lambda x, digits=0: FUNCTIONS["round"](x, digits or 0),
-                    "array_ufunc": array_ufunc, "array_function": array_function, "squeeze": shaping.squeeze,
+    for name, function in (("lt", elementwise.less), ("le", elementwise.less_equal), ("gt", elementwise.greater),
+                           ("ge", elementwise.greater_equal)):
+        METHODS[name] = guarded(function)
+    METHODS.update({"eq": equals, "ne": differs, "neg": arithmetic.negative, "pos": arithmetic.positive,
+                    "abs": elementwise.abs, "invert": arithmetic.invert, "getitem": indexing.getitem, "truth": truth,
+                    "round": lambda x, digits=0: elementwise.round(x, digits or 0),
+                    "array_ufunc": array_ufunc, "array_function": array_function, "array_namespace": namespace,
                     "full_like": creation.full_like})
-    for name in ("sum mean prod max min argmax argmin any all var std reshape squeeze ravel astype clip trace "
-                 "round dot").split():
+    for name in ("sum mean prod max min argmax argmin any all var std squeeze ravel astype clip trace diagonal "
+                 "round dot repeat swapaxes reshape").split():
         METHODS["." + name] = bound(name)
     METHODS[".transpose"] = lambda self: lambda *axes: shaping.permute_dims(
         self, (axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes) or None)
     METHODS[".flatten"] = bound("ravel")
-    METHODS[".T"] = matrix_t
+    METHODS[".T"] = shaping.permute_dims
     METHODS[".mT"] = shaping.matrix_transpose
-    METHODS[".size"] = lambda self: math.prod(self.shape)
+    METHODS[".size"] = lambda self: sizes.product(self.shape)
 
 
 def guarded(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -176,8 +196,6 @@ def from_numpy(function: Callable[..., Any], **shapes: Any) -> Any:
     """
     given = {name: value if isinstance(value, Node) else creation.symbol(name, value) for name, value in shapes.items()}
     return function(**given)
-
-
 
 
 install()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from symdiff.sizes import Size
+from symdiff import sizes
 from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import Node
 from symdiff.functions import REDUCTIONS, ROWS
 from symdiff.functions.row import BUILDERS, ReduceRow
 from symdiff.normal_form import expand, number, product, reduce_node, size_number
-from symdiff.operators.arithmetic import divide, power, subtract
+from symdiff.operators.arithmetic import astype, divide, power, subtract, truth_of
 from symdiff.operators.coercion import as_node, located, to_dtype, where_written
 from symdiff.operators.creation import arange
-from symdiff.operators.shaping import axes_of, expand_dims, permute_dims, reshape
+from symdiff.operators.shaping import axes_of, axis_of, expand_dims, permute_dims, reshape
 from symdiff.tensor_type import FLOATING, TensorType
 
 Value = Any
@@ -31,10 +31,8 @@ def kept_dims(node: Node, reduced: Node, axes: tuple[int, ...], keepdims: bool) 
 def reduction(name: str, x: Value, axis: Axis, keepdims: bool) -> Node:
     """The reduction of the table named `name`; raises `ShapeMismatch` for an empty axis that has no neutral value."""
     row: ReduceRow = REDUCTIONS[name]
-    node = as_node(x)
+    node = truth_of(x) if REDUCTIONS[name].result == "bool" else as_node(x)
     axes = axes_of(axis, node.ndim, name, node)
-    if row.result == "bool" and node.dtype != "bool":
-        node = ROWS["not_equal"](node, 0)
     if not axes:
         return node
     if row.needs_elements and builtins.any(node.shape[a] == 0 for a in axes):
@@ -50,23 +48,19 @@ def sum(x: Value, axis: Axis = None, keepdims: bool = False, dtype: Any = None) 
     >>> print(sd.sum(sd.symbol("x", "n")))
     sum(x)
     """
-    node = as_node(x)
-    if dtype is not None:
-        node = to_dtype(node, dtype)
+    node = as_node(x) if dtype is None else astype(x, dtype)
     axes = axes_of(axis, node.ndim, "sum", node)
     labels = list(range(node.ndim))
     kept = [k for k in labels if k not in axes]
     shape = tuple(node.shape[k] for k in kept)
-    kind = "int64" if node.dtype in ("bool", "int32") else node.dtype
+    kind = "int64" if node.dtype in ("bool", "int32") and dtype is None else node.dtype
     total = product(1, [(node, tuple(labels))], list(kept), dict(enumerate(node.shape)), TensorType(kind, shape))
     return kept_dims(node, total, axes, keepdims)
 
 
 def count(node: Node, axes: tuple[int, ...]) -> Node:
     """The number of elements along the axes, as a number."""
-    total: Size = 1
-    for a in axes:
-        total = total * node.shape[a]
+    total = sizes.product(tuple(node.shape[a] for a in axes))
     return size_number(total, node.dtype if node.dtype in FLOATING else "float64")
 
 
@@ -98,20 +92,23 @@ def min(x: Value, axis: Axis = None, keepdims: bool = False) -> Node:
     return reduction("min", x, axis, keepdims)
 
 
-def argmax(x: Value, axis: Axis = None, keepdims: bool = False) -> Node:
+def argmax(x: Value, axis: int | None = None, keepdims: bool = False) -> Node:
     """The position of the first largest element (of the flat array where no axis is given)."""
-    node = as_node(x)
-    if axis is None:
-        node, axis = reshape(node, (-1,)), 0
-    return reduction("argmax", node, axis, keepdims)
+    return position("argmax", x, axis, keepdims)
 
 
-def argmin(x: Value, axis: Axis = None, keepdims: bool = False) -> Node:
+def argmin(x: Value, axis: int | None = None, keepdims: bool = False) -> Node:
     """The position of the first smallest element."""
+    return position("argmin", x, axis, keepdims)
+
+
+def position(name: str, x: Value, axis: int | None, keepdims: bool) -> Node:
+    """The position of an extreme along one axis, or in the flat array."""
     node = as_node(x)
-    if axis is None:
-        node, axis = reshape(node, (-1,)), 0
-    return reduction("argmin", node, axis, keepdims)
+    if axis is not None:
+        return reduction(name, node, axis_of(axis, node.ndim, name, node), keepdims)
+    found = reduction(name, reshape(node, (-1,)), 0, False)
+    return expand_dims(found, tuple(range(node.ndim))) if keepdims and node.ndim else found
 
 
 def any(x: Value, axis: Axis = None, keepdims: bool = False) -> Node:
@@ -150,21 +147,63 @@ def std(x: Value, axis: Axis = None, keepdims: bool = False, correction: float =
 
 
 def norm(x: Value, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Node:
-    """The 2-norm √Σx² (Frobenius for matrices), or the 1-, ∞- or p-norm of a vector; its derivative at 0 is 0."""
+    """The norm of vectors along one axis (`ord` 2, 1, inf, −inf or any p > 0), or of matrices along two, as NumPy's.
+
+    Matrices have 'fro' (which None means), 1, −1 (columns), inf, −inf (rows).  The derivative of √Σx² at 0 is 0.
+
+    >>> import symdiff as sd
+    >>> print(sd.linalg.norm(sd.symbol("x", "n")))
+    ‖x‖
+    """
     node = floating(x)
-    if ord in (None, 2, "fro"):
-        if ord == 2 and axis is None and node.ndim == 2:
-            raise TypeMismatch("the spectral norm of a matrix is not known", where=where_written("norm", node),
-                               mend="use ord='fro', or give axis= for vector norms")
+    if ord is None or (ord == "fro" and matrix_axes(node, axis)):
         return ROWS["safe_sqrt"](sum(power(node, 2), axis, keepdims))
+    pair = matrix_axes(node, axis)
+    if pair:
+        return matrix_norm(node, ord, pair, keepdims)
+    if axis is None and node.ndim != 1:
+        raise ShapeMismatch(f"norm ord={ord!r} needs a vector or a matrix", where=where_written("norm", node),
+                            mend="give axis=")
+    return vector_norm(node, axis, keepdims, ord)
+
+
+def matrix_axes(node: Node, axis: Axis) -> tuple[int, ...]:
+    """The two axes of the matrices that a norm is of; none where it is of vectors."""
+    if axis is None:
+        return (0, 1) if node.ndim == 2 else ()
+    if isinstance(axis, (tuple, list)) and len(axis) == 2:
+        axes_of(axis, node.ndim, "norm", node)
+        return tuple(axis_of(a, node.ndim, "norm", node) for a in axis)
+    return ()
+
+
+def matrix_norm(node: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
+    """The largest (or, for a negative ord, smallest) absolute column sum (1) or row sum (inf)."""
+    extreme = {1: max, -1: min, float("inf"): max, -float("inf"): min}.get(ord)
+    if extreme is None:
+        raise TypeMismatch(f"the matrix norm ord={ord!r} is not known", where=where_written("norm", node),
+                           mend="use 'fro', 1, -1, inf, -inf, or give axis= for vector norms")
+    inner, outer = axes if ord in (1, -1) else axes[::-1]
+    result = extreme(sum(ROWS["abs"](node), inner, True), outer, True)
+    return result if keepdims else reshape(result, tuple(s for k, s in enumerate(node.shape) if k not in axes))
+
+
+def vector_norm(x: Value, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Node:
+    """The p-norm of the elements along `axis` (of all where none is given); its derivative at 0 is 0 for ord=2."""
+    node = floating(x)
     size = ROWS["abs"](node)
+    if ord == 2:
+        return ROWS["safe_sqrt"](sum(power(node, 2), axis, keepdims))
     if ord == 1:
         return sum(size, axis, keepdims)
-    if ord == float("inf"):
-        return max(size, axis, keepdims)
-    if isinstance(ord, (int, float)) and ord > 0:
+    if ord in (float("inf"), -float("inf")):
+        return (max if ord > 0 else min)(size, axis, keepdims)
+    if ord == 0:
+        return sum(ROWS["not_equal"](node, 0), axis, keepdims, dtype=node.dtype)
+    if isinstance(ord, (int, float)) and not isinstance(ord, bool):
         return power(sum(power(size, ord), axis, keepdims), 1.0 / ord)
-    raise TypeMismatch(f"norm ord={ord!r} is not known", where=where_written("norm", node), mend="use 1, 2, inf, 'fro' or p > 0")
+    raise TypeMismatch(f"norm ord={ord!r} is not known", where=where_written("norm", node),
+                       mend="use 1, 2, inf, -inf or another number")
 
 
 def softmax(x: Value, axis: Axis = -1) -> Node:
@@ -194,6 +233,12 @@ def product_of_others(x: Node, axes: tuple[int, ...]) -> Node:
     return permute_dims(back, tuple(order.index(a) for a in range(x.ndim)))
 
 
+amax, amin = max, min
 BUILDERS["reduce"] = reduce_node
 BUILDERS["sum"] = sum
 BUILDERS["product_of_others"] = product_of_others
+
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "log_softmax", "logsumexp", "max", "mean", "min", "norm", "prod",
+    "softmax", "std", "sum", "var", "vector_norm",
+]

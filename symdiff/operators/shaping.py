@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from symdiff import sizes
-from symdiff.sizes import Size, combine, divide_exactly
 from symdiff.errors import ShapeMismatch, TypeMismatch
-from symdiff.expression import METHODS, Node
-from symdiff.functions import ROWS
+from symdiff.expression import Node, Number
 from symdiff.index_notation import Index, tidy
-from symdiff.normal_form import add, permute, product
+from symdiff.normal_form import add as add_terms
+from symdiff.normal_form import number_of, permute, product
+from symdiff.operators.arithmetic import add, subtract
 from symdiff.operators.coercion import (
     as_node,
     as_nodes,
@@ -24,7 +24,8 @@ from symdiff.operators.coercion import (
     user_line,
     where_written,
 )
-from symdiff.operators.creation import arange, full
+from symdiff.operators.creation import full
+from symdiff.sizes import Size, combine, divide_exactly
 from symdiff.tensor_type import TensorType, as_shape, promote, shape_text
 
 Value = Any
@@ -117,7 +118,8 @@ def expand_dims(x: Value, axis: int | tuple[int, ...] = 0) -> Node:
 def squeeze(x: Value, axis: int | tuple[int, ...] | None = None) -> Node:
     """x without the named axes of size 1 (all of them where none is named)."""
     node = as_node(x)
-    gone = tuple(k for k, s in enumerate(node.shape) if s == 1) if axis is None else axes_of(axis, node.ndim, "squeeze", node)
+    gone = axes_of(axis, node.ndim, "squeeze", node) if axis is not None else \
+        tuple(k for k, s in enumerate(node.shape) if s == 1)
     for k in gone:
         if node.shape[k] != 1:
             raise ShapeMismatch(f"axis {k} has size {node.shape[k]}, not 1", where=where_written("squeeze", node),
@@ -137,7 +139,8 @@ def broadcast_to(x: Value, shape: Any) -> Node:
     probe = full(wanted, 0.0)
     if node.ndim > len(wanted) or broadcast_shape("broadcast_to", (node, probe)) != wanted:
         raise ShapeMismatch(f"shape {shape_text(node.shape)} does not broadcast to {shape_text(wanted)}",
-                            where=where_written("broadcast_to", node), mend="only axes of size 1 and new axes are repeated")
+                            where=where_written("broadcast_to", node),
+                            mend="only axes of size 1 and new axes are repeated")
     return located(broadcast_one(node, wanted))
 
 
@@ -201,8 +204,8 @@ def matched_groups(node: Node, target: tuple[Size, ...]) -> list[tuple[tuple[Siz
                       for b in (total - a,) if i + a <= len(source) and j + b <= len(target)
                       and sizes.product(source[i:i + a]) == sizes.product(target[j:j + b])), None)
         if found is None:
-            raise ShapeMismatch("the reshape cannot be matched axis by axis", where=where_written("reshape", node),
-                                mend="reshape in two steps, through one flat axis")
+            raise ShapeMismatch(f"shape {shape_text(source)} cannot be matched with {shape_text(target)} axis by axis",
+                                where=where_written("reshape", node), mend="reshape in two steps, through one flat axis")
         a, b = found
         groups.append((source[i:i + a], target[j:j + b]))
         i, j = i + a, j + b
@@ -248,20 +251,21 @@ def concat(arrays: Sequence[Value], axis: int = 0) -> Node:
     first = nodes[0]
     k = axis_of(axis, first.ndim, "concat", *nodes)
     for node in nodes[1:]:
-        if node.ndim != first.ndim or any(a != b for j, (a, b) in enumerate(zip(node.shape, first.shape, strict=True)) if j != k):
+        others = [(a, b) for j, (a, b) in enumerate(zip(node.shape, first.shape, strict=False)) if j != k]
+        if node.ndim != first.ndim or any(a != b for a, b in others):
             raise ShapeMismatch(f"{describe(node)} does not line up with {describe(first)} along axis {k}",
                                 where=f"concat at {user_line()}", mend="all sizes but that of the axis must agree")
     dtype = promote(*[node.dtype for node in nodes])
     total = combine(tuple((1, node.shape[k]) for node in nodes))
     shape = tuple(total if j == k else s for j, s in enumerate(first.shape))
-    terms = []
+    terms: list[tuple[Number, Node]] = []
     offset: Size = 0
     for node in nodes:
         out: list[Index] = [tidy(offset, {j: 1}) if j == k else j for j in range(node.ndim)]
         terms.append((1, product(1, [(to_dtype(node, dtype), tuple(range(node.ndim)))], out, dict(enumerate(node.shape)),
                                  TensorType(dtype, shape))))
         offset = combine(((1, offset), (1, node.shape[k])))
-    return located(add(terms, TensorType(dtype, shape)))  # type: ignore[arg-type]
+    return located(add_terms(terms, TensorType(dtype, shape)))
 
 
 def stack(arrays: Sequence[Value], axis: int = 0) -> Node:
@@ -280,15 +284,15 @@ def pad(x: Value, pad_width: Any, mode: str = "constant", constant_values: Value
     """x with a border of `constant_values`: `pad_width` is an int, (before, after), or such a pair an axis."""
     node = as_node(x)
     if mode != "constant":
-        raise TypeMismatch(f"pad mode {mode!r} is not known", where=where_written("pad", node), mend="use mode='constant'")
+        raise TypeMismatch(f"pad mode {mode!r} is not known", where=where_written("pad", node),
+                           mend="use mode='constant'")
     pairs = pad_pairs(node, pad_width)
     shape = tuple(combine(((1, a), (1, s), (1, b))) for (a, b), s in zip(pairs, node.shape, strict=True))
     out = [tidy(a, {k: 1}) for k, (a, _) in enumerate(pairs)]
     border = as_node(constant_values, node.dtype)
-    inner = node if border.type == TensorType(node.dtype, ()) and border is as_node(0, node.dtype) else \
-        METHODS["sub"](node, border)
-    padded = view(inner, range(node.ndim), out, dict(enumerate(node.shape)), shape)
-    return padded if inner is node else METHODS["add"](padded, border)  # type: ignore[no-any-return]
+    plain = number_of(border) == 0
+    padded = view(node if plain else subtract(node, border), range(node.ndim), out, dict(enumerate(node.shape)), shape)
+    return padded if plain else add(padded, border)
 
 
 def pad_pairs(node: Node, width: Any) -> list[tuple[Size, Size]]:
@@ -313,49 +317,9 @@ def pad_pairs(node: Node, width: Any) -> list[tuple[Size, Size]]:
     return pairs
 
 
-def diag(x: Value, k: int = 0) -> Node:
-    """A vector's diagonal matrix, or a matrix's diagonal (as `numpy.diag`), `k` above the main one."""
-    node = as_node(x)
-    if node.ndim == 1:
-        n = combine(((1, node.shape[0]), (1, abs(k))))
-        out = [tidy(max(-k, 0), {0: 1}), tidy(max(k, 0), {0: 1})]
-        return view(node, [0], out, {0: node.shape[0]}, (n, n))
-    if node.ndim != 2:
-        raise ShapeMismatch("diag takes a vector or a matrix", where=where_written("diag", node),
-                            mend="use einsum('...ii->...i', x) for batches")
-    return diagonal(node, k)
+concatenate = concat
 
-
-def diagonal(x: Node, k: int = 0) -> Node:
-    """The k-th diagonal of a matrix."""
-    rows, columns = (combine(((1, x.shape[0]), (1, min(k, 0)))), combine(((1, x.shape[1]), (-1, max(k, 0)))))
-    if sizes.at_least(columns, rows):
-        length = rows
-    elif sizes.at_least(rows, columns):
-        length = columns
-    else:
-        raise ShapeMismatch(f"which of {rows} and {columns} is smaller is not known", where=where_written("diag", x),
-                            mend="take the diagonal of a square matrix, or slice it first")
-    return view(x, [tidy(max(-k, 0), {0: 1}), tidy(max(k, 0), {0: 1})], [0], {0: length}, (length,))
-
-
-def band(x: Value, k: int, comparison: str) -> Node:
-    """x where row + k `comparison` column, zero elsewhere, over the last two axes."""
-    node = as_node(x)
-    if node.ndim < 2:
-        raise ShapeMismatch("tril and triu take a matrix", where=where_written("tril/triu", node), mend="give two axes or more")
-    rows, columns = node.shape[-2:]
-    i = METHODS["add"](expand_dims(arange(rows), 1), k)
-    mask = ROWS[comparison](i, expand_dims(arange(columns), 0))
-    return METHODS["mul"](node, ROWS["guard"](mask)) if node.dtype in ("float64", "float32") else \
-        ROWS["where"](mask, node, as_node(0, node.dtype))  # type: ignore[no-any-return]
-
-
-def tril(x: Value, k: int = 0) -> Node:
-    """The lower triangle of x, zero above the k-th diagonal."""
-    return band(x, k, "greater_equal")
-
-
-def triu(x: Value, k: int = 0) -> Node:
-    """The upper triangle of x, zero below the k-th diagonal."""
-    return band(x, k, "less_equal")
+__all__ = [
+    "broadcast_arrays", "broadcast_to", "concat", "concatenate", "expand_dims", "matrix_transpose", "moveaxis", "pad",
+    "permute_dims", "ravel", "reshape", "squeeze", "stack", "swapaxes", "transpose",
+]

@@ -1,1 +1,11 @@
-"""Formulas."""
+"""Formulas: expressions as text in matrix, index, LaTeX, ASCII and NumPy style.
+
+Importing this package gives expressions their `str` and `repr`.
+"""
+
+from symdiff.expression import METHODS
+from symdiff.printing.formulas import brief, document, formula, latex, notebook_latex, text_of
+
+METHODS["str"], METHODS["repr"] = text_of, brief
+
+__all__ = ["brief", "document", "formula", "latex", "notebook_latex", "text_of"]

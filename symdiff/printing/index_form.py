@@ -1,7 +1,7 @@
 """The index form: entries of a tensor, with Σ over what is summed, where no matrix form exists.
 
-While a formula grows, the axes of a node and its summed labels stand in the text as private characters; a consumer replaces
-the axes by its own indices, and at the very end `bound_letters` gives every character that is left a letter.
+While a formula grows, the axes of a node and its summed labels stand in the text as private characters; a consumer
+replaces the axes by its own indices, and at the very end `bound_letters` gives every character that is left a letter.
 """
 
 from __future__ import annotations
@@ -43,8 +43,12 @@ class Surroundings(Protocol):
         """A monomial with its sign."""
         ...
 
-    def stays(self, node: Node) -> bool:
-        """Whether a core is not opened."""
+    def multiple(self, node: Node) -> tuple[Number, Node]:
+        """(c, sum) where a node is written as a multiple of a sum."""
+        ...
+
+    def opposite(self, node: Map) -> Map | None:
+        """σ(x) where the node is σ(-x) and is written 1 - σ(x)."""
         ...
 
 
@@ -84,7 +88,8 @@ class Entries:
             plain = form.plain()
             if not at:
                 return form
-            if plain is not None and plain.level > 3 or not isinstance(node, (Add, Map)):
+            structural = isinstance(node, Product) and not node.is_core and node not in self.writer.named
+            if ((plain is not None and plain.level > 3) or not isinstance(node, (Add, Map))) and not structural:
                 return self.entry_of_form(form, at)
         indices, entry = self.entry_form(node)
         table = {ord(i): by for i, by in zip(indices, at, strict=True)}
@@ -98,6 +103,12 @@ class Entries:
         """Whether a node is a name or a constant."""
         return not node.children or node in self.writer.named
 
+    def whole(self, node: Node) -> bool:
+        """Whether a core is written as a matrix with indices, (Aᵀ A)[i,k], and not as a sum."""
+        if node in self.writer.named:
+            return True
+        return not self.writer.indices and 0 < node.ndim < 3 and self.writer.form(node) is not None
+
     def entry_of_form(self, form: Monomial, at: Sequence[str]) -> Monomial:
         """A[i, j] for the body of a form."""
         body = self.style.entry(form.body, at) if form.body is not None and form.body.text != "1" else None
@@ -108,6 +119,10 @@ class Entries:
         """The entry of a node at its own indices."""
         style = self.style
         if isinstance(node, Add):
+            c, inner = self.writer.multiple(node)
+            if inner is not node:
+                m = self.entry(inner, at)
+                return Monomial(exact(c * m.coefficient), m.scalars, m.body, m.divisors)
             forms = []
             for c, term in node.terms:
                 m = self.entry(term, at)
@@ -116,9 +131,12 @@ class Entries:
         if isinstance(node, Map):
             base, p = base_and_exponent(node)
             if p != 1:
-                inner = self.piece(base, at)
-                power = inner if abs(p) == 1 else style.power(inner, style.number(exact(abs(p))))
+                entry = self.piece(base, at)
+                power = entry if abs(p) == 1 else style.power(entry, style.number(exact(abs(p))))
                 return Monomial(body=None, divisors=(power,)) if p < 0 else Monomial(body=power)
+            opposite = self.writer.opposite(node)
+            if opposite is not None:
+                return Monomial(body=style.total([(False, style.number(1)), (True, self.piece(opposite, at))]))
             return Monomial(body=style.call(node.function, [self.piece(a, at) for a in node.args]))
         if isinstance(node, Reduce):
             labels = iter(self.fresh(len(node.axes)))
@@ -141,7 +159,7 @@ class Entries:
     def product(self, node: Product, at: list[str]) -> Monomial:
         """coefficient · Σ Π factors, with δ where out repeats a label."""
         style = self.style
-        flat = flattened(node, lambda f: f in self.writer.named)
+        flat = flattened(node, self.whole)
         names: dict[int, str] = {}
         deltas: list[Piece] = []
         for index, name in zip(flat.out, at, strict=True):
@@ -200,11 +218,11 @@ class Entries:
         return self.style.wrap(self.style.size(size), 4)
 
 
-def bound_letters(text: str, taken: Container[str]) -> str:
-    """The text with letters for the private characters, by first appearance; no letter that a symbol bears."""
+def bound_letters(text: str, taken: Container[str], first: str = "") -> str:
+    """The text with letters for its private characters: those in `first`, then by appearance; none that is taken."""
     free = [x for x in LETTERS if x not in taken] or [f"i{k}" for k in range(1000)]
     names: dict[int, str] = {}
-    for ch in text:
+    for ch in first + text:
         if FIRST <= ord(ch) <= LAST and ord(ch) not in names:
             k = len(names)
             names[ord(ch)] = free[k] if k < len(free) else f"{free[k % len(free)]}{k // len(free)}"

@@ -1,8 +1,8 @@
 """From a product in index notation to a formula of matrices: chains, ⊙, diag, norms, traces.
 
-Items are vectors and matrices with the labels at which they are read.  Step by step two items that share a label become one,
-until only labels of the result are left; where a label cannot be dealt with (three matrices meet in it) there is no matrix
-form, and the caller writes the product with indices.
+Items are vectors and matrices with the labels at which they are read.  Step by step two items that share a label become
+one, until only labels of the result are left; where a label cannot be dealt with (three matrices meet in it) there is
+no matrix form, and the caller writes the product with indices.
 """
 
 from __future__ import annotations

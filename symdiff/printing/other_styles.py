@@ -31,6 +31,10 @@ GREEK = {name: "\\" + name for name in (
                                                                              "eps": r"\varepsilon"}
 
 
+OPENED = re.compile(r"(\\left[(|\[]|\{\{|\{\{cases\}\}|\\lfloor|\\lceil|, |\\text\{\{if \}\} |&|\\\\)\s*$")
+CLOSED = re.compile(r"\s*(\\right|\}\}|,|&|\\\\|\\end)")
+
+
 class AsciiStyle(MatrixStyle):
     """Formulas in plain characters: `X^T (X w - y) / n`, `norm(r)^2`, `p .* (1 - p)`, `sum[j] k[j] x[i + j]`."""
 
@@ -112,7 +116,8 @@ class LatexStyle(MatrixStyle):
     def quotient(self, head: Piece, below: Sequence[Piece], axes: int) -> Piece:
         """A fraction; a long matrix numerator keeps a small fraction in front."""
         under = below[0].text if len(below) == 1 else self.beside([self.wrap(b, POWER) for b in below])
-        if head.axes and not any(b.axes for b in below) and head.level >= SUM and len(head.text) > 12:
+        if head.axes and not any(b.axes for b in below) and head.level >= SUM and len(head.text) > 12 \
+                and not head.text[0].isdigit():
             return Piece(rf"\frac{{1}}{{{under}}} {self.wrap(head, HADAMARD)}", CHAIN, axes)
         return Piece(rf"\frac{{{head.text}}}{{{under}}}", CHAIN, axes)
 
@@ -162,16 +167,15 @@ class LatexStyle(MatrixStyle):
         template = self.template(row)
 
         def argument(match: re.Match[str]) -> str:
+            if match[1] is None:
+                return match[0][0]
             arg = args[int(match[1])]
             before, after = template[:match.start()], template[match.end():]
-            closed = re.search(r"(\\left[(|\[]|\{\{|\\lfloor|\\lceil|, |\\text\{\{if }} |&)\s*$", before)
-            opened = re.match(r"\s*(\\right|\}\}|,|&|\\\\|\\end)", after)
-            if closed and opened:
+            if OPENED.search(before) and CLOSED.match(after):
                 return arg.text
             comparing = row.infix == "comparison" or " > " in after or " > " in before
             return self.wrap(arg, SUM if comparing else POWER)
-        text = re.sub(r"\{(\d)\}", argument, template.replace("{{{", "{{ {").replace("}}}", "} }}"))
-        text = text.replace("{{", "{").replace("}}", "}").replace("{ ", "{").replace(" }", "}")
+        text = re.sub(r"\{\{|\}\}|\{(\d)\}", argument, template)
         levels = {"comparison": COMPARISON, "product": CHAIN, "power": POWER}
         return Piece(text, levels.get(row.infix, ATOM), max((a.axes for a in args), default=0))
 
@@ -211,4 +215,18 @@ class LatexStyle(MatrixStyle):
 
     def part(self, part: Part, level: int = POWER) -> str:
         """One member of a chain."""
-        return r"\mathbf{1}" + (self.transpose if part.flipped else "") if part.kind == "ones" else super().part(part, level)
+        if part.kind == "ones":
+            return r"\mathbf{1}" + (self.transpose if part.flipped else "")
+        return super().part(part, level)
+
+    def width(self, text: str) -> int:
+        """The width of what is shown."""
+        return len(re.sub(r"[{}]|\\(left|right|operatorname|mathrm|frac|begin|end)", "", re.sub(
+            r"\\(top|odot|sigma|lambda|delta|alpha|beta|gamma|cdot)", "x", text)))
+
+    def array(self, entries: Sequence[Piece], shape: Sequence[int]) -> Piece:
+        """A matrix of entries; a vector as a column."""
+        columns = shape[1] if len(shape) > 1 else 1
+        rows = [" & ".join(p.text for p in entries[k:k + columns]) for k in range(0, len(entries), columns)]
+        between = r" \\ "
+        return Piece(rf"\begin{{bmatrix}} {between.join(rows)} \end{{bmatrix}}", ATOM, len(shape))

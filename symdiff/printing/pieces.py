@@ -1,7 +1,7 @@
 """What a formula is made of while it is printed: pieces of text that know how tightly they bind.
 
-A `Piece` is finished text in one style.  A `Part` is one matrix or vector of a chain `A Bᵀ v`.  A `Monomial` is a product
-taken apart, so that a sum can put what its terms share in front: coefficient · scalars · body / divisors.
+A `Piece` is finished text in one style.  A `Part` is one matrix or vector of a chain `A Bᵀ v`.  A `Monomial` is a
+product taken apart, so that a sum can put what its terms share in front: coefficient · scalars · body / divisors.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Monomial:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One axis of a slice: a position, or start, stop and step (None where they are the natural ones), or a new axis."""
+    """One axis of a slice: a position, or start, stop and step (None where they are natural), or a new axis."""
 
     start: Size | None = None
     stop: Size | None = None
@@ -78,6 +78,11 @@ class Cut:
 def flipped_chain(parts: Sequence[Part]) -> tuple[Part, ...]:
     """The chain transposed: (A B)ᵀ = Bᵀ Aᵀ."""
     return tuple(part.flip() for part in reversed(parts))
+
+
+def size_of(value: Number) -> Number:
+    """The number without its sign."""
+    return -value if value < 0 else value
 
 
 def numerator_of(value: Number) -> Number:

@@ -1,14 +1,16 @@
-"""The matrix form of a product: its factors as items of a network, its `out` pattern as diag, shift, padding or placement."""
+"""The matrix form of a product: its factors as items of a network, its `out` pattern as diag, padding or placement."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, Protocol
 
 from symdiff.expression import Add, Node, Number, Product, Symbol
 from symdiff.index_notation import Form, Index, form_of, labels_of
+from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, exact, times
 from symdiff.printing.networks import Item, Network, NoMatrixForm
-from symdiff.printing.pieces import ATOM, Cut, Monomial, Piece
+from symdiff.printing.pieces import ATOM, CHAIN, Cut, Monomial, Piece
 from symdiff.printing.reading import Flat, cuts_of, flattened
 from symdiff.printing.style import MatrixStyle
 from symdiff.sizes import combine, multiply
@@ -30,6 +32,10 @@ class Surroundings(Protocol):
         """The matrix form of a node."""
         ...
 
+    def multiple(self, node: Node) -> tuple[Number, Node]:
+        """(c, sum) where a node is written as a multiple of a sum."""
+        ...
+
     def negative(self, node: Node) -> Monomial | None:
         """The matrix form of the negative of a sum."""
         ...
@@ -45,45 +51,49 @@ class ProductForms:
     def __init__(self, writer: Surroundings) -> None:
         self.writer = writer
         self.style = writer.style
-        self.coefficient: Number = 1
 
     def form(self, node: Product, implicit: bool) -> Monomial:
         """The product as a monomial; raises `NoMatrixForm`."""
         flat = flattened(node, self.writer.stays)
         pattern, out = out_pattern(node, flat, implicit)
-        self.coefficient = node.coefficient
-        turned = self.turned(flat)
-        items = [item for f, at in flat.factors for item in self.items(f, at, flat, f is turned)]
+        turned = self.turned(flat, node.coefficient)
+        front = node.coefficient
+        items: list[Item] = []
+        for f, at in flat.factors:
+            c, found = self.items(f, at, flat, f is turned)
+            front = times(front, c)
+            items += found
         network = Network(items, out, self.style)
         if pattern is None:
             body = network.solve()
             scalars, divisors = tuple(in_order(network.scalars)), tuple(network.divisors)
-            if body is not None and body.text == "1" and body.axes and implicit and (scalars or divisors or self.coefficient != 1):
+            if body is not None and body.text == "1" and body.axes and implicit and (scalars or divisors or front != 1):
                 body = None
-            return Monomial(self.coefficient, scalars, body, divisors)
+            return Monomial(front, scalars, body, divisors)
         kept = network.divisors[:]
         network.divisors.clear()
         body = network.solve()
         if network.divisors:
             body = self.style.quotient(body or Piece("1"), network.divisors, 1)
         body = self.patterned(pattern, body, node, out)
-        return Monomial(self.coefficient, tuple(in_order(network.scalars)), body, tuple(kept))
+        return Monomial(front, tuple(in_order(network.scalars)), body, tuple(kept))
 
-    def turned(self, flat: Flat) -> Node | None:
+    def turned(self, flat: Flat, front: Number) -> Node | None:
         """The difference a - b that is written b - a, so that the product needs no minus in front."""
-        sign = self.coefficient < 0  # type: ignore[operator]
+        sign = front < 0
         found: Node | None = None
         for f, _ in flat.factors:
             if not isinstance(f, Add) or self.writer.stays(f):
                 continue
             form = self.writer.form(f)
-            sign ^= form is not None and form.coefficient < 0  # type: ignore[operator]
-            if found is None and form is not None and any(c < 0 for c, _ in f.terms) and any(c > 0 for c, _ in f.terms):
+            sign ^= form is not None and form.coefficient < 0
+            mixed = any(c < 0 for c, _ in f.terms) and any(c > 0 for c, _ in f.terms)
+            if found is None and form is not None and mixed and not self.writer.stays(self.writer.multiple(f)[1]):
                 found = f
         return found if sign else None
 
-    def items(self, f: Node, at: tuple[Index, ...], flat: Flat, turned: bool) -> list[Item]:
-        """A factor as items of the network; a `turned` one as its negative."""
+    def items(self, f: Node, at: tuple[Index, ...], flat: Flat, turned: bool) -> tuple[Number, list[Item]]:
+        """A factor as a number and items of the network; a `turned` one as its negative."""
         read = cuts_of(f, at, flat.extents)
         if read is None:
             raise NoMatrixForm
@@ -97,28 +107,34 @@ class ProductForms:
             opened = None if sliced else self.opened(f, labels, turned)
             if opened is not None:
                 return opened
-            return [Item(labels, [self.read(f, cuts, sliced)], [], symmetric=symmetric)]
+            return 1, [Item(labels, [self.read(f, cuts, sliced)], [], symmetric=symmetric)]
+        c, inner = self.writer.multiple(base)
+        whole = exact_power(c, p) if isinstance(c, (int, Fraction)) and isinstance(p, int) else None
+        if whole is not None and not (isinstance(c, Fraction) and self.writer.stays(base)):
+            base = inner
+        else:
+            whole = 1
         piece = self.read(base, cuts, sliced)
         size = exact(abs(p))
         power = piece if size == 1 else self.style.root(piece) if size == 0.5 else \
             self.style.power(piece, self.style.number(size))
         if p < 0:
-            return [Item(labels, [], [power], symmetric=symmetric)]
-        return [Item(labels, [power], [], root=piece if p == 2 else None, symmetric=symmetric)]
+            return whole, [Item(labels, [], [power], symmetric=symmetric)]
+        return whole, [Item(labels, [power], [], root=piece if p == 2 else None, symmetric=symmetric)]
 
-    def opened(self, f: Node, labels: tuple[Label, ...], turned: bool) -> list[Item] | None:
+    def opened(self, f: Node, labels: tuple[Label, ...], turned: bool) -> tuple[Number, list[Item]] | None:
         """A factor whose form is a quotient or has scalars in front, taken apart."""
         if self.writer.stays(f) or isinstance(f, Product):
             return None
         form = self.writer.negative(f) if turned else self.writer.form(f)
         if form is None or form.plain() is not None:
             return None
-        self.coefficient = times(self.coefficient, exact(-form.coefficient if turned else form.coefficient))
+        c = exact(-form.coefficient if turned else form.coefficient)
         vectors = [d for d in form.divisors if d.axes] if f.ndim else []
         items = [Item((), [s], []) for s in form.scalars]
         items += [Item((), [], [d]) for d in form.divisors if d not in vectors]
         above = [form.body] if form.body is not None and not (form.body.text == "1" and vectors) else []
-        return [*items, Item(labels, above, vectors)] if above or vectors else items
+        return c, [*items, Item(labels, above, vectors)] if above or vectors else items
 
     def read(self, f: Node, cuts: list[Cut], sliced: bool) -> Piece:
         """The factor's piece, sliced."""
@@ -139,7 +155,9 @@ class ProductForms:
             if body is None or body.text == "1":
                 return style.identity(node.shape[0]) if not detail else style.diag(Piece("1", ATOM, 1), detail)
             return style.diag(body, detail)
-        inner = body or Piece("1", axes=len(out))
+        inner = style.ones([node.extents[label] for label in out]) if body is None or body.text == "1" else body
+        if kind == "padded diag":
+            return style.diag(style.padded(inner, [detail[1]]), detail[0])
         if kind == "pad":
             return style.padded(inner, detail)
         if kind == "axes":
@@ -149,15 +167,16 @@ class ProductForms:
 
 def in_order(scalars: list[Piece]) -> list[Piece]:
     """Scalars: names first, then what is more than a name, chains last."""
-    return sorted(scalars, key=lambda p: (not p.name, -p.level))
+    return sorted(scalars, key=lambda p: (not p.name, p.level <= CHAIN, len(p.text) > 8))
 
 
 def out_pattern(node: Product, flat: Flat, implicit: bool) -> tuple[Pattern | None, tuple[Label, ...]]:
     """How the result is written: None for a dense result, and the labels of its axes."""
     out, extents = node.out, dict(enumerate(node.extents))
     used = {label for _, at in flat.factors for i in at for label in labels_of(i)}
-    if all(type(i) is int and extents[i] == s for i, s in zip(out, node.shape, strict=True)) and len(set(out)) == len(out):
-        labels: tuple[Label, ...] = out  # type: ignore[assignment]
+    plain = all(type(i) is int and extents[i] == s for i, s in zip(out, node.shape, strict=True))
+    if plain and len(set(out)) == len(out):
+        labels: tuple[Label, ...] = tuple(i for i in out if isinstance(i, int))
         if implicit:
             while labels and labels[0] not in used:
                 labels = labels[1:]
@@ -195,13 +214,15 @@ def out_pattern(node: Product, flat: Flat, implicit: bool) -> tuple[Pattern | No
 
 
 def diagonal_pattern(node: Product, forms: list[Form]) -> tuple[Pattern, tuple[Label, ...]]:
-    """diag(v), or v beside the main diagonal."""
+    """diag(v), or v beside the main diagonal; v may stand between zeros."""
     (a, terms), (b, _) = forms
     label = terms[0][0]
     extent = node.extents[label]
     offset = combine(((1, b), (-1, a)))
-    if not isinstance(offset, int) or (a != 0 and b != 0) or node.shape[0] != node.shape[1]:
+    if not isinstance(offset, int) or node.shape[0] != node.shape[1]:
         raise NoMatrixForm
-    if combine(((1, extent), (1, abs(offset)))) != node.shape[0]:
-        raise NoMatrixForm
-    return ("diag", offset), (label,)
+    before = a if offset >= 0 else b
+    after = combine(((1, node.shape[0]), (-1, abs(offset)), (-1, before), (-1, extent)))
+    if before == 0 and after == 0:
+        return ("diag", offset), (label,)
+    return ("padded diag", (offset, (before, after))), (label,)

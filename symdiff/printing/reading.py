@@ -1,4 +1,4 @@
-"""How a product reads and writes: slices for affine indices of one label, and the factors of nested cores in one list."""
+"""How a product reads: slices for affine indices of one label, and the factors of nested cores in one list."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def flattened(node: Product, stays: Callable[[Node], bool]) -> Flat:
     factors: list[Factor] = []
     while pending:
         f, at = pending.pop()
-        if isinstance(f, Product) and f.is_core and not stays(f) and f.dtype == node.dtype and reads_whole(f, at, extents):
+        core = isinstance(f, Product) and f.is_core and f.dtype == node.dtype
+        if core and isinstance(f, Product) and not stays(f) and reads_whole(f, at, extents):
             names: dict[Label, Label] = dict(zip(range(f.ndim), at, strict=True))  # type: ignore[arg-type]
             for label in range(f.ndim, len(f.extents)):
                 names[label] = len(extents)
@@ -45,7 +46,8 @@ def reads_whole(node: Node, at: tuple[Index, ...], extents: dict[Label, Size]) -
     return all(type(i) is int and extents[i] == node.shape[k] for k, i in enumerate(at)) and len(set(at)) == len(at)
 
 
-def cuts_of(node: Node, at: tuple[Index, ...], extents: dict[Label, Size]) -> tuple[list[Cut], tuple[Label, ...]] | None:
+def cuts_of(node: Node, at: tuple[Index, ...],
+            extents: dict[Label, Size]) -> tuple[list[Cut], tuple[Label, ...]] | None:
     """The slices by which the node is read and the labels that are left, None where slices cannot say it."""
     cuts: list[Cut] = []
     labels: list[Label] = []

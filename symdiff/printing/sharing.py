@@ -5,69 +5,92 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from symdiff.expression import Add, Map, Node, Product, Reduce, Symbol
-from symdiff.normal_form import number_of
+from symdiff.expression import Add, Map, Node, Number, Product, Reduce, Symbol
+from symdiff.normal_form import add, number_of
+from symdiff.normal_form.numbers import base_and_exponent, exact
+from symdiff.printing.sums import divided, shared_coefficient
+from symdiff.sizes import named_sizes
 from symdiff.tensor_type import TensorType
 from symdiff.traversal import rebuild, symbols_of
 
 LIMIT = 2000
 ELLIPSIS = "…"
-LETTERS = {"sigmoid": "p", "exp_difference": "p", "tanh": "h", "relu": "h", "sin": "s", "cos": "c", "exp": "e",
-           "sqrt": "d", "safe_sqrt": "d", "abs": "a"}
+LETTERS = {"sigmoid": "p q g", "exp_difference": "p q g", "tanh": "h a g", "relu": "h a g", "sin": "s", "cos": "c",
+           "exp": "mu e", "max": "m", "min": "m", "logsumexp": "m", "residual": "r e u", "sum": "z u v",
+           "scalar": "s c b"}
 
 
-def uses_of(roots: Iterable[Node], children: Callable[[Node], Sequence[Node]]) -> Counter[Node]:
-    """How often each node is written when every shared node is written once."""
-    uses: Counter[Node] = Counter()
-    seen: set[Node] = set()
-    stack = list(roots)
-    for root in stack:
-        uses[root] += 1
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
+def uses_of(order: Sequence[Node], roots: Iterable[Node], children: Callable[[Node], Sequence[Node]]) -> Counter[Node]:
+    """How often each node of a topological order is written when every part that can have a name is written once."""
+    uses: Counter[Node] = Counter(roots)
+    for node in reversed(order):
+        times = 1 if can_be_named(node) else min(uses[node], 9)
         for child in children(node):
-            uses[child] += 1
-            stack.append(child)
+            uses[child] += times
     return uses
 
 
 def can_be_named(node: Node) -> bool:
-    """Whether a node is a part worth a name: no leaf, no number, no mere view of something else."""
+    """Whether a node is a part worth a name: no leaf, number or power, no mere view, multiple or product of two."""
     if isinstance(node, Product):
-        return node.is_core or len([f for f, _ in node.factors if f.shape]) > 1
-    return isinstance(node, (Add, Map, Reduce)) and number_of(node) is None
-
-
-def letter(node: Node) -> str:
-    """The letter that a mathematician would give: r for residuals, p for probabilities, z for sums, h for hidden layers."""
+        return len([f for f, _ in node.factors if f.shape]) > (2 if node.is_core and node.shape else 1)
+    if isinstance(node, Add):
+        return shared_coefficient([c for c, _ in node.terms]) == 1
     if isinstance(node, Map):
-        name = LETTERS.get(node.function.name, "t")
+        return base_and_exponent(node)[1] == 1 and "guard" not in node.function.traits
+    return isinstance(node, Reduce)
+
+
+def primitive(node: Add, seen: dict[Node, Node]) -> tuple[Number, Node]:
+    """(c, sum) with node = c · sum, such that multiples of one sum share it; `seen` maps each sum to the first met."""
+    common = shared_coefficient([c for c, _ in node.terms])
+    inner = node if common == 1 else add([(divided(c, common), t) for c, t in node.terms], node.type)
+    if inner in seen:
+        return common, seen[inner]
+    opposite = add([(exact(-c), t) for c, t in node.terms], node.type) if common == 1 else \
+        add([(exact(-divided(c, common)), t) for c, t in node.terms], node.type)
+    if opposite in seen:
+        return exact(-common), seen[opposite]
+    seen[inner] = inner
+    return common, inner
+
+
+def letters(node: Node) -> list[str]:
+    """Letters that a mathematician would give: r for residuals, p for probabilities, z for sums, h for layers."""
+    kind = ""
+    if isinstance(node, (Map, Reduce)):
+        kind = node.function.name
     elif isinstance(node, Add):
-        residual = any(c < 0 for c, _ in node.terms) and number_of(node.terms[0][1]) is None and len(node.terms) == 2
-        name = "r" if residual and node.shape and all(number_of(t) is None for _, t in node.terms) else "z" if node.shape else "s"
-    elif isinstance(node, Reduce):
-        name = {"max": "m", "min": "m", "logsumexp": "m"}.get(node.function.name, "t")
-    else:
-        name = "t" if node.shape else "s"
-    return name.upper() if node.ndim == 2 and name != "t" else name
+        numbers = [t for _, t in node.terms if number_of(t) is not None]
+        kind = "residual" if any(c < 0 for c, _ in node.terms) and not numbers else "sum"
+    if (not node.shape and kind not in LETTERS) or (not node.shape and kind in ("residual", "sum")):
+        kind = "scalar"
+    found = LETTERS.get(kind, "t").split()
+    if node.ndim != 2:
+        return found
+    return [x if x == "t" else x.upper() for x in found if len(x) == 1]
 
 
 class Names:
     """Names that are not taken yet: r, then r2, r3, …; t1, t2, … for parts without a letter of their own."""
 
     def __init__(self, roots: Iterable[Node]) -> None:
-        self.taken = {s.name for s in symbols_of(roots)} | {"I"}
+        symbols = symbols_of(roots)
+        self.taken = {s.name for s in symbols} | {"I"}
+        self.taken |= {name for s in symbols for size in s.shape for name in named_sizes(size)}
         self.last: Counter[str] = Counter()
 
-    def fresh(self, base: str) -> str:
-        """A name that nothing else bears."""
+    def fresh(self, bases: Sequence[str]) -> str:
+        """A name that nothing else bears: the first free letter, else the first one with a number."""
+        for base in bases:
+            if base not in self.taken and base != "t":
+                self.taken.add(base)
+                self.last[base] += 1
+                return base
+        base = bases[0]
         while True:
             self.last[base] += 1
-            count = self.last[base]
-            name = f"{base}{count}" if count > 1 or base == "t" else base
+            name = f"{base}{self.last[base]}"
             if name not in self.taken:
                 self.taken.add(name)
                 return name

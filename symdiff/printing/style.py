@@ -6,6 +6,7 @@ Other text styles change words and marks, not the grammar.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from symdiff.expression import Number
@@ -24,6 +25,7 @@ from symdiff.printing.pieces import (
     Piece,
     denominator_of,
     numerator_of,
+    size_of,
 )
 from symdiff.sizes import Size, combine
 
@@ -58,7 +60,8 @@ class MatrixStyle:
             return Piece("∞")
         if denominator_of(value) != 1:
             return Piece(f"{numerator_of(value)} / {denominator_of(value)}", QUOTIENT)
-        return Piece(repr(value) if not (isinstance(value, float) and value.is_integer() and value < 1e16) else str(int(value)))
+        whole = isinstance(value, float) and value.is_integer() and value < 1e16
+        return Piece(str(int(value)) if whole else repr(value))
 
     def size(self, size: Size) -> Piece:
         """A size used as a number."""
@@ -79,16 +82,23 @@ class MatrixStyle:
         plain = m.plain()
         if plain is not None:
             return plain
-        c = abs(m.coefficient)
+        c = size_of(m.coefficient)
         above = [self.number(numerator_of(c))] if numerator_of(c) != 1 else []
-        above += m.scalars
+        above += self.gathered(m.scalars)
         below = [self.number(denominator_of(c))] if denominator_of(c) != 1 else []
-        below += m.divisors
+        below += self.gathered(m.divisors)
         axes = m.body.axes if m.body is not None else 0
-        if m.body is not None and not (m.body.text == "1" and m.body.axes and not below and above):
+        ones = m.body is not None and m.body.text == "1" and m.body.axes
+        shaped = not below or any(d.axes for d in m.divisors)
+        if m.body is not None and not (ones and above and shaped):
             above.append(m.body)
         head = self.juxtaposed(above, axes)
         return self.quotient(head, below, axes) if below else head
+
+    def gathered(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """x x as x²."""
+        counts = Counter(pieces)
+        return [p if c == 1 else self.power(p, self.number(c)) for p, c in counts.items()]
 
     def juxtaposed(self, above: Sequence[Piece], axes: int) -> Piece:
         """Scalars and a body side by side; a single ⊙ at the end needs no parentheses."""
@@ -107,7 +117,8 @@ class MatrixStyle:
 
     def quotient(self, head: Piece, below: Sequence[Piece], axes: int) -> Piece:
         """head / (a b)."""
-        text = self.wrap(below[0], POWER) if len(below) == 1 else self.parens(self.beside([self.wrap(b, POWER) for b in below]))
+        texts = [self.wrap(b, POWER) for b in below]
+        text = texts[0] if len(texts) == 1 else self.parens(self.beside(texts))
         return Piece(f"{self.wrap(head, HADAMARD)} / {text}", QUOTIENT, axes)
 
     def hadamard(self, pieces: Sequence[Piece]) -> Piece:
@@ -117,6 +128,9 @@ class MatrixStyle:
             return pieces[0]
         if axes == 0:
             return Piece(self.beside([self.wrap(p, POWER) for p in pieces]), CHAIN)
+        # Powers of plain names last: (X - U Vᵀ) ⊙ M².
+        last = [p for p in pieces if p.level == POWER]
+        pieces = [p for p in pieces if p.level != POWER] + last
         return Piece(self.odot.join(self.wrap(p, POWER) for p in pieces), HADAMARD, axes)
 
     def part(self, part: Part, level: int = POWER) -> str:
@@ -150,13 +164,20 @@ class MatrixStyle:
         """x², xᵖ as x^p."""
         text = exponent.text
         inner = self.wrap(base, ATOM)
-        if text.isdigit() and not inner[-1:] in "⁰¹²³⁴⁵⁶⁷⁸⁹":
+        if inner.endswith("‖²") and inner.startswith("‖") and inner.count("‖") == 2 and text.isdigit():
+            return Piece(inner[:-1] + str(2 * int(text)).translate(SUPERSCRIPT), POWER, base.axes)
+        if text.isdigit() and inner[-1:] not in "⁰¹²³⁴⁵⁶⁷⁸⁹":
             return Piece(inner + text.translate(SUPERSCRIPT), POWER, base.axes)
         return Piece(f"{inner}^{self.wrap(exponent, ATOM)}", POWER, base.axes)
 
     def root(self, piece: Piece) -> Piece:
         """√x."""
-        return Piece("√" + (piece.text if piece.name or piece.text.isalnum() else self.parens(piece.text)), POWER, piece.axes)
+        text = piece.text if piece.name or piece.text.isalnum() else self.parens(piece.text)
+        return Piece(f"√{text}", POWER, piece.axes)
+
+    def width(self, text: str) -> int:
+        """The width of what is shown."""
+        return len(text)
 
     def diag(self, piece: Piece, offset: int = 0) -> Piece:
         """diag(v), as a matrix of a vector or the other way round."""
@@ -169,6 +190,10 @@ class MatrixStyle:
     def identity(self, size: Size) -> Piece:
         """The identity matrix."""
         return Piece("I", ATOM, 2)
+
+    def ones(self, shape: Sequence[Size]) -> Piece:
+        """A vector or array of ones."""
+        return Piece("1", axes=len(shape))
 
     def norm_squared(self, piece: Piece) -> Piece:
         """‖x‖²."""
@@ -206,16 +231,17 @@ class MatrixStyle:
     def filled(self, template: str, args: Sequence[Piece], infix: int) -> str:
         """The template with its arguments, each in parentheses where no bracket of the template encloses it."""
         def argument(match: re.Match[str]) -> str:
+            if match[1] is None:
+                return match[0][0]
             arg = args[int(match[1])]
             before, after = template[:match.start()], template[match.end():]
-            if before[-1:] in OPENING and after[:1] in CLOSING or (before[-2:] == ", " and after[:1] in CLOSING) or (
-                    before[-1:] in OPENING and after[:2] == ", "):
+            if (before[-1:] in OPENING or before[-2:] == ", ") and (after[:1] in CLOSING or after[:2] == ", "):
                 return arg.text
             if infix in (ATOM, COMPARISON):
                 comparing = infix == COMPARISON or "> " in after or "> " in before
                 return self.wrap(arg, SUM if comparing else POWER)
             return self.wrap(arg, infix + 1)
-        return re.sub(r"\{(\d)\}", argument, template).replace("{{", "{").replace("}}", "}")
+        return re.sub(r"\{\{|\}\}|\{(\d)\}", argument, template)
 
     def sliced(self, piece: Piece, cuts: Sequence[Cut], axes: int) -> Piece:
         """x[1:, :-1]."""
@@ -228,7 +254,8 @@ class MatrixStyle:
         if c.position is not None:
             return self.end(c.position, c.size)
         step = f":{c.step}" if c.step != 1 else ""
-        return f"{'' if c.start is None else self.end(c.start, c.size)}:{'' if c.stop is None else self.end(c.stop, c.size)}{step}"
+        ends = ["" if e is None else self.end(e, c.size) for e in (c.start, c.stop)]
+        return f"{ends[0]}:{ends[1]}{step}"
 
     def end(self, value: Size, size: Size) -> str:
         """A position, counted from the end where that is shorter."""
@@ -250,6 +277,14 @@ class MatrixStyle:
         if axis == 0:
             return Piece(f"[{'; '.join(p.text for p in pieces)}]", ATOM, axes)
         return self.call_word("concat", ", ".join(p.text for p in pieces) + f", {self.axis_word([axis])}", axes)
+
+    def array(self, entries: Sequence[Piece], shape: Sequence[int]) -> Piece:
+        """[a, b] or [[a, b], [c, d]]."""
+        texts = [p.text for p in entries]
+        if len(shape) == 1:
+            return Piece(f"[{', '.join(texts)}]", ATOM, 1)
+        rows = [f"[{', '.join(texts[k:k + shape[1]])}]" for k in range(0, len(texts), shape[1])]
+        return Piece(f"[{', '.join(rows)}]", ATOM, 2)
 
     def placed(self, piece: Piece, cuts: Sequence[Cut], axes: int) -> Piece:
         """x written into a slice of zeros."""

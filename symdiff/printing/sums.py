@@ -10,8 +10,8 @@ from math import gcd
 from symdiff.expression import Add, Node, Number, Product
 from symdiff.index_notation import form_of
 from symdiff.normal_form.numbers import exact
-from symdiff.normal_form.sums import dense_part
-from symdiff.printing.pieces import Monomial, Piece
+from symdiff.normal_form.sums import add, dense_part, pattern
+from symdiff.printing.pieces import CHAIN, Monomial, Piece, size_of
 from symdiff.printing.style import MatrixStyle
 from symdiff.sizes import Size, combine
 from symdiff.tensor_type import TensorType
@@ -46,27 +46,73 @@ def concatenation(node: Add) -> tuple[int, list[tuple[Number, Node]]] | None:
     return (axis, parts) if len(parts) == len(spans) and start == node.shape[axis] else None
 
 
+def merged_patterns(node: Add) -> list[tuple[Number, Node]]:
+    """The terms, with those that are written at the same positions as one: diag(f) + diag(g) as diag(f + g)."""
+    groups: dict[object, list[tuple[Number, Node]]] = {}
+    for k, (c, term) in enumerate(node.terms):
+        groups.setdefault(pattern(term) or k, []).append((c, term))
+    result: list[tuple[Number, Node]] = []
+    for group in groups.values():
+        first = group[0][1]
+        if len(group) == 1 or not isinstance(first, Product):
+            result += group
+            continue
+        inner_type = TensorType(node.dtype, first.extents)
+        inner = add([(c, dense_part(p, inner_type)) for c, p in group if isinstance(p, Product)], inner_type)
+        labels = tuple(range(len(first.extents)))
+        result.append((1, Product(1, ((inner, labels),), first.out, first.extents, node.type)))
+    return result
+
+
+def positions_of(node: Add) -> dict[tuple[int, ...], list[tuple[Number, Product, Node]]] | None:
+    """The terms by position, where each is a scalar written at constant indices of a small array."""
+    sizes = node.shape
+    if not sizes or len(sizes) > 2 or any(not isinstance(s, int) or s > 4 for s in sizes):
+        return None
+    found: dict[tuple[int, ...], list[tuple[Number, Product, Node]]] = {}
+    for c, term in node.terms:
+        if not isinstance(term, Product) or term.extents:
+            return None
+        place = tuple(int(form_of(index)[0]) for index in term.out)
+        found.setdefault(place, []).append((c, term, dense_part(Product(1, term.factors, term.out, (), term.type),
+                                                                TensorType(term.dtype, ()))))
+    return found
+
+
 def sum_form(forms: Sequence[Monomial], style: MatrixStyle, axes: int) -> Monomial:
     """The sum of monomials: what all of them share is put in front."""
     common = shared_coefficient([f.coefficient for f in forms])
     divisors = shared_pieces([f.divisors for f in forms])
     scalars = shared_pieces([f.scalars for f in forms]) if all(f.body is not None for f in forms) else ()
-    rests = [Monomial(divided(f.coefficient, common), without(f.scalars, scalars), f.body, without(f.divisors, divisors))
-             for f in forms]
-    if all(r.coefficient < 0 for r in rests):  # type: ignore[operator]
+    rests = [Monomial(divided(f.coefficient, common), without(f.scalars, scalars), f.body,
+                      without(f.divisors, divisors)) for f in forms]
+    if all(r.coefficient < 0 for r in rests):
         common = exact(-common)
         rests = [Monomial(exact(-r.coefficient), r.scalars, r.body, r.divisors) for r in rests]
-    first = next(k for k, r in enumerate(rests) if r.coefficient >= 0)  # type: ignore[operator]
+    rests = ordered(rests, axes)
+    first = next(k for k, r in enumerate(rests) if r.coefficient >= 0)
     rests = [rests[first], *rests[:first], *rests[first + 1:]]
-    total = style.total([(r.coefficient < 0, style.monomial(r)) for r in rests])  # type: ignore[operator]
+    total = style.total([(r.coefficient < 0, style.monomial(r)) for r in rests])
     return Monomial(common, scalars, Piece(total.text, total.level, axes), divisors)
+
+
+def ordered(terms: list[Monomial], axes: int) -> list[Monomial]:
+    """Terms of a matrix or vector sum: chains of matrices first, A x before Aᵀ x."""
+    if not axes:
+        return terms
+    terms = sorted(terms, key=lambda m: m.body is None or m.body.level != CHAIN or m.body.text.endswith(("1ᵀ", "1^T")))
+    if len(terms) == 2 and terms[0].body is not None and terms[1].body is not None:
+        a, b = (m.body.text if m.body else "" for m in terms)
+        if len(a) > len(b) and a.replace("ᵀ", "").replace(r"^{\top}", "").replace("^T", "") == b:
+            terms.reverse()
+    return terms
 
 
 def shared_coefficient(values: Sequence[Number]) -> Number:
     """The number that stands in front of a sum: common to all coefficients, 1 where nothing is gained."""
     if any(isinstance(v, float) for v in values):
-        same = len({abs(v) for v in values}) == 1
-        return abs(values[0]) if same else 1
+        sizes = [size_of(v) for v in values]
+        return sizes[0] if len(set(sizes)) == 1 else 1
     fractions = [Fraction(v) for v in values]
     above = gcd(*[f.numerator for f in fractions])
     below = {f.denominator for f in fractions}

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 
-from symdiff.expression import Add, Constant, Map, Node, Number, Product, Reduce, Symbol
+import numpy as np
+
+from symdiff.expression import Add, Apply, Constant, Map, Node, Number, Product, Reduce, Symbol
 from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, labels_of
 from symdiff.normal_form import map_node, number_of, scale
+from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, exact
 from symdiff.printing.index_form import Entries, bound_letters
 from symdiff.printing.networks import NoMatrixForm
 from symdiff.printing.pieces import ATOM, Monomial, Piece
 from symdiff.printing.products import ProductForms
-from symdiff.printing.sharing import ELLIPSIS, Names, can_be_named, letter, shortened, uses_of
+from symdiff.printing.sharing import ELLIPSIS, LIMIT, Names, can_be_named, letters, primitive, shortened, uses_of
 from symdiff.printing.style import MatrixStyle
-from symdiff.printing.sums import concatenation, sum_form
+from symdiff.printing.sums import concatenation, merged_patterns, positions_of, sum_form
 from symdiff.sizes import Dim
 from symdiff.tensor_type import shape_text
 from symdiff.traversal import topological
@@ -32,9 +37,10 @@ SAVES = 4
 class Writer:
     """Writes several expressions in one style, with the parts that they share named once."""
 
-    def __init__(self, roots: Sequence[Node], style: MatrixStyle, indices: bool = False) -> None:
+    def __init__(self, roots: Sequence[Node], style: MatrixStyle, indices: bool = False,
+                 limit: int | None = LIMIT) -> None:
         self.style, self.indices = style, indices
-        self.roots = shortened(roots)
+        self.roots = list(roots) if limit is None else shortened(roots, limit)
         self.names = Names(roots)
         self.forms: dict[tuple[Node, bool], Monomial | None] = {}
         self.named: dict[Node, Piece] = {}
@@ -44,8 +50,10 @@ class Writer:
         self.entries = Entries(self)
         order = topological(self.roots)
         self.present = {node for node in order if isinstance(node, Map)}
+        self.sums: dict[Node, Node] = {}
+        self.multiples = {node: primitive(node, self.sums) for node in order if isinstance(node, Add)}
         order = topological(self.roots, self.children)
-        self.uses: Counter[Node] = uses_of(self.roots, self.children)
+        self.uses: Counter[Node] = uses_of(order, self.roots, self.children)
         for node in order:
             self.write(node)
 
@@ -57,6 +65,8 @@ class Writer:
 
     def seen_children(self, node: Node) -> Sequence[Node]:
         """As `children`, found for the first time."""
+        if isinstance(node, Add) and self.multiple(node)[1] is not node:
+            return [self.multiple(node)[1]]
         if isinstance(node, Map):
             softmax = softmax_of(node)
             if softmax is not None:
@@ -65,7 +75,7 @@ class Writer:
             if opposite is not None:
                 return [opposite]
             if base_and_exponent(node)[1] != 1:
-                return node.args[:1]
+                return list(node.args[:1])
         return [child for child in node.children if number_of(child) is None]
 
     def opposite(self, node: Map) -> Map | None:
@@ -73,19 +83,18 @@ class Writer:
         if node.function.name != "sigmoid" or not self.style.fold_negative_sigmoid:
             return None
         arg = node.args[0]
-        if isinstance(arg, Product) and not arg.is_core and arg.coefficient < 0:  # type: ignore[operator]
-            other = map_node(ROWS["sigmoid"], (scale(-1, arg),))
-        elif isinstance(arg, Add) and arg.terms[0][0] < 0:
-            other = map_node(ROWS["sigmoid"], (scale(-1, arg),))
-        else:
+        negative = isinstance(arg, Product) and not arg.is_core and arg.coefficient < 0
+        if not negative and not (isinstance(arg, Add) and arg.terms[0][0] < 0):
             return None
+        other = map_node(ROWS["sigmoid"], (scale(-1, arg),))
         return other if isinstance(other, Map) and other in self.present else None
 
     def write(self, node: Node) -> None:
         """Find the form of a node and name it where that makes the whole shorter."""
         if isinstance(node, Symbol):
-            text = self.style.truncated(node.ndim) if node.name.startswith(ELLIPSIS) else self.style.name(node.name, node.ndim)
-            self.forms[node, False] = self.forms[node, True] = Monomial(body=text)
+            cut = node.name.startswith(ELLIPSIS)
+            piece = self.style.truncated(node.ndim) if cut else self.style.name(node.name, node.ndim)
+            self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
             return
         form = self.form(node, implicit=True)
         if form is None:
@@ -93,20 +102,19 @@ class Writer:
         uses = self.uses[node]
         if uses < 2 or not can_be_named(node) or (isinstance(node, Map) and self.opposite(node) is not None):
             return
-        width = len(self.style.monomial(form or self.entries.entry_form(node)[1]).text)
-        if width >= WORTH_NAMING and (uses - 1) * (width - 1) >= SAVES:
+        width = self.style.width(self.style.monomial(form or self.entries.entry_form(node)[1]).text)
+        called = isinstance(node, Map) and uses > 2
+        if width >= (WORTH_NAMING if not called else WORTH_NAMING - 2) and (uses - 1) * (width - 1) >= SAVES:
             self.name(node)
 
     def name(self, node: Node) -> Piece:
         """Give the node a name and a line in the where block."""
         form = self.form(node, implicit=False)
-        piece = self.style.name(self.names.fresh(letter(node)), node.ndim)
+        piece = self.style.name(self.names.fresh(letters(node)), node.ndim)
         if form is not None:
             text = f"{piece.text} = {self.signed(form).text}"
         else:
             indices, body = self.entries.written(node)
-            body = Piece(bound_letters(body.text, self.names.taken), body.level)
-            indices = [bound_letters(i, self.names.taken) for i in indices]
             text = f"{self.style.entry(piece, indices).text} = {body.text}"
         self.definitions.append((node, text))
         self.named[node] = piece
@@ -116,6 +124,10 @@ class Writer:
     def stays(self, node: Node) -> bool:
         """Whether a core is not opened into the product that reads it: it has a name."""
         return node in self.named
+
+    def multiple(self, node: Node) -> tuple[Number, Node]:
+        """(c, sum) where a node is written as a multiple of a sum; (1, node) for any other node."""
+        return self.multiples.get(node, (1, node)) if isinstance(node, Add) else (1, node)
 
     def piece(self, node: Node, implicit: bool = False) -> Piece:
         """The node as one piece; it gets a name where it has no matrix form."""
@@ -127,7 +139,7 @@ class Writer:
     def signed(self, form: Monomial) -> Piece:
         """The monomial with its sign."""
         piece = self.style.monomial(form)
-        return self.style.total([(True, piece)]) if form.coefficient < 0 else piece  # type: ignore[operator]
+        return self.style.total([(True, piece)]) if form.coefficient < 0 else piece
 
     def form(self, node: Node, implicit: bool = False) -> Monomial | None:
         """The matrix form, None where there is none; `implicit` leaves out axes that NumPy would broadcast."""
@@ -156,7 +168,8 @@ class Writer:
             word = node.function.name
             return Monomial(body=self.style.reduction(word, self.piece(node.arg, True), axes, node.ndim))
         args = ", ".join(self.piece(child).text for child in node.children)
-        return Monomial(body=self.style.call_word(node.operation.name, args, node.ndim))  # type: ignore[attr-defined]
+        assert isinstance(node, Apply)
+        return Monomial(body=self.style.call_word(node.operation.name, args, node.ndim))
 
     def constant(self, node: Constant) -> Piece:
         """A size, a counting vector, or an array (in full where it is short)."""
@@ -169,14 +182,35 @@ class Writer:
         return self.style.call_word("constant", shape_text(node.shape), node.ndim)
 
     def sum(self, node: Add) -> Monomial:
-        """A sum: concatenations, then terms with what they share in front."""
+        """A sum: a multiple of another one, concatenations, terms with what they share in front."""
+        c, inner = self.multiple(node)
+        if inner is not node:
+            return self.with_coefficient(c, inner)
+        table = self.table(node)
+        if table is not None:
+            return table
         stacked = concatenation(node)
         if stacked is not None:
             axis, parts = stacked
             pieces = [self.signed(self.with_coefficient(c, part)) for c, part in parts]
             return Monomial(body=self.style.stacked(pieces, axis, node.ndim))
-        forms = [self.with_coefficient(c, term, implicit=True) for c, term in node.terms]
+        terms = merged_patterns(node)
+        if len(terms) == 1:
+            return self.with_coefficient(*terms[0])
+        forms = [self.with_coefficient(c, term, implicit=True) for c, term in terms]
         return sum_form(forms, self.style, node.ndim)
+
+    def table(self, node: Add) -> Monomial | None:
+        """[a, b] for a sum of entries at constant positions."""
+        places = positions_of(node)
+        if places is None:
+            return None
+        rows: list[Piece] = []
+        for place in np.ndindex(*[int(s) for s in node.shape]):
+            terms = [self.with_coefficient(exact(c * p.coefficient), inner) for c, p, inner in places.get(place, [])]
+            total = sum_form(terms, self.style, 0) if len(terms) > 1 else terms[0] if terms else Monomial(0)
+            rows.append(self.signed(total))
+        return Monomial(body=self.style.array(rows, [int(s) for s in node.shape]))
 
     def with_coefficient(self, c: Number, node: Node, implicit: bool = False) -> Monomial:
         """c · node as a monomial; raises `NoMatrixForm`."""
@@ -188,6 +222,10 @@ class Writer:
     def negative(self, node: Node) -> Monomial | None:
         """The form of −(a − b) as b − a."""
         assert isinstance(node, Add)
+        c, inner = self.multiple(node)
+        if isinstance(inner, Add) and inner is not node:
+            form = self.negative(inner)
+            return form and replace(form, coefficient=exact(c * form.coefficient))
         forms = [self.with_coefficient(exact(-c), term, implicit=True) for c, term in node.terms]
         return sum_form(forms, self.style, node.ndim)
 
@@ -199,7 +237,12 @@ class Writer:
         style = self.style
         base, p = base_and_exponent(node)
         if p != 1:
-            return self.powered(self.piece(base, True), p, node.ndim)
+            c, inner = self.multiple(base)
+            whole = exact_power(c, p) if isinstance(c, (int, Fraction)) and isinstance(p, int) else None
+            if whole is None:
+                return self.powered(self.piece(base, True), p, node.ndim)
+            form = self.powered(self.piece(inner, True), p, node.ndim)
+            return replace(form, coefficient=whole)
         softmax = softmax_of(node)
         if softmax is not None:
             arg, axis = softmax
@@ -222,7 +265,8 @@ class Writer:
 
     def norm_of(self, node: Node) -> Piece | None:
         """‖x‖ for the root of ‖x‖²."""
-        if not isinstance(node, Product) or not node.is_core or node.ndim or len(node.factors) != 1 or node in self.named:
+        single = isinstance(node, Product) and node.is_core and len(node.factors) == 1 and not node.ndim
+        if not single or not isinstance(node, Product) or node in self.named:
             return None
         base, p = base_and_exponent(node.factors[0][0])
         if p != 2 or any(type(i) is not int for i in node.factors[0][1]):
@@ -233,7 +277,8 @@ class Writer:
         """xᵖ, a quotient for negative p."""
         size = exact(abs(p))
         root = size == 0.5
-        power = base if size == 1 else self.style.root(base) if root else self.style.power(base, self.style.number(size))
+        power = base if size == 1 else self.style.root(base) if root else \
+            self.style.power(base, self.style.number(size))
         if p < 0:
             return Monomial(body=Piece("1", axes=axes) if axes else None, divisors=(power,))
         return Monomial(body=power)
@@ -245,7 +290,7 @@ class Writer:
             return self.signed(form).text
         indices, body = self.entries.written(root)
         piece = self.style.binder(indices, body, root.ndim) if indices else body
-        return bound_letters(piece.text, self.names.taken)
+        return bound_letters(piece.text, self.names.taken, "".join(indices))
 
     def where(self) -> list[str]:
         """The lines of the where block, in order of dependency."""
@@ -266,4 +311,4 @@ def softmax_of(node: Map) -> tuple[Node, tuple[int, ...] | None] | None:
     kept = tuple(a for a in range(x.ndim) if a not in lse.axes)
     if at != kept or any(list(labels_of(i)) != [i] for i in at):
         return None
-    return x, None if lse.axes in ((x.ndim - 1,), tuple(range(x.ndim))) and x.ndim <= 2 and len(lse.axes) == 1 else lse.axes
+    return x, None if lse.axes == (x.ndim - 1,) and x.ndim <= 2 else lse.axes

@@ -6,53 +6,138 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import is_
 
+from symdiff.expression import METHODS, Map, Node, Product, Reduce
 from symdiff.sizes import typical_value
-from symdiff.expression import Map, Node, Product, Reduce
-from symdiff.traversal import topological, transform
+from symdiff.traversal import rebuild, topological
 
 LIMIT = 8
 TRANSCENDENTAL = 16
+REACH = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A named rewrite: `identity` says what it does, `rewrite(node)` gives the new node or None.
 
-    `sample` builds an expression on which the rule fires, from scalars and vectors: tests draw values for it.
+    `head` says on which nodes it can fire: the name of a scalar function, or of a kind of node (`Add`, `Product`);
+    `beside` is a scalar function that must be among the children, where the rule asks for one.
     """
 
     name: str
     identity: str
     rewrite: Callable[[Node], Node | None]
+    head: str
+    beside: str = ""
 
 
-TRACE: list[tuple[str, str]] = []
+@lru_cache(maxsize=16)
+def table_of(rules: tuple[Rule, ...]) -> dict[str, tuple[Rule, ...]]:
+    """The rules by head, in their order."""
+    heads = dict.fromkeys([rule.head for rule in rules])
+    return {head: tuple(rule for rule in rules if rule.head == head) for head in heads}
 
 
-def apply_rules(roots: Sequence[Node], rules: Sequence[Rule]) -> list[Node]:
+def apply_rules(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
     """The roots with the rules applied, children first, until nothing changes (at most LIMIT sweeps).
 
     A rewrite that would raise the cost of its node is refused.
     """
-    verbose = int(os.environ.get("SYMDIFF_DEBUG", "0") or 0) >= 2
-
-    def rewrite(node: Node) -> Node | None:
-        for rule in rules:
-            changed = rule.rewrite(node)
-            if changed is not None and changed is not node and cost([changed]) <= cost([node]):
-                if verbose:
-                    print(f"symdiff: {rule.name}: {rule.identity}", file=sys.stderr)
-                changed.origin = changed.origin or node.origin
-                return changed
-        return None
     current = list(roots)
-    for _ in range(LIMIT):
-        fresh = transform(current, rewrite)
-        if all(a is b for a, b in zip(fresh, current, strict=True)):
+    for _ in range(LIMIT if rules else 0):
+        fresh = sweep(current, rules)
+        if all(map(is_, fresh, current)):
             break
         current = fresh
     return current
+
+
+def sweep(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
+    """The roots with the rules applied once to every node, children first.
+
+    A node on which no rule fires, nor on any below it, is marked as settled: no later sweep looks at it again.
+    """
+    verbose = int(os.environ.get("SYMDIFF_DEBUG", "0") or 0) >= 2
+    table = table_of(rules)
+    done: dict[Node, Node] = {}
+    for node in topological(roots, lambda n: () if n.settled is rules else n.children):
+        if node.settled is rules:
+            continue
+        fresh = node
+        for child in node.children:
+            if child in done:
+                fresh = rebuild(node, [done.get(c, c) for c in node.children])
+                if fresh is not node and fresh.origin is None:
+                    fresh.origin = node.origin
+                break
+        head = fresh.function.name if fresh.__class__ is Map else fresh.__class__.__name__  # type: ignore[attr-defined]
+        if head in table:
+            for rule in table[head]:
+                changed = rule.rewrite(fresh) if not rule.beside or has_child(fresh, rule.beside) else None
+                if changed is not None and changed is not fresh and not costs_more(changed, fresh):
+                    if verbose:
+                        report(rule, fresh, changed)
+                    changed.origin = changed.origin or node.origin
+                    fresh = changed
+                    break
+        if fresh is not node:
+            done[node] = fresh
+        else:
+            node.settled = rules
+    return [done.get(root, root) for root in roots]
+
+
+def has_child(node: Node, name: str) -> bool:
+    """Whether the scalar function `name` is among the children."""
+    for child in node.children:
+        if child.__class__ is Map and child.function.name == name:  # type: ignore[attr-defined]
+            return True
+    return False
+
+
+def report(rule: Rule, before: Node, after: Node) -> None:
+    """One line of the trace: the rule, its identity, what it was applied to, where that was written, and the result."""
+    where = f" at {before.origin}" if before.origin else ""
+    print(f"symdiff: {rule.name}: {rule.identity}: `{brief(before)}` → `{brief(after)}`{where}", file=sys.stderr)
+
+
+def brief(node: Node) -> str:
+    """The formula of a node on one short line."""
+    text: str = METHODS["str"](node).split("\n")[0] if "str" in METHODS else type(node).__name__
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def costs_more(after: Node, before: Node) -> bool:
+    """Whether a rewrite raises the cost: what it adds against what it no longer needs, near the two nodes."""
+    old = nearby(before)
+    added = 0
+    kept: set[Node] = set()
+    stack = [after]
+    while stack:
+        node = stack.pop()
+        if node in kept:
+            continue
+        kept.add(node)
+        if node in old:
+            stack.extend([child for child in node.children if child in old])
+        else:
+            added += node_cost(node)
+            stack.extend(node.children)
+    return added > sum([node_cost(node) for node in old if node not in kept])
+
+
+def nearby(node: Node) -> dict[Node, int]:
+    """The nodes that a rule can see from a node: those at most REACH steps below it."""
+    found = {node: 0}
+    for now in (queue := [node]):
+        if found[now] < REACH:
+            for child in now.children:
+                if child not in found:
+                    found[child] = found[now] + 1
+                    queue.append(child)
+    return found
 
 
 def cost(roots: Sequence[Node]) -> int:

@@ -10,6 +10,7 @@ from codegen.loop_ir.nodes import (
     Call,
     Carried,
     Fill,
+    If,
     IndexValue,
     Inside,
     Let,
@@ -165,3 +166,38 @@ def reshape():
     body = (Loop("i", 0, d, (Loop("j", 0, n, (Store("o0", at("i", "j"), Load("a0", index)),)),)),)
     return Program("reshape", ("n", "d"), (Buffer("a0", F, (n, d), "arg"), Buffer("o0", F, (d, n), "out")),
                    (Section("init", 0, body),))
+
+
+def folds():
+    """any(a > 0), the count of a > 0 as int32, the greatest, the product as float32, and a table of per-row sums."""
+    above = call("greater", Load("a0", at("i", "j")), f(0), dtype="bool")
+    f32 = Call("cast", (Load("a0", at("i", "j")),), "float32")
+    inner = (
+        Let("v0", "bool", above),
+        Update("max", "s0", r("v0")),
+        If(r("v0"), (Update("add", "s1", f(1, "int32")),)),
+        Update("max", "s2", Load("a0", at("i", "j"))),
+        Update("mul", "s3", f32),
+        Accumulate("add", "o4", at("j"), Load("a0", at("i", "j"))),
+        Accumulate("min", "o5", at("j"), Call("cast", (Load("a0", at("i", "j")),), "int32")),
+    )
+    carried = (Carried("s0", "bool", f(False, "bool")), Carried("s1", "int32", f(0, "int32")),
+               Carried("s2", F, f(float("-inf"))), Carried("s3", "float32", f(1, "float32")))
+    body = (Fill("o4", f(0)), Fill("o5", f(2**31 - 1, "int32")),
+            Loop("i", 0, n, (Loop("j", 0, d, inner),), carried=carried),
+            *(Store(f"o{k}", (), r(f"s{k}")) for k in range(4)))
+    types = ("bool", "int32", F, "float32")
+    buffers = (Buffer("a0", F, (n, d), "arg"), *(Buffer(f"o{k}", t, (), "out") for k, t in enumerate(types)),
+               Buffer("o4", F, (d,), "out"), Buffer("o5", "int32", (d,), "out"))
+    return Program("folds", ("n", "d"), buffers, (Section("init", 0, body),))
+
+
+def mirrored():
+    """Each matrix of a stack, its lower triangle copied to the upper one; tiles hold samples last."""
+    b = at("i", "j", "q")
+    tile = TileLoop("p0", 4, (SampleLoop("i", (Loop("j", 0, d, (Loop("q", 0, d, (
+        Store("t0", at("j", "q", "i"), Load("a0", b)), Store("o0", b, Load("t0", at("j", "q", "i")))),),)),)),))
+    buffers = (Buffer("a0", F, (n, d, d), "arg", 0), Buffer("o0", F, (n, d, d), "out", 0),
+               Buffer("t0", F, (d, d, n), "tile", 2))
+    return Program("mirrored", ("n", "d"), buffers,
+                   (Section("range", 0, (tile,), n), Section("finish", 0, (Mirror("o0"),))))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from codegen.runtime.arguments import Argument, Binder
+from symdiff.binding.arguments import Argument, Binder
 from symdiff.errors import ArgumentMismatch
 from symdiff.sizes import dim, dims
 

@@ -41,7 +41,7 @@ RNG = np.random.default_rng(0)
 X, Y, W = RNG.normal(size=(13, 3)), RNG.normal(size=13), RNG.normal(size=3)
 ALL = [programs.chain(), programs.chain("float32"), programs.mean(), programs.argmax(), programs.gradient(),
        programs.matmul(True, True, True, batch=True), programs.matmul(kind="skinny"), programs.shift(),
-       programs.reshape()]
+       programs.reshape(), programs.folds(), programs.mirrored()]
 
 MEAN = """\
 program mean(n)
@@ -67,7 +67,8 @@ def test_texts_of_different_programs_differ():
 
 def test_sizes_and_indices_are_written_with_least_parentheses():
     n, d = dims("n d")
-    cases = {n - 1: "n - 1", 2 * n * d + 3: "2 * d * n + 3", -n: "-n", 3 - n: "3 - n", (n - 1) // 2: "((n - 1) // 2)"}
+    cases = {n - 1: "n - 1", 2 * n + 3: "2 * n + 3", -n: "-n", 3 - n: "3 - n", (n + 1) // 2: "(n + 1) // 2",
+             5 - (n + 1) // 2: "5 - (n + 1) // 2", -((n + 1) // 2): "-((n + 1) // 2)", 2 * (n // d): "2 * (n // d)"}
     for size, text in cases.items():
         assert size_text(size, NAMES)[0] == text
     assert affine_text(Affine(0, (("i", 1),)), NAMES)[0] == "i"

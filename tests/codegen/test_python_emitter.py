@@ -63,6 +63,8 @@ CASES = {
     "mean": (programs.mean(), [Y], {"n": 13}),
     "argmax": (programs.argmax(), [X], {"n": 13, "d": 3}),
     "shift": (programs.shift(), [Y], {"n": 14}),
+    "folds": (programs.folds(), [np.where(X < -1.5, np.nan, 9 * X)], {"n": 13, "d": 3}),
+    "mirrored": (programs.mirrored(), [RNG.normal(size=(13, 3, 3))], {"n": 13, "d": 3}),
     "reshape": (programs.reshape(), [X], {"n": 13, "d": 3}),
 }
 

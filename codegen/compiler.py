@@ -1,0 +1,109 @@
+"""The compiler: from outputs to a kernel, station by station.
+
+| station | input                | output                   | where                              |
+|---------|----------------------|--------------------------|------------------------------------|
+| plan    | expressions          | expressions, ordered     | `codegen.planning`                 |
+| lower   | ordered expressions  | loop IR `Program`        | `codegen.lowering.programs`        |
+| check   | program              | the same, proved legal   | `codegen.loop_ir.checks`           |
+| schedule| program              | program                  | the backend's `SCHEDULE`           |
+| emit    | program              | source text              | the backend's `emit`               |
+| build   | source               | executable               | the backend's `build`              |
+
+Planning waits for the first call, whose sizes are its hints; the code is valid for every size.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from codegen.backends.protocol import BuildOptions
+from codegen.backends.registry import backend
+from codegen.loop_ir.checks import check as check_program
+from codegen.lowering.programs import lower
+from codegen.planning.contractions import order_contractions
+from codegen.planning.costs import Hints
+from codegen.planning.expansions import expand_functions
+from codegen.runtime.arguments import Argument
+from codegen.runtime.kernel import Kernel, Planned
+from symdiff.errors import ArgumentMismatch, TypeMismatch
+from symdiff.expression import METHODS, Node, Symbol
+from symdiff.simplification.phases import simplify
+from symdiff.tensor_type import dtype_name
+from symdiff.traversal import symbols_of
+from symdiff.trees import flatten
+
+Tree = Any
+
+
+def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, target: str = "cpu", dtype: Any = None,
+            threads: int | None = None, cache: bool | str = True, fast_math: bool = False, check: bool = False) -> Kernel:
+    """A kernel that computes `outputs` (an expression, or a list, tuple or dict of them) from `inputs`.
+
+    Without `inputs` the order is that of first appearance.  `target` is "cpu", "numba" or "interpreter"; `check=True`
+    refuses NaN and infinities in arguments.  Raises `TypeMismatch`, `ArgumentMismatch`, `BackendUnavailable`.
+
+    >>> import symdiff as sd
+    >>> x = sd.symbol("x", 3)
+    >>> f = sd.compile([sd.sum(x**2), 2 * x], target="interpreter")
+    >>> f([1.0, 2.0, 3.0])
+    [np.float64(14.0), array([2., 4., 6.])]
+    """
+    leaves, unflatten = flatten(outputs, lambda v: isinstance(v, Node), "expression")
+    if not leaves:
+        raise TypeMismatch("there is nothing to compile", mend="give at least one expression")
+    chosen = backend(target)
+    symbols = chosen_inputs(leaves, inputs)
+    if dtype is not None and any(s.dtype != dtype_name(dtype) and s.dtype.startswith("float") for s in symbols):
+        raise TypeMismatch(f"dtype={dtype!r} differs from the symbols'", mend="declare the symbols with that dtype")
+    options = BuildOptions(fast_math=fast_math)
+    arguments = [Argument(s.name, s.dtype, s.shape, s.origin or "") for s in symbols]
+
+    def plan(sizes: dict[str, int] | None) -> Planned:
+        start = time.perf_counter()
+        hints = Hints(sizes or {})
+        roots = expand_functions([simplify(leaf) for leaf in leaves])
+        roots = order_contractions(roots, hints)
+        planned = time.perf_counter()
+        lowered = lower(roots, symbols, hints)
+        program = check_program(lowered.program)
+        for schedule in chosen.SCHEDULE:
+            program = check_program(schedule(program))
+        lowered_at = time.perf_counter()
+        source = chosen.emit(program, options)
+        emitted = time.perf_counter()
+        seconds = {"plan": planned - start, "lower": lowered_at - planned, "emit": emitted - lowered_at}
+        return Planned(program, source, lambda: chosen.build(program, source, options), "\n".join(lowered.notes), seconds,
+                       lowered.constants)
+
+    def regroup(values: Tree) -> list[Any]:
+        return flatten(values, lambda v: not isinstance(v, (list, tuple, dict)), "array")[0]
+
+    return Kernel(plan, arguments, unflatten, regroup, check=check,
+                  formula=lambda: "\n".join(str(METHODS["str"](leaf)) for leaf in leaves))
+
+
+def chosen_inputs(leaves: Sequence[Node], inputs: Sequence[Node] | Node | None) -> list[Symbol]:
+    """The input symbols in order; raises where one is missing, repeated, or no symbol, or two share a name."""
+    used = symbols_of(leaves)
+    if inputs is None:
+        symbols = used
+    else:
+        given = [inputs] if isinstance(inputs, Node) else list(inputs)
+        for item in given:
+            if not isinstance(item, Symbol):
+                raise TypeMismatch(f"{item!s:.60} cannot be an input", mend="inputs are symbols, made by sd.symbol")
+        symbols = given
+        missing = [s for s in used if not any(s is g for g in given)]
+        if missing:
+            raise ArgumentMismatch(f"the outputs use {', '.join(s.name for s in missing)}, which inputs= leaves out",
+                                   mend="name every symbol that the outputs use")
+    seen: dict[str, Symbol] = {}
+    for symbol in symbols:
+        if symbol.name in seen:
+            other = seen[symbol.name]
+            what = "is named twice" if other is symbol else f"names two symbols, of type {other.type} and {symbol.type}"
+            raise ArgumentMismatch(f"{symbol.name} {what}", mend="give every input once, under a name of its own")
+        seen[symbol.name] = symbol
+    return symbols

@@ -1,0 +1,1 @@
+"""Lowering: from planned expressions in index notation to loop IR."""

@@ -1,0 +1,208 @@
+"""The value of a node at an index: a load where it is stored, else its formula over the values of its children.
+
+The walk is a loop over generators: a rule yields the (child, index) it needs and is sent the value, so depth is not bounded
+by Python's stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from codegen.lowering.affine import placed, proved_inside, solve
+from codegen.lowering.scalars import add, cast, conjunction, element, integer_power, literal, times
+from codegen.lowering.scopes import At, Scopes
+from codegen.loop_ir.nodes import Affine, Call, IndexValue, Inside, Let, Literal, Load, Register, SizeValue, Value
+from codegen.planning.materialisation import is_costly
+from symdiff.errors import CannotLower
+from symdiff.expression import Add, Constant, Map, Node, Product
+from symdiff.normal_form import number_of
+from symdiff.normal_form.numbers import base_and_exponent
+from symdiff.sizes import Dim
+from symdiff.tensor_type import FLOATING, promote
+
+DEEPEST = 5
+
+
+class Request(NamedTuple):
+    """A value that a rule needs; `free` is False where it must stay inside a guarded branch."""
+
+    node: Node
+    at: At
+    free: bool
+
+
+Rule = Generator[Request, Value, Value]
+
+
+class Elements:
+    """Writes values of nodes into scopes."""
+
+    def __init__(self, scopes: Scopes, buffers: Mapping[Node, str], shared: Mapping[Node, int]) -> None:
+        self.scopes, self.buffers, self.shared = scopes, buffers, shared
+        self.depths: dict[int, tuple[Value, int]] = {}
+
+    def value(self, node: Node, at: At, computing: bool = False) -> Value:
+        """The value of the node at an index; `computing` writes the formula of a node that has a buffer itself."""
+        return self.run(Request(node, at, True), computing)
+
+    def run(self, request: Request, computing: bool) -> Value:
+        """Answer a request by running rules until the first one ends."""
+        stack: list[tuple[Request, Rule]] = []
+        answer: Value | None = None if computing else self.at_hand(request)
+        if answer is not None:
+            return answer
+        stack.append((request, self.rule(request)))
+        sent: Value | None = None
+        while stack:
+            current, rule = stack[-1]
+            try:
+                wanted = rule.send(sent)  # type: ignore[arg-type]
+            except StopIteration as done:
+                stack.pop()
+                sent = done.value if computing and not stack else self.settle(current, done.value)
+                continue
+            sent = self.at_hand(wanted)
+            if sent is None:
+                stack.append((wanted, self.rule(wanted)))
+        assert sent is not None
+        return sent
+
+    def at_hand(self, request: Request) -> Value | None:
+        """The value where it needs no formula: a number, a size, an index, a known register or a load."""
+        node, at, free = request
+        c = number_of(node)
+        if c is not None:
+            return literal(c, node.dtype)
+        depth = self.scopes.depth_of(at)
+        known = self.scopes.chain[depth].known.get((node, at))
+        if known is not None:
+            return known
+        name = self.buffers.get(node)
+        if name is not None:
+            return self.settle(request, Load(name, at))
+        if isinstance(node, Constant):
+            if isinstance(node.value, Dim):
+                return SizeValue(node.value, node.dtype)
+            if not isinstance(node.value, np.ndarray):
+                return IndexValue(at[0], node.dtype)
+        return None
+
+    def settle(self, request: Request, value: Value) -> Value:
+        """Name the value in its scope where that saves work or keeps expressions short."""
+        node, at, free = request
+        if not free or isinstance(value, (Literal, Register, SizeValue, IndexValue)):
+            return value
+        depth = self.scopes.depth_of(at)
+        scope = self.scopes.chain[depth]
+        height = self.height(value)
+        outer = depth < len(self.scopes.chain) - 1
+        if isinstance(value, Load):
+            named = outer
+        else:
+            named = outer or height > DEEPEST or self.shared.get(node, 0) > 1 or (isinstance(node, Map) and is_costly(node))
+        if not named:
+            return value
+        register = self.scopes.names.fresh("v")
+        scope.body.append(Let(register, node.dtype, value))
+        result = Register(register)
+        scope.known[node, at] = result
+        return result
+
+    def height(self, value: Value) -> int:
+        """The depth of an expression."""
+        if not isinstance(value, Call):
+            return 0
+        known = self.depths.get(id(value))
+        if known is not None and known[0] is value:
+            return known[1]
+        result = 1 + max((self.height(a) for a in value.args), default=0)
+        self.depths[id(value)] = (value, result)
+        return result
+
+    def rule(self, request: Request) -> Rule:
+        """The formula of a node."""
+        node = request.node
+        if isinstance(node, Add):
+            return self.sum_rule(node, request)
+        if isinstance(node, Map):
+            return self.map_rule(node, request)
+        if isinstance(node, Product) and not node.is_core:
+            return self.product_rule(node, request)
+        raise CannotLower(f"{type(node).__name__} has no formula", where=str(node))
+
+    def sum_rule(self, node: Add, request: Request) -> Rule:
+        """Σ c · term."""
+        result: Value | None = None
+        positive_first = sorted(node.terms, key=lambda t: t[0] < 0)
+        for c, term in positive_first:
+            value = yield Request(term, request.at, request.free)
+            result = add(result, c, cast(value, term.dtype, node.dtype), node.dtype)
+        assert result is not None
+        return result
+
+    def map_rule(self, node: Map, request: Request) -> Rule:
+        """function(args)."""
+        args = []
+        for arg in node.args:
+            if node.function.name == "power" and arg is node.args[1] and number_of(arg) is not None:
+                args.append(literal(number_of(arg), arg.dtype))  # type: ignore[arg-type]
+                continue
+            value = yield Request(arg, request.at, request.free)
+            args.append(value)
+        return element(node, args)
+
+    def product_rule(self, node: Product, request: Request) -> Rule:
+        """coefficient · Π factors at the labels that out = at gives, zero where there are none."""
+        sizes = self.scopes.sizes
+        solution = solve(node.out, request.at, node.extents, sizes)
+        if solution is None:
+            raise CannotLower("a scatter cannot be read element by element", where=str(node))
+        value, conditions = yield from self.factors_rule(node, solution.labels, solution.conditions, request.free)
+        return guarded(value, conditions, node.dtype)
+
+    def factors_rule(self, node: Product, labels: dict[int, Affine], conditions: list[Value],
+                     free: bool) -> Generator[Request, Value, tuple[Value, list[Value]]]:
+        """coefficient · Π factors at given labels, and all conditions under which it is not zero."""
+        sizes = self.scopes.sizes
+        conditions = list(conditions)
+        kind = promote(node.dtype, *[f.dtype for f, _ in node.factors])
+        reads = []
+        for f, at in node.factors:
+            there = tuple(placed(i, labels) for i in at)
+            tests: list[Value] = [Inside(index, f.shape[k]) for k, index in enumerate(there)
+                                  if not proved_inside(index, f.shape[k], sizes)]
+            conditions += tests
+            reads.append((f, there))
+        plain = free and not conditions
+        above: Value | None = None
+        below: Value | None = None
+        for f, there in reads:
+            if isinstance(f, Map) and "guard" in f.function.traits:
+                truth = yield Request(f, there, plain)
+                conditions.append(truth)
+                continue
+            base, p = base_and_exponent(f)
+            if isinstance(p, int) and p < 0 and f not in self.buffers and kind in FLOATING and number_of(base) is None:
+                value = yield Request(base, there, plain)
+                value = integer_power(cast(value, base.dtype, kind), -p, kind)
+                below = value if below is None else Call("mul", (below, value), kind)
+                continue
+            value = yield Request(f, there, plain)
+            value = cast(value, f.dtype, kind)
+            word = "logical_and" if kind == "bool" else "mul"
+            above = value if above is None else Call(word, (above, value), kind)
+        c = node.coefficient
+        result = literal(c, kind) if above is None else above if kind == "bool" else times(c, above, kind)
+        if below is not None:
+            result = Call("div", (result, below), kind)
+        return cast(result, kind, node.dtype), conditions
+
+
+def guarded(value: Value, conditions: list[Value], dtype: str) -> Value:
+    """The value under conditions, else zero."""
+    if not conditions:
+        return value
+    return Call("select", (conjunction(conditions), value, literal(0, dtype)), dtype)

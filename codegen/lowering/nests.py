@@ -1,0 +1,318 @@
+"""Nests: the loops that compute one stored node into its buffer.
+
+Three shapes: an element nest stores a value at every position; a fold nest reduces over loops, in a carried register where
+the loops of the result are all outside, else into the buffer; a push nest adds at the positions of a diagonal or scatter.
+Nests over samples of one tile share their sample loop, so what they have in common is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from codegen.lowering.affine import placed, proved_inside, variable
+from codegen.lowering.elements import Elements, guarded
+from codegen.lowering.scalars import cast, conjunction, literal
+from codegen.lowering.scopes import At, Names, Scopes
+from codegen.loop_ir.nodes import (
+    Accumulate,
+    Affine,
+    Assign,
+    Call,
+    Carried,
+    Fold,
+    If,
+    IndexValue,
+    Inside,
+    Let,
+    Literal,
+    MatMul,
+    MatVec,
+    Panel,
+    Register,
+    Statement,
+    Store,
+    TileLoop,
+    Update,
+    Value,
+)
+from codegen.planning.materialisation import is_contraction
+from codegen.planning.matrices import MatrixForm
+from codegen.planning.passes import Passes, is_pattern
+from symdiff.expression import Add, Node, Number, Product, Reduce
+from symdiff.index_notation import injective
+from symdiff.sizes import Size
+
+IDENTITIES: dict[str, float] = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf")}
+INTEGER_EXTREMES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+
+
+def identity(fold: str, dtype: str) -> Literal:
+    """The neutral value of a fold."""
+    if fold in ("max", "min") and dtype in INTEGER_EXTREMES:
+        return Literal(INTEGER_EXTREMES[dtype][fold == "min"], dtype)
+    if dtype == "bool":
+        return Literal(fold in ("min", "mul"), dtype)
+    return literal(int(IDENTITIES[fold]) if fold in ("add", "mul") else IDENTITIES[fold], dtype)
+
+
+def fold_of(node: Node) -> Fold:
+    """How the node folds: a core adds, a reduction as its row says."""
+    return node.function.fold if isinstance(node, Reduce) else "add"  # type: ignore[return-value]
+
+
+class Nests:
+    """Writes the statements of one section."""
+
+    def __init__(self, passes: Passes, buffers: Mapping[Node, str], tiles: set[str], shared: Mapping[Node, int],
+                 rows: int | None, names: Names) -> None:
+        self.passes, self.buffers, self.tiles, self.rows = passes, buffers, tiles, rows
+        self.scopes = Scopes(names)
+        self.elements = Elements(self.scopes, buffers, shared)
+        self.tiled = rows is not None
+        if self.tiled:
+            self.scopes.chain.append(type(self.scopes.inner)())
+
+    def statements(self) -> tuple[Statement, ...]:
+        """The finished body of the section."""
+        self.close_samples()
+        if self.tiled:
+            tile = self.scopes.chain.pop()
+            if tile.body:
+                start = self.scopes.names.fresh("s")
+                self.scopes.inner.body.append(TileLoop(start, self.rows or 1, tuple(tile.body)))
+        return tuple(self.scopes.inner.body)
+
+    def open_samples(self) -> str:
+        """The sample variable of the open sample loop, opened where there is none."""
+        base = self.scopes.chain[1:]
+        if len(base) > 1 and base[1].sample:
+            return base[1].var
+        assert self.passes.size is not None
+        return self.scopes.open(self.passes.size, sample=True)
+
+    def close_samples(self) -> None:
+        """Close the sample loop, if one is open."""
+        if self.tiled and len(self.scopes.chain) > 2:
+            self.scopes.close()
+
+    def open_loops(self, labels: Sequence[int], extents: Sequence[Size], sample: int | None) -> dict[int, Affine]:
+        """Loops over labels, the sample label outermost; returns the index of each label."""
+        found: dict[int, Affine] = {}
+        if sample is not None and sample in labels:
+            found[sample] = variable(self.open_samples())
+        for label in labels:
+            if label != sample:
+                found[label] = Affine(0) if extents[label] == 1 else variable(self.scopes.open(extents[label]))
+        return found
+
+    def close_loops(self, down_to: int) -> None:
+        """Close loops until the chain has the given length."""
+        while len(self.scopes.chain) > down_to:
+            self.scopes.close()
+
+    def base_depth(self, sample: int | None) -> int:
+        """The length of the chain below a nest: the sample loop stays open for the next one."""
+        return 3 if sample is not None else 2 if self.tiled else 1
+
+    def compute(self, node: Node, form: MatrixForm | None) -> None:
+        """Write the nests of one stored node."""
+        if form is not None:
+            self.matrix(node, form)
+        elif is_contraction(node):
+            self.fold(node)
+        elif isinstance(node, Add) and any(is_pattern(term) and term not in self.buffers for _, term in node.terms):
+            self.structured_sum(node)
+        elif is_pattern(node):
+            self.push(node, node, 1, fresh=True)  # type: ignore[arg-type]
+        else:
+            self.element(node, node)
+
+    def element(self, node: Node, formula: Node | None) -> None:
+        """buffer[i] = formula at i, for every position i (zero for no formula)."""
+        sample = self.passes.sample.get(node) if self.tiled else None
+        loops = self.open_loops(range(node.ndim), node.shape, sample)
+        at = tuple(loops[k] for k in range(node.ndim))
+        value: Value = literal(0, node.dtype) if formula is None else \
+            self.elements.value(formula, at, computing=formula is node)
+        self.scopes.inner.body.append(Store(self.buffers[node], at, value))
+        self.remember(node, at, value)
+        self.close_loops(self.base_depth(sample))
+
+    def remember(self, node: Node, at: At, value: Value) -> None:
+        """What was just stored need not be loaded again in this scope."""
+        if isinstance(value, (Register, Literal)):
+            scope = self.scopes.inner
+            if self.scopes.depth_of(at) == len(self.scopes.chain) - 1:
+                scope.known[node, at] = value
+
+    def structured_sum(self, node: Add) -> None:
+        """A sum of patterns: the dense part at every position, then each pattern at its own (R11)."""
+        dense = tuple(t for t in node.terms if not is_pattern(t[1]) or t[1] in self.buffers)
+        formula: Node | None = None
+        if len(dense) == 1 and dense[0][0] == 1:
+            formula = dense[0][1]
+        elif dense:
+            formula = Add(dense, node.type)
+        if formula is not None or not self.passes_over(node) or self.buffers[node] in self.tiles:
+            self.element(node, formula)
+        for c, term in node.terms:
+            if is_pattern(term) and term not in self.buffers:
+                self.push(node, term, c, fresh=False)  # type: ignore[arg-type]
+
+    def passes_over(self, node: Node) -> bool:
+        """Whether the node is computed sample by sample."""
+        return self.tiled and node in self.passes.sample
+
+    def push(self, target: Node, node: Product, c: Number, fresh: bool) -> None:
+        """buffer[out(labels)] += c · Π factors, over the labels; a fresh buffer is zero before."""
+        if fresh:
+            self.element(target, None)
+        sample = self.passes.label.get(node) if self.tiled and target in self.passes.sample else None
+        labels = self.open_loops(range(len(node.extents)), node.extents, sample)
+        value, conditions = self.drive(node, labels)
+        value = guarded(value, conditions, node.dtype)
+        value = cast(value, node.dtype, target.dtype)
+        if c != 1:
+            value = Call("mul", (literal(c, target.dtype), value), target.dtype)
+        at = tuple(placed(index, labels) for index in node.out)
+        tests = self.write_tests(at, target)
+        once = fresh and injective(node.out, dict(enumerate(node.extents)))
+        write: Statement = Store(self.buffers[target], at, value) if once else Accumulate("add", self.buffers[target], at, value)
+        self.scopes.inner.body.append(If(conjunction(tests), (write,)) if tests else write)
+        self.close_loops(self.base_depth(sample))
+
+    def write_tests(self, at: At, target: Node) -> list[Value]:
+        """Conditions under which a position is inside the buffer."""
+        sizes = self.scopes.sizes
+        return [Inside(index, target.shape[k]) for k, index in enumerate(at) if not proved_inside(index, target.shape[k], sizes)]
+
+    def drive(self, node: Product, labels: dict[int, Affine]) -> tuple[Value, list[Value]]:
+        """The product of the factors at given labels, and its conditions."""
+        rule = self.elements.factors_rule(node, labels, [], True)
+        sent: Value | None = None
+        while True:
+            try:
+                wanted = rule.send(sent)  # type: ignore[arg-type]
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
+            sent = self.elements.run(wanted, False)
+
+    def fold(self, node: Node) -> None:
+        """A reduction over labels."""
+        if isinstance(node, Reduce):
+            if node.function.fold in ("argmax", "argmin"):
+                self.position(node)
+                return
+            extents: Sequence[Size] = node.arg.shape
+            kept = [a for a in range(node.arg.ndim) if a not in node.axes]
+            summed = list(node.axes)
+            axis = self.passes.sample.get(node.arg)
+            sample = axis if self.tiled and (node in self.passes.folded or node in self.passes.sample) else None
+        else:
+            assert isinstance(node, Product)
+            extents = node.extents
+            kept = list(node.out)  # type: ignore[arg-type]
+            summed = list(node.summed)
+            sample = self.passes.label.get(node) if self.tiled else None
+        fold = fold_of(node)
+        over_samples = sample in summed if sample is not None else False
+        base = self.base_depth(sample)
+        labels: dict[int, Affine] = {}
+        if over_samples:
+            labels.update(self.open_loops([sample], extents, sample))  # type: ignore[list-item]
+        labels.update(self.open_loops([k for k in kept if k not in labels], extents, sample))
+        at = tuple(labels[k] for k in kept)
+        rest = [k for k in summed if k not in labels]
+        register: str | None = None
+        first = len(self.scopes.chain)
+        if rest:
+            labels.update(self.open_loops(rest, extents, sample))
+        looped = len(self.scopes.chain) > first
+        value = self.folded_value(node, labels)
+        if looped:
+            register = self.scopes.names.fresh("r")
+            self.scopes.chain[first].carried.append(Carried(register, node.dtype, identity(fold, node.dtype)))
+            self.scopes.inner.body.append(Update(fold, register, value))
+            self.close_loops(first)
+            value = Register(register)
+        if over_samples:
+            self.scopes.inner.body.append(Accumulate(fold, self.buffers[node], at, value))
+        else:
+            self.scopes.inner.body.append(Store(self.buffers[node], at, value))
+            self.remember(node, at, value)
+        self.close_loops(base)
+
+    def folded_value(self, node: Node, labels: dict[int, Affine]) -> Value:
+        """What is folded, at given labels."""
+        if isinstance(node, Reduce):
+            at = tuple(labels[k] for k in range(node.arg.ndim))
+            return cast(self.elements.value(node.arg, at), node.arg.dtype, node.dtype)
+        assert isinstance(node, Product)
+        value, conditions = self.drive(node, labels)
+        return guarded(value, conditions, node.dtype)
+
+    def position(self, node: Reduce) -> None:
+        """argmax or argmin: the first position of the extreme, NaN counting as extreme; axes count in row-major order."""
+        word = "greater" if node.function.fold == "argmax" else "less"
+        dtype = node.arg.dtype
+        sample = self.passes.sample.get(node.arg) if self.tiled and node in self.passes.sample else None
+        base = self.base_depth(sample)
+        kept = [a for a in range(node.arg.ndim) if a not in node.axes]
+        labels = self.open_loops(kept, node.arg.shape, sample)
+        at = tuple(labels[k] for k in kept)
+        best, place = self.scopes.names.fresh("r"), self.scopes.names.fresh("r")
+        first = len(self.scopes.chain)
+        for axis in node.axes:
+            labels[axis] = variable(self.scopes.open(node.arg.shape[axis]))
+        start = identity("max" if word == "greater" else "min", dtype)
+        self.scopes.chain[first].carried += [Carried(best, dtype, start), Carried(place, "int64", Literal(-1, "int64"))]
+        flat = Affine(0)
+        for axis in node.axes:
+            size = node.arg.shape[axis]
+            flat = Affine(flat.const, tuple((var, c * size) for var, c in flat.terms) + labels[axis].terms)
+        value = self.elements.value(node.arg, tuple(labels[k] for k in range(node.arg.ndim)))
+        register = self.scopes.names.fresh("v")
+        self.scopes.inner.body.append(Let(register, dtype, value))
+        value = Register(register)
+        better: Value = Call(word, (value, Register(best)), "bool")
+        if dtype in ("float64", "float32"):
+            nan = Call("logical_and", (Call("isnan", (value,), "bool"),
+                                       Call("logical_not", (Call("isnan", (Register(best),), "bool"),), "bool")), "bool")
+            better = Call("logical_or", (better, nan), "bool")
+        unset = Call("equal", (Register(place), Literal(-1, "int64")), "bool")
+        better = Call("logical_or", (better, unset), "bool")
+        self.scopes.inner.body.append(If(better, (Assign(best, value), Assign(place, IndexValue(flat, "int64")))))
+        self.close_loops(first)
+        self.scopes.inner.body.append(Store(self.buffers[node], at, cast(Register(place), "int64", node.dtype)))
+        self.close_loops(base)
+
+    def matrix(self, node: Node, form: MatrixForm) -> None:
+        """A matrix product over whole tiles (or whole arrays), batch labels looped over around it."""
+        assert isinstance(node, Product)
+        sample = self.passes.label.get(node) if self.tiled else None
+        if sample is not None and sample in form.batch:
+            loops = self.open_loops(form.batch, node.extents, sample)
+            base = self.base_depth(sample)
+        else:
+            self.close_samples()
+            loops = self.open_loops(form.batch, node.extents, None)
+            base = 2 if self.tiled else 1
+
+        def extent(label: int) -> Size | None:
+            return None if label == sample else node.extents[label]
+
+        def panel(name: str, at: Sequence[int], row: int, column: int | None) -> Panel:
+            index = tuple(loops.get(label, Affine(0)) for label in at)
+            return Panel(name, index, list(at).index(row), None if column is None else list(at).index(column))
+        out: list[int] = list(node.out)  # type: ignore[arg-type]
+        beta = 1.0 if node in self.passes.folded and self.tiled else 0.0
+        a = panel(self.buffers[form.A], form.at_a, form.row, form.inner)
+        if form.column is None:
+            b, c = panel(self.buffers[form.B], form.at_b, form.inner, None), panel(self.buffers[node], out, form.row, None)
+            leading = form.at_a.index(form.row) < form.at_a.index(form.inner)
+            self.scopes.inner.body.append(MatVec("dot" if leading else "axpy", a, b, c, extent(form.row), extent(form.inner), beta))
+        else:
+            b = panel(self.buffers[form.B], form.at_b, form.inner, form.column)
+            c = panel(self.buffers[node], out, form.row, form.column)
+            self.scopes.inner.body.append(MatMul(a, b, c, extent(form.row), extent(form.column), extent(form.inner), 1.0, beta))
+        self.close_loops(base)

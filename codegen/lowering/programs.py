@@ -1,0 +1,204 @@
+"""Programs: from planned roots to sections of nests and the buffers they use.
+
+Each pass over the data is three sections.  `init` computes what needs no sample of this pass and sets accumulators to
+their neutral value; `range` computes per-sample nodes tile by tile and folds into the accumulators; what needs the finished
+sums is in the `init` of the next pass, or in the `finish` of the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codegen.lowering.nests import Nests, fold_of, identity
+from codegen.lowering.scopes import Names
+from codegen.loop_ir.nodes import Buffer, Fill, Program, Role, Section, Statement
+from codegen.planning.costs import Hints
+from codegen.planning.materialisation import choose_stored
+from codegen.planning.matrices import MatrixForm, matrix_form
+from codegen.planning.passes import BYTES, Passes, is_leaf, is_pattern, plan_passes
+from symdiff.expression import Add, Constant, Node, Product, Symbol
+from symdiff.sizes import Size, named_sizes
+from symdiff.traversal import topological
+
+TILE_BYTES = 256 * 1024
+MOST_ROWS, LEAST_ROWS = 512, 16
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A program, the arrays of its constant buffers, and where each stored node went, for people."""
+
+    program: Program
+    constants: tuple[np.ndarray[Any, Any], ...]
+    notes: tuple[str, ...]
+
+
+def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowered:
+    """The program that computes the roots (in order, one out buffer each) from the inputs."""
+    distinct = list(dict.fromkeys(roots))
+    passes = plan_passes(distinct, hints)
+    stored = choose_stored(distinct, passes, hints)
+    order = [node for node in topological(distinct) if node in stored and (not is_leaf(node) or node in distinct)]
+    forms = {node: form for node in order if isinstance(node, Product) and (form := matrix_form(node, hints)) is not None}
+    naming = Naming(roots, inputs, order, stored, passes)
+    shared = use_counts(distinct)
+    sections: list[Section] = []
+    names = Names()
+    count = max(passes.count, 1 + max((passes.level[n] for n in order), default=0))
+    ranged = {k for k in range(count) if any(in_range(n, passes) and passes.level[n] == k for n in order)}
+    for number in range(count):
+        before = [n for n in order if passes.level[n] == number and not in_range(n, passes)]
+        during = [n for n in order if passes.level[n] == number and in_range(n, passes)]
+        body = [*fills(during, naming, passes)]
+        nests = Nests(passes, naming.buffers, naming.tiles, shared, None, names)
+        for node in before:
+            nests.compute(node, forms.get(node))
+        body = [*nests.statements(), *body]
+        if body:
+            last = number > 0 and number not in ranged and number - 1 in ranged
+            kind = "finish" if last else "init"
+            sections.append(Section(kind, number - last, tuple(body)))  # type: ignore[arg-type]
+        if during:
+            nests = Nests(passes, naming.buffers, naming.tiles, shared, tile_rows(during, passes, hints), names)
+            for node in during:
+                nests.compute(node, forms.get(node))
+            sections.append(Section("range", number, nests.statements(), passes.size))
+    sizes = tuple(sorted({name for buffer in naming.table for s in buffer.shape for name in named_sizes(s)}
+                         | {name for node in topological(distinct) for name in sizes_of(node)}))
+    program = Program("kernel", sizes, tuple(naming.table), tuple(sections))
+    return Lowered(program, tuple(naming.constants), tuple(explain(order, naming, passes, forms)))
+
+
+def sizes_of(node: Node) -> set[str]:
+    """The names of sizes that a node mentions."""
+    found: set[str] = set()
+    sizes: list[Size] = [*node.shape]
+    if isinstance(node, Product):
+        sizes += node.extents
+    if isinstance(node, Constant) and not isinstance(node.value, (np.ndarray, str)):
+        sizes.append(node.value)
+    for size in sizes:
+        found |= named_sizes(size)
+    return found
+
+
+def in_range(node: Node, passes: Passes) -> bool:
+    """Whether the node is computed sample by sample, or folds over samples."""
+    return node in passes.sample or node in passes.folded
+
+
+def fills(during: Sequence[Node], naming: Naming, passes: Passes) -> list[Statement]:
+    """Neutral values of the accumulators of a pass, zeros of the structured outputs that it adds to."""
+    result: list[Statement] = []
+    for node in during:
+        if node in passes.folded:
+            result.append(Fill(naming.buffers[node], identity(fold_of(node), node.dtype)))
+        elif naming.buffers[node] not in naming.tiles and isinstance(node, Add) and all(is_pattern(t) and t not in naming.buffers for _, t in node.terms):
+            result.append(Fill(naming.buffers[node], identity("add", node.dtype)))
+    return result
+
+
+def use_counts(roots: Sequence[Node]) -> dict[Node, int]:
+    """How many places read each node."""
+    counts: dict[Node, int] = {}
+    for node in topological(roots):
+        for child in node.children:
+            counts[child] = counts.get(child, 0) + 1
+    return counts
+
+
+def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints) -> int:
+    """Rows of a tile: what fits the cache beside its per-sample values, a power of two within bounds."""
+    row_bytes = 8
+    for node in during:
+        if node in passes.sample:
+            axis = passes.sample[node]
+            row_bytes += BYTES[node.dtype] * hints.count([s for k, s in enumerate(node.shape) if k != axis])
+    rows = MOST_ROWS
+    while rows > LEAST_ROWS and rows * row_bytes > TILE_BYTES:
+        rows //= 2
+    return rows
+
+
+class Naming:
+    """Buffers: arguments a0 …, constants c0 …, outputs o0 …, temporaries t0 …"""
+
+    def __init__(self, roots: Sequence[Node], inputs: Sequence[Symbol], order: Sequence[Node], stored: set[Node],
+                 passes: Passes) -> None:
+        self.table: list[Buffer] = []
+        self.buffers: dict[Node, str] = {}
+        self.constants: list[np.ndarray[Any, Any]] = []
+        self.symbols: dict[str, str] = {}
+        for k, symbol in enumerate(inputs):
+            axis = passes.sample.get(symbol)
+            self.add(symbol, f"a{k}", "arg", axis)
+        for node in topological(roots):
+            if isinstance(node, Constant) and isinstance(node.value, np.ndarray):
+                self.add(node, f"c{len(self.constants)}", "const", None)
+                self.constants.append(node.value)
+        self.outputs: dict[Node, str] = {}
+        distinct = list(dict.fromkeys(roots))
+        for k, node in enumerate(distinct):
+            name = f"o{k}"
+            self.table.append(Buffer(name, node.dtype, node.shape, "out", passes.sample.get(node) if not is_leaf(node) else None))
+            self.outputs[node] = name
+            if not is_leaf(node):
+                self.buffers[node] = name
+        self.tiles: set[str] = set()
+        count = 0
+        for node in order:
+            if node in self.buffers or is_leaf(node):
+                continue
+            axis = passes.sample.get(node)
+            role: Role = "accumulator" if node in passes.folded else "tile" if axis is not None and node not in passes.full \
+                and not used_later(node, order, passes) else "full"
+            self.add(node, f"t{count}", role, axis)
+            if role == "tile":
+                self.tiles.add(f"t{count}")
+            count += 1
+
+    def add(self, node: Node, name: str, role: Role, axis: int | None) -> None:
+        """One more buffer."""
+        self.table.append(Buffer(name, node.dtype, node.shape, role, axis))
+        self.buffers[node] = name
+
+
+def used_later(node: Node, order: Sequence[Node], passes: Passes) -> bool:
+    """Whether a stored node of a later pass reads the node, through nodes that are not stored."""
+    level = passes.level[node]
+    later = [n for n in order if passes.level[n] > level]
+    if not later:
+        return False
+    seen: set[Node] = set()
+    stack = [child for n in later for child in n.children]
+    boundary = set(order)
+    while stack:
+        child = stack.pop()
+        if child is node:
+            return True
+        if child in seen or child in boundary:
+            continue
+        seen.add(child)
+        stack.extend(child.children)
+    return False
+
+
+def explain(order: Sequence[Node], naming: Naming, passes: Passes, forms: dict[Product, MatrixForm]) -> list[str]:
+    """A line for each stored node: buffer, shape, pass, how it is computed."""
+    lines = []
+    if passes.size is not None:
+        lines.append(f"sample axis: size {passes.size}; passes over the data: {passes.count}")
+    roles = {b.name: b.role for b in naming.table}
+    for node in order:
+        if node not in naming.buffers:
+            continue
+        name = naming.buffers[node]
+        how = "matrix product" if node in forms else "folded over samples" if node in passes.folded else \
+            "per sample" if node in passes.sample else "once"
+        text = str(node).split("\n")[0]
+        lines.append(f"{name}: {roles[name]} {node.type}, pass {passes.level[node]}, {how}: {text[:70]}")
+    return lines

@@ -1,0 +1,111 @@
+"""Scalar code for one element: casts, coefficients, elementwise functions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from codegen.loop_ir.nodes import Call, Literal, Value
+from codegen.loop_ir.scalars import SCALARS
+from symdiff.errors import CannotLower
+from symdiff.expression import Map, Number
+from symdiff.normal_form import number_of
+from symdiff.tensor_type import FLOATING, INTEGRAL, promote
+
+
+def literal(value: Number, dtype: str) -> Literal:
+    """A number in a dtype."""
+    if dtype == "bool":
+        return Literal(bool(value), dtype)
+    if dtype in INTEGRAL:
+        return Literal(int(value), dtype)
+    return Literal(float(value), dtype)
+
+
+def cast(value: Value, source: str, dtype: str) -> Value:
+    """The value in another dtype."""
+    if source == dtype:
+        return value
+    if isinstance(value, Literal):
+        return literal(Fraction(value.value) if isinstance(value.value, int) else value.value, dtype)
+    return Call("cast", (value,), dtype)
+
+
+def times(c: Number, value: Value, dtype: str) -> Value:
+    """c · value."""
+    if c == 1:
+        return value
+    if c == -1:
+        return Call("neg", (value,), dtype)
+    return Call("mul", (literal(c, dtype), value), dtype)
+
+
+def add(a: Value | None, c: Number, value: Value, dtype: str) -> Value:
+    """a + c · value, as a difference for a negative c."""
+    if a is None:
+        return times(c, value, dtype)
+    if c < 0:
+        return Call("sub", (a, times(-c, value, dtype)), dtype)
+    return Call("add", (a, times(c, value, dtype)), dtype)
+
+
+def conjunction(conditions: list[Value]) -> Value:
+    """All of the conditions."""
+    result = conditions[0]
+    for condition in conditions[1:]:
+        result = Call("logical_and", (result, condition), "bool")
+    return result
+
+
+def integer_power(value: Value, p: int, dtype: str) -> Value:
+    """value ** p for an integer p."""
+    if p < 0 and dtype in FLOATING:
+        return Call("reciprocal", (integer_power(value, -p, dtype),), dtype)
+    if p == 1:
+        return value
+    if p == 2:
+        return Call("square", (value,), dtype)
+    if p == 3:
+        return Call("cube", (value,), dtype)
+    return Call("power_int", (value, Literal(p, "int64")), dtype)
+
+
+def element(node: Map, args: list[Value]) -> Value:
+    """function(args) for one element; raises `CannotLower` for a function without a word in the loop IR."""
+    name = node.function.name
+    dtypes = [a.dtype for a in node.args]
+    if name == "guard":
+        return cast(args[0], dtypes[0], "bool")
+    if name in ("number", "as_integer"):
+        value = Call("trunc", (args[0],), dtypes[0]) if dtypes[0] in FLOATING and name == "as_integer" else args[0]
+        return cast(value, dtypes[0], node.dtype)
+    if name == "where":
+        branches = [cast(a, d, node.dtype) for a, d in zip(args[1:], dtypes[1:], strict=True)]
+        return Call("select", (cast(args[0], dtypes[0], "bool"), *branches), node.dtype)
+    if name == "power":
+        return power(node, args, dtypes)
+    row = SCALARS.get(name)
+    if row is None:
+        raise CannotLower(f"{name} has no code", where=str(node), mend="give its row an `expansion` in known functions")
+    common = promote(*dtypes)
+    if row.family in ("float", "number", "order") and row.family != "test":
+        common = node.dtype if row.family != "order" else common
+    if row.family == "logic":
+        common = "bool"
+    if row.family in ("test", "compare") and common == "bool" and row.family == "test":
+        return literal(name == "isfinite", "bool")
+    if row.family == "test" and common in INTEGRAL:
+        return literal(name == "isfinite", "bool")
+    result = node.dtype if row.family not in ("compare", "logic", "test") else "bool"
+    value = Call(name, tuple(cast(a, d, common) for a, d in zip(args, dtypes, strict=True)), common if row.family == "order" else result)
+    return cast(value, value.dtype, node.dtype)
+
+
+def power(node: Map, args: list[Value], dtypes: list[str]) -> Value:
+    """x ** p, by multiplication where p is a small integer number."""
+    base = cast(args[0], dtypes[0], node.dtype)
+    p = number_of(node.args[1])
+    if isinstance(p, int):
+        return integer_power(base, p, node.dtype)
+    if node.dtype in INTEGRAL:
+        return Call("power_int", (base, cast(args[1], dtypes[1], "int64")), node.dtype)
+    return Call("power", (base, cast(args[1], dtypes[1], node.dtype)), node.dtype)

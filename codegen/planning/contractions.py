@@ -1,0 +1,178 @@
+"""Contraction paths: a core of many factors becomes products of two, in the cheapest order found.
+
+The search is exact over subsets of up to EXACT factors, greedy above.  A product of two costs 2 · Π labels where it is a
+matrix product and 4 · Π labels otherwise, plus 4 · |result| where it is stored.  The products made here are plan nodes: they
+are interned as they are and never go through the normal form again, which would merge them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from codegen.planning.costs import Hints
+from symdiff.expression import Factor, Node, Product
+from symdiff.index_notation import Label
+from symdiff.sizes import Size
+from symdiff.tensor_type import TensorType, promote
+from symdiff.traversal import topological
+
+EXACT = 8
+
+
+def order_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
+    """The roots with every core of three or more factors, or with labels that one factor alone sums, split into steps."""
+    done: dict[Node, Node] = {}
+    for node in topological(roots):
+        children = [done[child] for child in node.children]
+        fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
+        if isinstance(fresh, Product) and fresh.is_core and splits(fresh):
+            fresh = split(fresh, hints)
+        done[node] = fresh
+    return [done[root] for root in roots]
+
+
+def replaced(node: Node, children: Sequence[Node]) -> Node:
+    """The node over other children, as it is written (no normal form)."""
+    from_add = getattr(node, "terms", None)
+    if from_add is not None:
+        return type(node)(tuple((c, child) for (c, _), child in zip(from_add, children, strict=True)), node.type)
+    if isinstance(node, Product):
+        factors = tuple((child, at) for (_, at), child in zip(node.factors, children, strict=True))
+        return Product(node.coefficient, factors, node.out, node.extents, node.type)
+    function = getattr(node, "function", None)
+    axes = getattr(node, "axes", None)
+    if axes is not None:
+        return type(node)(function, children[0], axes, node.type)
+    return type(node)(function, tuple(children), node.type)
+
+
+def splits(node: Product) -> bool:
+    """Whether a path can be searched: plain indices only, and more than one way to go."""
+    if any(type(i) is not int for _, at in node.factors for i in at):
+        return False
+    if any(len(set(at)) != len(at) for _, at in node.factors):
+        return False
+    return len(node.factors) > 2 or (len(node.factors) == 2 and any(private(node, k) for k in range(2)))
+
+
+def private(node: Product, k: int) -> set[Label]:
+    """The summed labels that stand in the k-th factor alone."""
+    elsewhere = {i for j, (_, at) in enumerate(node.factors) if j != k for i in at}
+    return {i for i in node.factors[k][1] if i not in elsewhere and i not in node.out}  # type: ignore[misc]
+
+
+def split(node: Product, hints: Hints) -> Node:
+    """The core as a tree of products of at most two factors."""
+    extents = dict(enumerate(node.extents))
+    sizes = {label: hints.value(extent) for label, extent in extents.items()}
+    labels = [frozenset(at) for _, at in node.factors]
+    tree = exact_path(labels, frozenset(node.out), sizes) if len(labels) <= EXACT else \
+        greedy_path(labels, frozenset(node.out), sizes)  # type: ignore[arg-type]
+    built, at = build(tree, node, extents, frozenset(node.out), final=True)  # type: ignore[arg-type]
+    if at == node.out and built.type == node.type:
+        return built
+    return Product(1, ((built, at),), node.out, tuple(extents[label] for label in range(len(node.out))), node.type)
+
+
+Tree = int | tuple["Tree", "Tree"]
+
+
+def exact_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: dict[Label, int]) -> Tree:
+    """The cheapest tree over all ways to pair subsets."""
+    everything = (1 << len(labels)) - 1
+
+    def kept(subset: int) -> frozenset[Label]:
+        inside: frozenset[Label] = frozenset().union(*[labels[k] for k in range(len(labels)) if subset >> k & 1])
+        outside = out.union(*[labels[k] for k in range(len(labels)) if not subset >> k & 1])
+        return inside & outside
+
+    @lru_cache(maxsize=None)
+    def best(subset: int) -> tuple[int, Tree]:
+        if subset & (subset - 1) == 0:
+            k = subset.bit_length() - 1
+            return (step_cost(labels[k], kept(subset), sizes) if kept(subset) != labels[k] else 0), k
+        lowest = subset & -subset
+        found: tuple[int, Tree] | None = None
+        part = (subset - 1) & subset
+        while part:
+            if part & lowest:
+                rest = subset ^ part
+                a, b = best(part), best(rest)
+                cost = a[0] + b[0] + step_cost(kept(part) | kept(rest), kept(subset), sizes)
+                if found is None or cost < found[0]:
+                    found = (cost, (a[1], b[1]))
+            part = (part - 1) & subset
+        assert found is not None
+        return found
+    return best(everything)[1]
+
+
+def step_cost(labels: frozenset[Label], kept: frozenset[Label], sizes: dict[Label, int]) -> int:
+    """The cost of one product over `labels` that leaves `kept`."""
+    total = 1
+    for label in labels:
+        total *= sizes[label]
+    result = 1
+    for label in kept:
+        result *= sizes[label]
+    return (2 if labels != kept else 4) * total + 4 * result
+
+
+def greedy_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: dict[Label, int]) -> Tree:
+    """Pair the two factors whose product is cheapest, again and again."""
+    items: list[tuple[frozenset[Label], Tree]] = list(zip(labels, range(len(labels)), strict=True))
+    while len(items) > 1:
+        best: tuple[int, int, int, frozenset[Label]] | None = None
+        for a in range(len(items)):
+            for b in range(a + 1, len(items)):
+                outside = out.union(*[item[0] for k, item in enumerate(items) if k not in (a, b)])
+                union = items[a][0] | items[b][0]
+                cost = step_cost(union, union & outside, sizes)
+                if best is None or cost < best[0]:
+                    best = (cost, a, b, union & outside)
+        assert best is not None
+        _, a, b, kept = best
+        joined = (kept, (items[a][1], items[b][1]))
+        items = [item for k, item in enumerate(items) if k not in (a, b)] + [joined]
+    return items[0][1]
+
+
+def leaves(tree: Tree) -> list[int]:
+    """The factors of a tree."""
+    if isinstance(tree, int):
+        return [tree]
+    return leaves(tree[0]) + leaves(tree[1])
+
+
+def build(tree: Tree, node: Product, extents: dict[Label, Size], needed: frozenset[Label], final: bool = False) -> Factor:
+    """The plan node of a tree, and the labels of its axes; `needed` are the labels that must survive.
+
+    The final product has its axes in the order of `out`, a step in that of its factors (so that it is written as they are
+    read).
+    """
+    if isinstance(tree, int):
+        child, at = node.factors[tree]
+        gone = [i for i in at if i not in needed]
+        return step([(child, at)], at, extents, needed) if gone else (child, at)
+    inside = [frozenset(node.factors[k][1]) for k in leaves(tree[0])]
+    other = [frozenset(node.factors[k][1]) for k in leaves(tree[1])]
+    left = build(tree[0], node, extents, needed.union(*other))  # type: ignore[arg-type]
+    right = build(tree[1], node, extents, needed.union(*inside))  # type: ignore[arg-type]
+    first, second = (left, right) if min(leaves(tree[0])) < min(leaves(tree[1])) else (right, left)
+    return step([first, second], (*first[1], *second[1]), extents, needed, final)
+
+
+def step(factors: list[Factor], labels: Sequence[object], extents: dict[Label, Size], needed: frozenset[Label],
+         final: bool = False) -> Factor:
+    """One product of a path."""
+    present: list[Label] = list(dict.fromkeys(labels))  # type: ignore[arg-type]
+    kept = [label for label in present if label in needed]
+    if final:
+        kept.sort()
+    order = kept + [label for label in present if label not in needed]
+    names = {label: k for k, label in enumerate(order)}
+    dtype = promote(*[f.dtype for f, _ in factors])
+    made = tuple((f, tuple(names[i] for i in at)) for f, at in factors)  # type: ignore[index]
+    shape = tuple(extents[label] for label in kept)
+    return Product(1, made, tuple(range(len(kept))), tuple(extents[label] for label in order), TensorType(dtype, shape)), tuple(kept)

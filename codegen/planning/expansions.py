@@ -1,0 +1,55 @@
+"""Expansions: functions that have no scalar word of their own become formulas of those that have.
+
+    logsumexp(x) → where(isfinite(m), m + log Σ e^(x − m), m) with m = max x
+    rows with an `expansion` → that formula
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codegen.loop_ir.scalars import SCALARS
+from symdiff.expression import Map, Node, Reduce
+from symdiff.functions.row import REDUCTIONS, ROWS
+from symdiff.normal_form import add, expand, map_node, number, product, reduce_node
+from symdiff.tensor_type import TensorType
+from symdiff.traversal import transform
+
+# Rows that lowering writes by other words of the loop IR.
+WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast", "power": "power"}
+
+
+def expand_functions(roots: Sequence[Node]) -> list[Node]:
+    """The roots in the scalar vocabulary of the loop IR."""
+    current = list(roots)
+    while True:
+        fresh = transform(current, expansion)
+        if all(a is b for a, b in zip(fresh, current, strict=True)):
+            return fresh
+        current = fresh
+
+
+def expansion(node: Node) -> Node | None:
+    """The formula of one node, None where it is in the vocabulary."""
+    if isinstance(node, Map):
+        row = node.function
+        if row.name in SCALARS or row.name in WRITTEN or row.expansion is None:
+            return None
+        return row.expansion(*node.args)  # type: ignore[no-any-return]
+    if isinstance(node, Reduce) and node.function.fold == "logsumexp":
+        return logsumexp(node)
+    return None
+
+
+def logsumexp(node: Reduce) -> Node:
+    """log Σ eˣ by its largest element; right for infinities of either sign."""
+    x = node.arg
+    largest = reduce_node(REDUCTIONS["max"], x, node.axes)
+    finite = map_node(ROWS["isfinite"], (largest,))
+    shift = map_node(ROWS["where"], (finite, largest, number(0, x.dtype, largest.shape)))
+    kept = tuple(a for a in range(x.ndim) if a not in node.axes)
+    moved = map_node(ROWS["exp"], (add([(1, x), (-1, expand(shift, x.shape, kept))], x.type),))
+    labels = tuple(range(x.ndim))
+    total = product(1, [(moved, labels)], list(kept), dict(enumerate(x.shape)), TensorType(x.dtype, largest.shape))
+    value = add([(1, largest), (1, map_node(ROWS["log"], (total,)))], node.type)
+    return map_node(ROWS["where"], (finite, value, largest))

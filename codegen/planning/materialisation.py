@@ -1,0 +1,100 @@
+"""Materialisation: which nodes are stored; all others are recomputed where they are read.
+
+Stored are outputs, contractions and reductions, scatters, operands of matrix products, what another pass or sample needs,
+costly nodes that are used at several places or broadcast up, and sums that several stored nodes share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codegen.planning.costs import Hints
+from codegen.planning.matrices import matrix_form
+from codegen.planning.passes import Passes, is_leaf, is_pattern
+from symdiff.expression import Map, Node, Product, Reduce, Symbol
+from symdiff.index_notation import Index, injective, inside
+from symdiff.traversal import topological
+
+COSTLY_OPERATIONS = 4
+CHEAP = {"abs", "sign", "minimum", "maximum", "floor", "ceil", "trunc", "round", "where", "guard", "number", "as_integer",
+         "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not",
+         "logical_xor", "isnan", "isfinite", "isinf"}
+
+
+def is_contraction(node: Node) -> bool:
+    """Whether the node sums or folds over labels."""
+    return isinstance(node, Reduce) or (isinstance(node, Product) and node.is_core)
+
+
+def must_push(node: Node) -> bool:
+    """Whether a scatter may add two values at one position, so that it cannot be read element by element."""
+    return isinstance(node, Product) and is_pattern(node) and not injective(node.out, dict(enumerate(node.extents)))
+
+
+def is_costly(node: Node) -> bool:
+    """Whether one element takes a division, a root or a transcendental function."""
+    return isinstance(node, Map) and node.function.name not in CHEAP and not is_small_power(node)
+
+
+def is_small_power(node: Map) -> bool:
+    """Whether the node is x² or x³."""
+    from_number = node.args[1] if node.function.name == "power" else None
+    return from_number is not None and isinstance(from_number, Product) and from_number.coefficient in (2, 3) \
+        and not from_number.factors
+
+
+def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> set[Node]:
+    """The nodes that get a buffer."""
+    order = topological(roots)
+    stored = set(roots) | {n for n in passes.full if not is_leaf(n)}
+    users: dict[Node, list[Node]] = {}
+    for node in order:
+        for child in dict.fromkeys(node.children):
+            users.setdefault(child, []).append(node)
+    for node in order:
+        if is_leaf(node):
+            continue
+        if is_contraction(node) or must_push(node):
+            stored.add(node)
+        if isinstance(node, Product):
+            if matrix_form(node, hints) is not None:
+                stored.update(f for f, _ in node.factors if not is_leaf(f) or not isinstance(f, Symbol))
+            stored.update(f for f, at in node.factors if not is_leaf(f) and guarded(node, f, at))
+        if is_pattern(node):
+            continue
+        if node.shape and is_costly(node) and (len(users.get(node, ())) > 1 or broadcast_up(node, users.get(node, ()))):
+            stored.add(node)
+    share(order, stored, users)
+    return stored
+
+
+def guarded(node: Product, child: Node, at: tuple[Index, ...]) -> bool:
+    """Whether a factor is read under a range test, so that only a load may stand there."""
+    if is_pattern(node):
+        return True
+    extents = dict(enumerate(node.extents))
+    return any(not inside(index, child.shape[k], extents) for k, index in enumerate(at))
+
+
+def broadcast_up(node: Node, users: Sequence[Node]) -> bool:
+    """Whether a user reads the node again for each value of another label."""
+    return any(isinstance(user, Product) and len(user.extents) > node.ndim for user in users)
+
+
+def share(order: Sequence[Node], stored: set[Node], users: dict[Node, list[Node]]) -> None:
+    """Store array nodes of some size that several stored nodes would otherwise recompute each."""
+    readers: dict[Node, set[Node]] = {}
+    work: dict[Node, int] = {}
+    for node in order:
+        work[node] = 0 if is_leaf(node) else 1 + sum(0 if child in stored else work[child] for child in node.children)
+        work[node] = min(work[node], 1 << 30)
+    for node in reversed(order):
+        found: set[Node] = set()
+        for user in users.get(node, ()):
+            found |= {user} if user in stored else readers.get(user, set())
+            if len(found) > 8:
+                break
+        readers[node] = found
+        if node.shape and not is_leaf(node) and not is_pattern(node) and len(found) > 1 and work[node] >= COSTLY_OPERATIONS \
+                and node not in stored:
+            stored.add(node)

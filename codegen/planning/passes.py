@@ -1,0 +1,149 @@
+"""Passes over the data: the sample axis, and in which pass each node is computed.
+
+A node is *per sample* where one of its axes is the sample axis and its value at a sample needs only that sample's values;
+it is then computed tile by tile.  A sum over the sample axis is complete one pass later.  So value, gradient and Hessian of
+a sum over samples take one pass, and what needs a finished sum (a mean, a softmax over samples) takes the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from codegen.planning.costs import Hints
+from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
+from symdiff.normal_form import number_of
+from symdiff.sizes import Size
+from symdiff.traversal import topological
+
+SMALLEST_SAMPLE_AXIS = 64
+BYTES = {"bool": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
+FOLDS = ("add", "max", "min", "mul")
+
+
+@dataclass(slots=True)
+class Passes:
+    """Where each node is computed.
+
+    `sample` gives the sample axis of per-sample nodes, `label` the label of a Product that runs over samples, `level` the
+    pass (a per-sample node in its range section, others before it), `ready` the first pass that can use the finished
+    value, `full` the nodes that must be stored at full length because a later pass or another sample reads them.
+    """
+
+    size: Size | None
+    sample: dict[Node, int] = field(default_factory=dict)
+    label: dict[Node, int] = field(default_factory=dict)
+    folded: set[Node] = field(default_factory=set)
+    level: dict[Node, int] = field(default_factory=dict)
+    ready: dict[Node, int] = field(default_factory=dict)
+    full: set[Node] = field(default_factory=set)
+
+    @property
+    def count(self) -> int:
+        """The number of passes."""
+        return 1 + max((self.level[n] for n in self.level if n in self.sample or n in self.folded), default=-1)
+
+
+def is_leaf(node: Node) -> bool:
+    """Whether the value is there from the start, at every index."""
+    return isinstance(node, (Symbol, Constant)) or number_of(node) is not None
+
+
+def is_pattern(node: Node) -> bool:
+    """Whether the node is a structural product that is not written at every position once."""
+    return isinstance(node, Product) and not node.is_core and bool(node.extents or node.out) and (
+        node.out != tuple(range(len(node.extents))) or node.extents != node.shape)
+
+
+def choose_sample_size(order: Sequence[Node], hints: Hints) -> Size | None:
+    """The size of the axis along which the most leaf bytes are read, None where every axis is short."""
+    traffic: dict[Size, float] = {}
+    for node in order:
+        if not isinstance(node, Symbol) or not node.shape:
+            continue
+        for axis, size in enumerate(dict.fromkeys(node.shape)):
+            if hints.value(size) >= SMALLEST_SAMPLE_AXIS:
+                weight = hints.count(node.shape) * BYTES[node.dtype] * (1.0 if axis == 0 else 1 / 1.5)
+                traffic[size] = traffic.get(size, 0.0) + weight
+    return max(traffic, key=lambda size: (traffic[size], str(size))) if traffic else None
+
+
+def plan_passes(roots: Sequence[Node], hints: Hints) -> Passes:
+    """The passes of the roots."""
+    order = topological(roots)
+    passes = Passes(choose_sample_size(order, hints))
+    for node in order:
+        place(node, passes)
+    return passes
+
+
+def place(node: Node, passes: Passes) -> None:
+    """Sample axis, level and readiness of one node, from those of its children."""
+    if is_leaf(node):
+        if isinstance(node, Symbol) and passes.size is not None and passes.size in node.shape:
+            passes.sample[node] = node.shape.index(passes.size)
+        passes.level[node] = passes.ready[node] = 0
+        return
+    aligned: list[Node] = []
+    others: list[Node] = []
+    axis: int | None = None
+    if isinstance(node, (Map, Add)):
+        axes = [passes.sample[c] for c in node.children if c in passes.sample]
+        axis = axes[0] if axes else None
+        if isinstance(node, Add) and any(is_pattern(c) and passes.sample.get(c) != axis for c in node.children):
+            # A pattern is added at its own positions, which must be those of the sample at hand.
+            axis = None
+        for child in node.children:
+            (aligned if axis is not None and passes.sample.get(child) == axis else others).append(child)
+    elif isinstance(node, Reduce):
+        axis, aligned, others = place_reduction(node, passes)
+    else:
+        assert isinstance(node, Product)
+        axis, aligned, others = place_product(node, passes)
+    level = 0
+    for child in aligned:
+        level = max(level, passes.level[child])
+    for child in others:
+        if child in passes.sample and not is_leaf(child):
+            passes.full.add(child)
+            level = max(level, passes.level[child] + 1)
+        else:
+            level = max(level, passes.ready[child])
+    if axis is not None:
+        passes.sample[node] = axis
+    passes.level[node] = level
+    passes.ready[node] = level + 1 if axis is not None or node in passes.folded else level
+
+
+def place_reduction(node: Reduce, passes: Passes) -> tuple[int | None, list[Node], list[Node]]:
+    """(sample axis, aligned children, others) of a reduction."""
+    a = passes.sample.get(node.arg)
+    if a is None:
+        return None, [], [node.arg]
+    if a not in node.axes:
+        return a - sum(1 for other in node.axes if other < a), [node.arg], []
+    if node.function.fold in FOLDS:
+        passes.folded.add(node)
+        return None, [node.arg], []
+    return None, [], [node.arg]
+
+
+def place_product(node: Product, passes: Passes) -> tuple[int | None, list[Node], list[Node]]:
+    """(sample axis, aligned children, others) of a product; notes the label that runs over samples."""
+    candidates = [at[passes.sample[f]] for f, at in node.factors if f in passes.sample]
+    labels = [label for label in candidates if type(label) is int and node.extents[label] == passes.size]
+    plain = {index for axis, index in enumerate(node.out) if type(index) is int and node.shape[axis] == passes.size}
+    kept = [label for label in labels if label in plain]
+    summed = [label for label in labels if label in node.summed]
+    label = kept[0] if kept else summed[0] if summed else None
+    if label is None:
+        return None, [], list(node.children)
+    passes.label[node] = label
+    aligned = [f for f, at in node.factors if f in passes.sample and at[passes.sample[f]] == label]
+    # A factor that is read twice, once at the sample and once elsewhere, is needed in full.
+    elsewhere = [f for f, at in node.factors if f not in passes.sample or at[passes.sample[f]] != label]
+    if label in kept:
+        axis = node.out.index(label)
+        return axis, aligned, elsewhere
+    passes.folded.add(node)
+    return None, aligned, elsewhere

@@ -1,0 +1,1 @@
+"""Scheduling: passes from a program to a better program."""

@@ -1,0 +1,159 @@
+"""Binding: the values of a call, by position and by name, become arrays in order and a value for each size."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symdiff.binding.conversions import as_argument, check_finite
+from symdiff.binding.solving import SizeSource, size_sources
+from symdiff.errors import ArgumentMismatch
+from symdiff.expression import Symbol
+from symdiff.sizes import NAMED, Size, named_sizes, value_of
+from symdiff.tensor_type import shape_text
+
+Array = np.ndarray[Any, Any]
+Shapes = tuple[tuple[int, ...], ...]
+REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What a kernel expects of one input; `where` is the text that errors show (shape, the user's line)."""
+
+    name: str
+    dtype: str
+    shape: tuple[Size, ...]
+    where: str = ""
+
+
+def argument_of(symbol: Symbol) -> Argument:
+    """What is expected of the value of a symbol."""
+    declared = f", declared at {symbol.origin}" if symbol.origin else ""
+    return Argument(symbol.name, symbol.dtype, symbol.shape,
+                    f"{symbol.name} of dtype {symbol.dtype} and shape {shape_text(symbol.shape)}{declared}")
+
+
+class Binder:
+    """Binds calls to a list of arguments; `check` also refuses NaN and infinities, `callee` is the name in errors."""
+
+    def __init__(self, arguments: Sequence[Argument], check: bool = False, callee: str = "f") -> None:
+        self.arguments = tuple(arguments)
+        self.check, self.callee = check, callee
+        self.expected = [(np.dtype(a.dtype), len(a.shape)) for a in arguments]
+        self.sources = size_sources([a.shape for a in arguments])
+        self.solved: dict[Shapes, dict[str, int]] = {}
+
+    def bind(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[list[Array], dict[str, int]]:
+        """The arrays in the order of the arguments, and the sizes that their shapes tell.
+
+        Raises `ArgumentMismatch` for a wrong, unknown, missing or doubled name, a wrong rank, size or dtype.
+        """
+        if named or len(args) != len(self.arguments):
+            args = self.in_order(args, named)
+        arrays = []
+        for k, (value, (dtype, rank)) in enumerate(zip(args, self.expected, strict=True)):
+            if type(value) is np.ndarray and value.dtype == dtype and value.ndim == rank:
+                flags = value.flags
+                if flags.c_contiguous and flags.aligned:
+                    arrays.append(value)
+                    continue
+            a = self.arguments[k]
+            arrays.append(as_argument(value, dtype, a.name, a.where))
+        shapes = tuple([array.shape for array in arrays])
+        sizes = self.solved.get(shapes)
+        if sizes is None:
+            sizes = solve_sizes(self.arguments, shapes, self.sources)
+            if len(self.solved) >= REMEMBERED:
+                self.solved.clear()
+            self.solved[shapes] = sizes
+        if self.check:
+            for a, array in zip(self.arguments, arrays, strict=True):
+                check_finite(array, a.name, a.where)
+        return arrays, sizes
+
+    def in_order(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values by position."""
+        names = [a.name for a in self.arguments]
+        call = f"{self.callee}({', '.join(names)})"
+        if len(args) > len(names):
+            raise ArgumentMismatch(f"{len(args)} values are given, but there are {len(names)} inputs", where=call,
+                                   mend=f"pass {len(names)}, in this order or by name")
+        values = dict(zip(names, args, strict=False))
+        for name, value in named.items():
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1, 0.5)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise ArgumentMismatch(f"there is no input {name!r}", where=call,
+                                       mend=f"{hint}inputs are {', '.join(names) or 'none'}")
+            if name in values:
+                raise ArgumentMismatch(f"{name} is given twice, by position and by name", where=call,
+                                       mend=f"leave out one of the two values of {name}")
+            values[name] = value
+        missing = [a for a in self.arguments if a.name not in values]
+        if missing:
+            raise ArgumentMismatch(f"no value is given for {', '.join(a.name for a in missing)}", where=call,
+                                   mend="pass " + ", ".join(f"{a.name}=…" for a in missing))
+        return tuple(values[name] for name in names)
+
+
+def solve_sizes(arguments: Sequence[Argument], shapes: Shapes, sources: Sequence[SizeSource]) -> dict[str, int]:
+    """The value of each named size; raises `ArgumentMismatch` where shapes do not fit the arguments or each other."""
+    for a, shape in zip(arguments, shapes, strict=True):
+        if len(shape) != len(a.shape):
+            raise ArgumentMismatch(
+                f"{a.name} has {count(len(shape), 'axis', 'axes')} (shape {shape}), but {len(a.shape)} expected: "
+                f"{shape_text(a.shape)}", where=a.where, mend=f"reshape {a.name} to {shape_text(a.shape)}")
+    sizes: dict[str, int] = {}
+    origin: dict[str, str] = {}
+    for s in sources:
+        a, got = arguments[s.argument], shapes[s.argument][s.axis]
+        slope, rest = value_of(s.coefficient, sizes), value_of(s.rest, sizes)
+        if slope == 0 or (got - rest) % slope:
+            raise ArgumentMismatch(
+                f"axis {s.axis} of {a.name} has {got} elements, but {a.shape[s.axis]} of them are expected, and no "
+                f"{s.name} makes that so", where=a.where, mend=f"pass {a.name} with a shape {shape_text(a.shape)}")
+        sizes[s.name] = (got - rest) // slope
+        origin[s.name] = f"axis {s.axis} of {a.name}"
+        least = NAMED[s.name].minimum if s.name in NAMED else 0
+        if sizes[s.name] < least:
+            raise ArgumentMismatch(
+                f"size {s.name} is {sizes[s.name]} by {origin[s.name]}, but it is at least {least}", where=a.where,
+                mend=f"pass more data, or declare the size with dim({s.name!r}, minimum={max(sizes[s.name], 0)})")
+    for a, shape in zip(arguments, shapes, strict=True):
+        for axis, (size, got) in enumerate(zip(a.shape, shape, strict=True)):
+            check_axis(a, axis, size, got, sizes, origin)
+    return sizes
+
+
+def check_axis(a: Argument, axis: int, size: Size, got: int, sizes: dict[str, int], origin: dict[str, str]) -> None:
+    """Raise `ArgumentMismatch` unless an axis has the length that its size says."""
+    names = sorted(named_sizes(size))
+    unknown = [name for name in names if name not in sizes]
+    if unknown:
+        raise ArgumentMismatch(f"size {unknown[0]} cannot be told from axis {axis} of {a.name}, which is {size}",
+                               where=a.where, mend=f"pass an array that has {unknown[0]} as an axis of its own")
+    expected = value_of(size, sizes)
+    if got == expected:
+        return
+    mend = f"pass {a.name} with {expected} along axis {axis}"
+    if not names:
+        raise ArgumentMismatch(f"axis {axis} of {a.name} has {got} elements, but {expected} are expected",
+                               where=a.where, mend=mend)
+    name = names[0]
+    if str(size) == name:
+        raise ArgumentMismatch(f"size {name} is {expected} by {origin[name]}, but {got} by axis {axis} of {a.name}",
+                               where=a.where, mend=f"{mend}, or change {origin[name]}")
+    known = ", ".join(f"{n} = {sizes[n]} by {origin[n]}" for n in names)
+    raise ArgumentMismatch(f"axis {axis} of {a.name} has {got} elements, but {size} is {expected} ({known})",
+                           where=a.where, mend=mend)
+
+
+def count(number: int, one: str, many: str) -> str:
+    """A number with its noun."""
+    return f"{number} {one if number == 1 else many}"
+

@@ -1,0 +1,94 @@
+"""A loss with its gradient and Hessian as one set of formulas, shared parts named once."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from symdiff.differentiation import grad, hessian
+from symdiff.errors import TypeMismatch
+from symdiff.expression import Node
+from symdiff.operators.coercion import as_node
+from symdiff.printing import document, latex
+from symdiff.simplification import simplify
+from symdiff.trees import flatten
+
+Tree = Any
+
+
+class Derivation:
+    """A loss, its gradient and (for order 2) its Hessian, with formulas as text, LaTeX and HTML."""
+
+    def __init__(self, loss: Node, wrt: Tree, order: int = 2) -> None:
+        self.loss = simplify(loss)
+        self.wrt = wrt
+        self.order = order
+        self.gradient: Tree = grad(loss, wrt) if order else None
+        self.hessian: Tree = hessian(loss, wrt) if order > 1 else None
+
+    def rows(self) -> list[tuple[str, str, Node]]:
+        """(text label, LaTeX label, expression) of each formula; of a Hessian the blocks on and below the diagonal."""
+        symbols = self.leaves(self.wrt)
+        rows = [("L", "L", self.loss)]
+        if self.order:
+            rows += [(f"∇{s.name} L", rf"\nabla_{{{latex(s)}}} L", g)
+                     for s, g in zip(symbols, self.leaves(self.gradient), strict=True)]
+        if self.order > 1:
+            blocks = self.leaves(self.hessian)
+            for k, s in enumerate(symbols):
+                for j, t in enumerate(symbols[:k + 1]):
+                    text = f"∇²{s.name} L" if s is t else f"∇{s.name}∇{t.name} L"
+                    one, two = latex(s), latex(t)
+                    below = rf"\nabla^2_{{{one}}} L" if s is t else rf"\nabla_{{{one}}} \nabla_{{{two}}} L"
+                    rows.append((text, below, blocks[k * len(symbols) + j]))
+        return rows
+
+    def leaves(self, tree: Tree) -> list[Any]:
+        """The expressions of a tree."""
+        return flatten(tree, lambda v: isinstance(v, Node), "expression")[0]
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        formulas, where = document([node for _, _, node in rows])
+        width = max(len(label) for label, _, _ in rows)
+        lines = [f"{label:<{width}} = {text}" for (label, _, _), text in zip(rows, formulas, strict=True)]
+        return "\n".join(lines + [f"{'  where ' if k == 0 else '        '}{line}" for k, line in enumerate(where)])
+
+    __repr__ = __str__
+
+    @property
+    def latex(self) -> str:
+        """The formulas as an aligned block of LaTeX."""
+        rows = self.rows()
+        formulas, where = document([node for _, _, node in rows], "latex")
+        lines = [f"{label} &= {text}" for (_, label, _), text in zip(rows, formulas, strict=True)]
+        where = [line.replace(" = ", " &= ", 1) for line in where]
+        lines += [rf"\text{{where }} {line}" if k == 0 else line for k, line in enumerate(where)]
+        return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+    def _repr_latex_(self) -> str:
+        return f"$$\n{self.latex}\n$$"
+
+    def _repr_html_(self) -> str:
+        return f'<pre class="symdiff">{html.escape(str(self))}</pre>'
+
+
+def derive_all(loss: Any, wrt: Tree, order: int = 2) -> Derivation:
+    """The loss with its gradient and, for order 2, its Hessian; printing it shows shared parts once, in a where block.
+
+    `wrt` is a symbol or a list, tuple or dict of symbols.  Raises `TypeMismatch` for an order other than 0, 1, 2.
+
+    >>> import symdiff as sd
+    >>> X, w, y = sd.symbol("X", ("n", "d")), sd.symbol("w", "d"), sd.symbol("y", "n")
+    >>> print(derive_all(sd.sum((X @ w - y) ** 2) / 2, w))
+    L     = ‖r‖² / 2
+    ∇w L  = Xᵀ r
+    ∇²w L = Xᵀ X
+      where r = X w - y
+    """
+    if order not in (0, 1, 2):
+        raise TypeMismatch(f"a derivation of order {order!r} is not known", mend="use order 0, 1 or 2")
+    return Derivation(as_node(loss), wrt, order)
+
+
+

@@ -1,0 +1,379 @@
+"""A paste-able NumPy function for an expression: readable where a matrix form exists, else einsum and index arrays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
+from symdiff.index_notation import Index, form_of, inside, labels_of
+from symdiff.normal_form import number_of
+from symdiff.normal_form.numbers import base_and_exponent
+from symdiff.printing.networks import NoMatrixForm
+from symdiff.printing.numpy_style import NumpyStyle
+from symdiff.printing.pieces import ATOM, COMPARISON, HADAMARD, SUM, Monomial, Piece
+from symdiff.printing.reading import cuts_of
+from symdiff.printing.sources import Helpers
+from symdiff.printing.sums import concatenation
+from symdiff.printing.writer import Writer
+from symdiff.sizes import Dim, Size, combine, divide_exactly, monomials, named_sizes
+from symdiff.tensor_type import FLOATING
+from symdiff.traversal import symbols_of, topological
+
+LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
+INFIX = {"equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
+         "logical_and": "&", "logical_or": "|", "logical_xor": "^"}
+QUIET = {"tanh", "sin", "cos", "abs", "sigmoid", "softplus", "number", "relu", "atan", "erf", "erfc"}
+WIDE, DEEP = 90, 12
+
+
+class SourceWriter(Writer):
+    """Writes the body of a NumPy function; what is used twice, is long, or needs a statement gets a line."""
+
+    def __init__(self, roots: Sequence[Node]) -> None:
+        self.helpers = Helpers()
+        self.body: list[str] = []
+        nodes = topological(roots)
+        kinds = {n.dtype for n in nodes if n.dtype != "bool" and not is_size(n)}
+        self.pure = kinds <= {"float64"} or kinds == {"float32"}
+        self.depth: dict[Node, int] = {}
+        self.numpy = NumpyStyle({s.name for s in symbols_of(roots)})
+        self.numpy.dtype = "float32" if kinds == {"float32"} else "float64"
+        super().__init__(roots, self.numpy, limit=None)
+
+    def seen_children(self, node: Node) -> Sequence[Node]:
+        """The children that are no numbers."""
+        if isinstance(node, Add) and self.multiple(node)[1] is not node and self.pure:
+            return [self.multiple(node)[1]]
+        if isinstance(node, Map) and base_and_exponent(node)[1] != 1:
+            return list(node.args[:1])
+        return [child for child in node.children if number_of(child) is None]
+
+    def write(self, node: Node) -> None:
+        """As for formulas; long and deep parts get a line too."""
+        if isinstance(node, Symbol):
+            self.forms[node, False] = self.forms[node, True] = Monomial(body=self.style.name(node.name, node.ndim))
+            return
+        self.depth[node] = 1 + max((self.depth.get(child, 0) for child in self.children(node)), default=0)
+        if number_of(node) is not None or (isinstance(node, Constant) and not isinstance(node.value, np.ndarray)):
+            return
+        view = isinstance(node, Product) and len(node.factors) == 1 and not node.is_core
+        text = self.signed(self.required(node)).text
+        shared = self.uses[node] > 1 and not view and (len(text) > 12 or isinstance(node, (Map, Reduce)))
+        if shared or self.depth[node] >= DEEP or len(text) > WIDE:
+            self.name(node)
+            self.depth[node] = 0
+
+    def required(self, node: Node) -> Monomial:
+        """The implicit form."""
+        form = self.form(node, True)
+        assert form is not None
+        return form
+
+    def name(self, node: Node) -> Piece:
+        """A line `name = …`."""
+        text = self.signed(self.form(node, False) or Monomial()).text
+        fresh = self.names.fresh(["t"])
+        self.body.append(f"{fresh} = {text}")
+        return self.known(node, fresh)
+
+    def known(self, node: Node, name: str) -> Piece:
+        """The node is in a variable from now on."""
+        piece = self.style.name(name, node.ndim)
+        self.named[node] = piece
+        self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
+        return piece
+
+    def found_form(self, node: Node, implicit: bool) -> Monomial:
+        """The source of a node, cast to its dtype where NumPy's rules might give another one."""
+        if isinstance(node, Product) and not node.factors and number_of(node) is not None and implicit:
+            return Monomial(node.coefficient)
+        form = self.uncast(node, implicit)
+        if self.pure:
+            return form
+        return Monomial(body=Piece(f"np.asarray({self.signed(form).text}, {node.dtype!r})", ATOM, node.ndim))
+
+    def uncast(self, node: Node, implicit: bool) -> Monomial:
+        """The source of a node."""
+        if isinstance(node, Reduce):
+            inner = self.piece(node.arg).text
+            word = self.helpers.call(node.function.numpy)
+            return Monomial(body=Piece(f"{word}({inner}, axis={node.axes})", ATOM, node.ndim))
+        if isinstance(node, Product):
+            return self.product(node, implicit)
+        if isinstance(node, Add) and not self.pure:
+            kind = repr(node.dtype)
+            terms = [(False, Piece(f"np.asarray({self.piece(t).text}, {kind}) * {self.literal(c, node)}", HADAMARD))
+                     for c, t in node.terms]
+            return Monomial(body=Piece(self.style.total(terms).text, SUM, node.ndim))
+        return super().found_form(node, implicit)
+
+    def literal(self, c: object, node: Node) -> str:
+        """A coefficient in the dtype of a node."""
+        if node.dtype in FLOATING:
+            value = float(c)  # type: ignore[arg-type]
+            return repr(value) if np.isfinite(value) else f"float('{value}')"
+        return repr(c)
+
+    def sum(self, node: Add) -> Monomial:
+        """A sum; concatenations need arrays of full shape."""
+        c, inner = self.multiple(node)
+        if inner is not node:
+            return self.with_coefficient(c, inner)
+        stacked = concatenation(node)
+        if stacked is not None:
+            axis, parts = stacked
+            pieces = [self.signed(self.with_coefficient(c, part)) for c, part in parts]
+            return Monomial(body=self.style.stacked(pieces, axis, node.ndim))
+        form = super().sum(node)
+        if not any(self.fills(term) for _, term in node.terms):
+            text = f"np.broadcast_to({self.signed(form).text}, {self.numpy.shape(node.shape)})"
+            return Monomial(body=Piece(text, ATOM, node.ndim))
+        return form
+
+    def fills(self, term: Node) -> bool:
+        """Whether the text of a term has the full shape."""
+        if not isinstance(term, Product) or term.out != tuple(range(term.ndim)):
+            return True
+        used = {label for _, at in term.factors for i in at for label in labels_of(i)}
+        return all(label in used for label in term.out)
+
+    def constant(self, node: Constant) -> Piece:
+        """A size, a counting vector, an array."""
+        if isinstance(node.value, np.ndarray):
+            text = repr(node.value.tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
+            return Piece(f"np.array({text}, {node.dtype!r})", ATOM, node.ndim)
+        if isinstance(node.value, str):
+            return Piece(f"np.arange({self.style.size(node.shape[0]).text}, dtype={node.dtype!r})", ATOM, 1)
+        return self.style.size(node.value)
+
+    def map(self, node: Map) -> Monomial:
+        """A scalar function."""
+        base, p = base_and_exponent(node)
+        if p != 1 and self.pure:
+            return self.powered(self.piece(base, True), p, node.ndim)
+        args = [self.argument(arg) for arg in node.args]
+        name = node.function.name
+        if name in INFIX:
+            left, right = (self.style.wrap(arg, ATOM) for arg in args)
+            return Monomial(body=Piece(f"{left} {INFIX[name]} {right}", COMPARISON, node.ndim))
+        text = f"{self.helpers.call(node.function.numpy)}({', '.join(a.text for a in args)})"
+        if name == "number" or "guard" in node.function.traits:
+            # A guard may be a truth value itself.
+            held = args[0].text
+            text = f"np.where({held}, 1.0, 0.0)" if node.dtype != "bool" else f"np.asarray({held}, 'bool')"
+        if node.ndim and not any(self.fills(arg) for arg in node.args):
+            text = f"np.broadcast_to({text}, {self.numpy.shape(node.shape)})"
+        return Monomial(body=Piece(text, ATOM, node.ndim))
+
+    def product(self, node: Product, implicit: bool) -> Monomial:
+        """A product: matrices where that is the same, else `einsum` or a grid of all labels."""
+        leading = 0
+        used = {label for _, at in node.factors for i in at for label in labels_of(i)}
+        dense = node.out == tuple(range(len(node.out))) and node.extents[:node.ndim] == node.shape
+        while dense and leading < node.ndim and leading not in used:
+            leading += 1
+        if leading and not implicit:
+            value = self.piece(node, True).text
+            if number_of(node) is not None:
+                value = self.literal(node.coefficient, node)
+                return Monomial(body=Piece(f"np.full({self.numpy.shape(node.shape)}, {value})", ATOM, node.ndim))
+            return Monomial(body=Piece(f"np.broadcast_to({value}, {self.numpy.shape(node.shape)})", ATOM, node.ndim))
+        guarded = any(isinstance(f, Map) and "guard" in f.function.traits for f, _ in node.factors)
+        kinds = {f.dtype for f, _ in node.factors}
+        if self.pure and not guarded and (dense or not node.is_core) and kinds <= {node.dtype, "float64"} and (
+                len(dict.fromkeys(node.out)) == node.ndim or node.ndim == 2):
+            try:
+                form = self.products.form(node, implicit)
+                trailing = [k for k in range(leading, node.ndim) if dense and k not in used]
+                if not trailing or implicit:
+                    if form.body is None or "place(" not in form.body.text:
+                        return form
+                elif form.body is not None:
+                    text = f"np.broadcast_to({self.signed(form).text}, {self.numpy.shape(node.shape)})"
+                    return Monomial(body=Piece(text, ATOM, node.ndim))
+            except NoMatrixForm:
+                pass
+        return Monomial(body=self.grid(node))
+
+    def grid(self, node: Product) -> Piece:
+        """The product over the grid of all its labels, summed, and scattered where `out` says so."""
+        count = len(node.extents)
+        extents = dict(enumerate(node.extents))
+        kinds = [np.dtype(node.dtype), *[np.dtype(f.dtype) for f, _ in node.factors if f.dtype != "bool"]]
+        kind = np.result_type(*kinds).name
+        grids: dict[int, str] = {}
+        masks: list[str] = []
+        values: list[tuple[str, tuple[int, ...]]] = []
+        for f, at in node.factors:
+            text = self.style.wrap(self.piece(f), ATOM)
+            read = cuts_of(f, at, extents)
+            labels: tuple[int, ...]
+            if read is not None:
+                cuts, labels = read
+                if not all(c.whole for c in cuts):
+                    text = f"{text}[{', '.join(self.style.cut(c) for c in cuts)}]"
+            else:
+                indices = ", ".join(self.position(i, grids, node.extents) for i in at)
+                labels = tuple(range(count))
+                if not all(inside(i, s, extents) for i, s in zip(at, f.shape, strict=True)):
+                    masks.append(f"{self.helpers.own('inside')}({text}, {indices})")
+                text = f"{self.helpers.own('read')}({text}, {indices})"
+            if isinstance(f, Map) and "guard" in f.function.traits and f not in self.named:
+                masks.append(self.aligned(self.mask(f, at, extents, text), labels, count))
+            elif isinstance(f, Map) and "guard" in f.function.traits:
+                masks.append(self.aligned(f"({text} != 0)", labels, count))
+            else:
+                values.append((text if f.dtype != "bool" and self.pure else f"np.asarray({text}, {kind!r})", labels))
+        plain = node.out == tuple(range(node.ndim)) and node.extents[:node.ndim] == node.shape
+        total = self.contracted(node, values, count) if plain and not masks and values and not grids else None
+        if total is None:
+            total = " * ".join(self.aligned(text, labels, count) for text, labels in values) or self.literal(1, node)
+            if masks:
+                total = f"np.where({' & '.join(masks)}, {total}, {self.literal(0, node)})"
+            if count:
+                total = f"np.broadcast_to({total}, {self.numpy.shape(node.extents)})"
+            if node.summed:
+                total = f"np.sum({total}, axis={node.summed})"
+        if node.coefficient != 1:
+            total = f"{self.literal(node.coefficient, node)} * ({total})"
+        if plain:
+            return Piece(total, HADAMARD, node.ndim)
+        kept = [label for label in range(count) if label not in node.summed]
+        at_out = {label: k for k, label in enumerate(kept)}
+        grids.clear()
+        places: dict[int, str] = {}
+        for label in kept:
+            shape = ", ".join(":" if k == at_out[label] else "None" for k in range(len(kept)))
+            places[label] = f"np.arange({self.style.size(node.extents[label]).text})[{shape}]"
+        indices = ", ".join(self.affine(i, places) for i in node.out)
+        word = self.helpers.own("scatter")
+        return Piece(f"{word}({self.numpy.shape(node.shape)}, {total}, {indices})", ATOM, node.ndim)
+
+    def mask(self, f: Map, at: tuple[Index, ...], extents: dict[int, Size], text: str) -> str:
+        """The condition of a guard that is read from end to end, else whether its value is not zero."""
+        if "[" not in text and not text.startswith("read(") and len(f.args) == 1:
+            return f"({self.piece(f.args[0]).text})"
+        return f"({text} != 0)"
+
+    def contracted(self, node: Product, values: list[tuple[str, tuple[int, ...]]], count: int) -> str | None:
+        """One einsum, where every label of the result is in a factor."""
+        present = {label for _, labels in values for label in labels}
+        if count > len(LETTERS) or len(present) < count:
+            return None
+        inputs = ",".join("".join(LETTERS[label] for label in labels) for _, labels in values)
+        out = "".join(LETTERS[label] for label in range(node.ndim))
+        return f"np.einsum({f'{inputs}->{out}'!r}, {', '.join(text for text, _ in values)})".replace("'", '"')
+
+    def aligned(self, text: str, labels: tuple[int, ...], count: int) -> str:
+        """The array with its axes at the places of its labels on the grid."""
+        if len(set(labels)) != len(labels) or list(labels) != sorted(labels):
+            order = sorted(set(labels))
+            inputs = "".join(LETTERS[label] for label in labels)
+            text = f'np.einsum("{inputs}->{"".join(LETTERS[label] for label in order)}", {text})'
+            labels = tuple(order)
+        if len(labels) == count or not labels:
+            return text
+        return f"{text}[{', '.join(':' if k in labels else 'None' for k in range(count))}]"
+
+    def position(self, index: Index, grids: dict[int, str], extents: Sequence[Size]) -> str:
+        """An affine index over the grid of all labels."""
+        for label in labels_of(index):
+            if label not in grids:
+                shape = ", ".join(":" if k == label else "None" for k in range(len(extents)))
+                grids[label] = f"np.arange({self.style.size(extents[label]).text})[{shape}]"
+        grids.setdefault(-1, "")
+        return self.affine(index, grids)
+
+    def affine(self, index: Index, names: dict[int, str]) -> str:
+        """The text of an affine index."""
+        constant, terms = form_of(index)
+        parts = [names[label] if c == 1 else f"{self.style.wrap(self.style.size(c), ATOM)} * {names[label]}"
+                 for label, c in terms]
+        if constant != 0 or not parts:
+            parts.append(self.style.wrap(self.style.size(constant), ATOM))
+        return " + ".join(parts)
+
+    def stays(self, node: Node) -> bool:
+        """Whether a core is not opened."""
+        return node in self.named
+
+
+def numpy_function(roots: Sequence[Node], back: str, name: str = "f") -> str:
+    """The source of a function of the symbols, and of sizes that their shapes do not tell, that returns the roots."""
+    writer = SourceWriter(roots)
+    results = []
+    for root in roots:
+        text = writer.text(root)
+        if (number_of(root) is not None and not root.shape) or is_size(root):
+            text = f"np.{root.dtype if root.dtype != 'bool' else 'bool_'}({text})"
+        results.append(text)
+    text = "\n".join([*writer.body, *results])
+    sizes, missing = size_lines(roots, text, writer.numpy)
+    lines = [f"    {line}" for line in [*sizes, *writer.body]]
+    arguments = [writer.numpy.name(s.name).text for s in symbols_of(roots)] + missing
+    quiet = any(isinstance(n, Map) and n.function.name not in QUIET and not (
+        n.function.name == "power" and isinstance(base_and_exponent(n)[1], int) and base_and_exponent(n)[1] > 1)
+        for n in topological(roots))
+    head = ["import math"] if writer.helpers.uses_math else []
+    head += ["import numpy as np", ""]
+    for source in writer.helpers.sources.values():
+        head += ["", source, ""]
+    decorator = ['@np.errstate(all="ignore")'] if quiet else []
+    return "\n".join([*head, "", *decorator, f"def {name}({', '.join(arguments)}):", *lines,
+                      f"    return {back.format(*results)}", ""])
+
+
+def size_lines(roots: Sequence[Node], text: str, style: NumpyStyle) -> tuple[list[str], list[str]]:
+    """Lines that read the named sizes which a source mentions from shapes, and the sizes that no shape tells."""
+    axes = [(s, k, size) for s in symbols_of(roots) for k, size in enumerate(s.shape) if not isinstance(size, int)]
+    every = {name for node in topological(roots) for size in (*node.shape, *extra_sizes(node))
+             for name in named_sizes(size)}
+    words = set(re.findall(r"[^\W\d]\w*", text))
+    needed = {name for name in every if style.size_name(name) in words}
+    found: dict[str, str] = {}
+    progress = True
+    while progress:
+        progress = False
+        for symbol, k, size in sorted(axes, key=lambda a: isinstance(a[2], Dim) and len(str(a[2]))):
+            unknown = named_sizes(size) - set(found)
+            if len(unknown) == 1:
+                (name,) = unknown
+                value = solved(size, name, f"{style.name(symbol.name).text}.shape[{k}]", style)
+                if value is not None:
+                    found[name] = value
+                    progress = True
+    for name in reversed(found):
+        if name in needed:
+            needed |= {other for other in found if style.size_name(other) in re.findall(r"[^\W\d]\w*", found[name])}
+    missing = sorted(style.size_name(name) for name in needed - set(found))
+    return [f"{style.size_name(name)} = {value}" for name, value in found.items() if name in needed], missing
+
+
+def is_size(node: Node) -> bool:
+    """Whether a node is a size as a number."""
+    return isinstance(node, Constant) and isinstance(node.value, Dim)
+
+
+def extra_sizes(node: Node) -> tuple[Size, ...]:
+    """The sizes that a node mentions beyond its shape."""
+    if isinstance(node, Constant) and isinstance(node.value, Dim):
+        return (node.value,)
+    return node.extents if isinstance(node, Product) else ()
+
+
+def solved(size: Size, name: str, text: str, style: NumpyStyle) -> str | None:
+    """The value of a named size from `size = text`, where it stands in one term alone and linearly."""
+    held = [(m, c) for m, c in monomials(size) if name in named_sizes(Dim(((m, c),)))]
+    if len(held) != 1 or sum(p for a, p in held[0][0] if str(a) == name) != 1:
+        return None
+    term = Dim(((held[0][0], held[0][1]),))
+    rest = combine(((1, size), (-1, term)))
+    factor = divide_exactly(term, next(Dim(((((a, 1),), 1),)) for a, _ in held[0][0] if str(a) == name))
+    if factor is None:
+        return None
+    if rest != 0:
+        text = f"({text} - ({style.size(rest).text}))"
+    return text if factor == 1 else f"{text} // ({style.size(factor).text})"
