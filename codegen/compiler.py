@@ -18,7 +18,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from codegen.backends.protocol import BuildOptions
+from codegen.backends.protocol import BuildOptions, Executable
+from codegen.backends.reference import Reference
 from codegen.backends.registry import backend
 from codegen.loop_ir.checks import check as check_program
 from codegen.lowering.programs import lower
@@ -35,13 +36,15 @@ from symdiff.traversal import symbols_of
 from symdiff.trees import flatten
 
 Tree = Any
+REFERENCE = "numpy"
 
 
 def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, target: str = "cpu", dtype: Any = None,
             threads: int | None = None, cache: bool | str = True, fast_math: bool = False, check: bool = False) -> Kernel:
     """A kernel that computes `outputs` (an expression, or a list, tuple or dict of them) from `inputs`.
 
-    Without `inputs` the order is that of first appearance.  `target` is "cpu", "numba" or "interpreter"; `check=True`
+    Without `inputs` the order is that of first appearance.  `target` is "cpu", "numba", "numpy" (the
+    reference) or "interpreter" (of the loop IR); `check=True`
     refuses NaN and infinities in arguments.  Raises `TypeMismatch`, `ArgumentMismatch`, `BackendUnavailable`.
 
     >>> import symdiff as sd
@@ -53,7 +56,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     leaves, unflatten = flatten(outputs, lambda v: isinstance(v, Node), "expression")
     if not leaves:
         raise TypeMismatch("there is nothing to compile", mend="give at least one expression")
-    chosen = backend(target)
+    chosen = backend("numba" if target == REFERENCE else target)
     symbols = chosen_inputs(leaves, inputs)
     if dtype is not None and any(s.dtype != dtype_name(dtype) and s.dtype.startswith("float") for s in symbols):
         raise TypeMismatch(f"dtype={dtype!r} differs from the symbols'", mend="declare the symbols with that dtype")
@@ -74,8 +77,12 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         source = chosen.emit(program, options)
         emitted = time.perf_counter()
         seconds = {"plan": planned - start, "lower": lowered_at - planned, "emit": emitted - lowered_at}
-        return Planned(program, source, lambda: chosen.build(program, source, options), "\n".join(lowered.notes), seconds,
-                       lowered.constants)
+
+        def build() -> Executable:
+            if target == REFERENCE:
+                return Reference(leaves, symbols, program.sizes, len(lowered.constants))
+            return chosen.build(program, source, options)
+        return Planned(program, source, build, "\n".join(lowered.notes), seconds, lowered.constants)
 
     def regroup(values: Tree) -> list[Any]:
         return flatten(values, lambda v: not isinstance(v, (list, tuple, dict)), "array")[0]
@@ -90,12 +97,12 @@ def chosen_inputs(leaves: Sequence[Node], inputs: Sequence[Node] | Node | None) 
     if inputs is None:
         symbols = used
     else:
-        given = [inputs] if isinstance(inputs, Node) else list(inputs)
-        for item in given:
+        symbols = []
+        for item in [inputs] if isinstance(inputs, Node) else list(inputs):
             if not isinstance(item, Symbol):
                 raise TypeMismatch(f"{item!s:.60} cannot be an input", mend="inputs are symbols, made by sd.symbol")
-        symbols = given
-        missing = [s for s in used if not any(s is g for g in given)]
+            symbols.append(item)
+        missing = [s for s in used if not any(s is g for g in symbols)]
         if missing:
             raise ArgumentMismatch(f"the outputs use {', '.join(s.name for s in missing)}, which inputs= leaves out",
                                    mend="name every symbol that the outputs use")

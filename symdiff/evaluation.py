@@ -141,14 +141,15 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
     extents = tuple(value_of(e, sizes) for e in node.extents)
     kind, dtype = field.dtype(working_dtype(node)), field.dtype(node.dtype)
     plain = all(type(i) is int for _, at in node.factors for i in at) and not any(is_guard(f) for f, _ in node.factors)
-    exact_reads = plain and all(values[f].shape[k] == extents[i]  # type: ignore[index]
+    exact_reads = plain and all(values[f].shape[k] == extents[i]
                                 for f, at in node.factors for k, i in enumerate(at))
     if exact_reads and node.is_core and len(extents) < 50:
         operands: list[Any] = []
         for f, at in node.factors:
             operands += [values[f].astype(kind), list(at)]
         return np.asarray(np.einsum(*operands, list(node.out))).astype(dtype)
-    labels = np.meshgrid(*[np.arange(e) for e in extents], indexing="ij", sparse=True) if extents else []
+    grid = np.meshgrid(*[np.arange(e) for e in extents], indexing="ij", sparse=True) if extents else []
+    labels: list[Array] = list(grid)
     total = np.full(extents, as_number(node.coefficient, kind), kind)
     keep = np.ones(extents, bool)
     for f, at in node.factors:

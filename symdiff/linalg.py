@@ -1,4 +1,4 @@
-"""Linear algebra under the Array API's names (`sd.linalg`); the batches come first, the matrices are the last two axes."""
+"""Linear algebra under the Array API's names (`sd.linalg`): matrices are the last two axes, batches come before."""
 
 from symdiff.operators.contraction import matmul, outer, tensordot, vecdot
 from symdiff.operators.matrices import matrix_diagonal as diagonal

@@ -61,7 +61,7 @@ def fitted(symbol: Symbol, value: Any) -> Node:
                            mend=f"convert it: sd.astype(value, {symbol.dtype!r})")
     if node.shape != symbol.shape:
         if node.ndim > symbol.ndim or broadcast_shape("substitute", (node, symbol)) != symbol.shape:
-            raise ShapeMismatch(f"{symbol.name} has shape {symbol.type}, but its value is {describe(node)}", where=where,
-                                mend="give a value of the same shape, or one that broadcasts to it")
+            raise ShapeMismatch(f"{symbol.name} has shape {symbol.type}, but its value is {describe(node)}",
+                                where=where, mend="give a value of the same shape, or one that broadcasts to it")
         node = broadcast_one(node, symbol.shape)
     return to_dtype(node, symbol.dtype)

@@ -1,7 +1,7 @@
 """The table of operations: each is one function of a namespace and arrays, run on symdiff and on NumPy alike.
 
-`row.formula(sd, *symbols)` builds the expression, `row.formula(REFERENCE, *arrays)` is what it must equal.  Tests of the
-reference, of the interpreter of loop IR and of compiled kernels all go over OPERATIONS.
+`row.formula(sd, *symbols)` builds the expression, `row.formula(REFERENCE, *arrays)` is what it must equal.  Tests of
+the reference, of the interpreter of loop IR and of compiled kernels all go over OPERATIONS.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def elementwise(names: str, kinds: str = "f", smooth: bool = True) -> list[Opera
         row = ROWS.get(name)
         arity, domain = (row.arity, row.domain) if row else (1, ((0.3, 2.0),))
         shapes = ((("n", "m"),), (("n", "m"), ("m",)))[arity - 1]
-        rows.append(Operation(name, lambda xp, *args, name=name: getattr(xp, name)(*args), shapes, domain, kinds, smooth))
+        rows.append(Operation(name, lambda xp, *args, name=name: getattr(xp, name)(*args), shapes, domain, kinds,
+                              smooth))
     return rows
 
 
@@ -165,7 +166,8 @@ REDUCTIONS = [
           getattr(xp, name)(x, axis=axis, keepdims=keep), NMD, domains=POSITIVE, kinds=kinds, smooth=smooth)
       for name, kinds, smooth in [
           ("sum", "fib", True), ("mean", "fib", True), ("prod", "fib", True), ("max", "fi", True), ("min", "fi", True),
-          ("var", "fi", True), ("std", "f", True), ("logsumexp", "f", True), ("any", "fib", False), ("all", "fib", False)]
+          ("var", "fi", True), ("std", "f", True), ("logsumexp", "f", True), ("any", "fib", False),
+          ("all", "fib", False)]
       for axis, keep in [(None, False), (0, False), (-1, True), ((0, 2), False), ((1, -1), True), (None, True)]],
     *[row(f"{name}-{axis}-{keep}", lambda xp, x, name=name, axis=axis, keep=keep:
           getattr(xp, name)(x, axis=axis, keepdims=keep), NMD, kinds="fi", smooth=False)
@@ -299,7 +301,8 @@ CONTRACTIONS = [
           ("ij,j", (NM, M), "f"), ("ba", (NM,), "f"), ("...ij,...jk->...ik", (("k", "n", "m"), MD), "f"),
           ("...i->...", (NMD,), "f"), ("i...,i...", (NM, NM), "f"), ("ij,jk,kl->il", (NM, MD, ("d", "k")), "f"),
           ("ijk,ijl,kl->i", (NMD, ("n", "m", "k"), ("d", "k")), "f"), ("iij->j", (("n", "n", "m"),), "f"),
-          ("ij,ij->ij", (NM, NM), "f"), ("i,ij,j->", (N, NM, M), "f"), ("bij,bkj->bik", (("k", "n", "m"), ("k", "d", "m")), "f"),
+          ("ij,ij->ij", (NM, NM), "f"), ("i,ij,j->", (N, NM, M), "f"),
+          ("bij,bkj->bik", (("k", "n", "m"), ("k", "d", "m")), "f"),
           ("ij,j->ij", (("n", 1), M), "f"),
       ]],
 ]

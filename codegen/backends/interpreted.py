@@ -11,6 +11,7 @@ from codegen.loop_ir.checks import check
 from codegen.loop_ir.interpreter import interpret
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.text import program_text
+from codegen.scheduling.schedule import SCHEDULE
 from symdiff.errors import BackendUnavailable
 
 
@@ -40,7 +41,7 @@ class Interpreted:
     """Target "interpreter"."""
 
     NAME = "interpreter"
-    SCHEDULE: tuple[Pass, ...] = ()
+    SCHEDULE: tuple[Pass, ...] = SCHEDULE
 
     def emit(self, program: Program, options: BuildOptions) -> str:
         """The text of the loop IR, which is what runs."""

@@ -12,6 +12,7 @@ import numpy as np
 from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
 from codegen.emitters import python
 from codegen.loop_ir.nodes import Program
+from codegen.scheduling.schedule import SCHEDULE
 
 
 class NumbaExecutable:
@@ -57,7 +58,7 @@ class NumbaCpu:
     """Target "cpu", and "numba"."""
 
     NAME = "numba"
-    SCHEDULE: tuple[Pass, ...] = ()
+    SCHEDULE: tuple[Pass, ...] = SCHEDULE
 
     def emit(self, program: Program, options: BuildOptions) -> str:
         """A Python module with njit functions."""

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from codegen.loop_ir.nodes import Affine, Call, IndexValue, Inside, Let, Literal, Load, Register, SizeValue, Value
 from codegen.lowering.affine import placed, proved_inside, solve
 from codegen.lowering.scalars import add, cast, conjunction, element, integer_power, literal, times
 from codegen.lowering.scopes import At, Scopes
-from codegen.loop_ir.nodes import Affine, Call, IndexValue, Inside, Let, Literal, Load, Register, SizeValue, Value
 from codegen.planning.materialisation import is_costly
 from symdiff.errors import CannotLower
 from symdiff.expression import Add, Constant, Map, Node, Product
@@ -72,7 +72,7 @@ class Elements:
 
     def at_hand(self, request: Request) -> Value | None:
         """The value where it needs no formula: a number, a size, an index, a known register or a load."""
-        node, at, free = request
+        node, at = request.node, request.at
         c = number_of(node)
         if c is not None:
             return literal(c, node.dtype)
@@ -145,7 +145,7 @@ class Elements:
 
     def map_rule(self, node: Map, request: Request) -> Rule:
         """function(args)."""
-        args = []
+        args: list[Value] = []
         for arg in node.args:
             if node.function.name == "power" and arg is node.args[1] and number_of(arg) is not None:
                 args.append(literal(number_of(arg), arg.dtype))  # type: ignore[arg-type]

@@ -9,10 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from codegen.lowering.affine import placed, proved_inside, variable
-from codegen.lowering.elements import Elements, guarded
-from codegen.lowering.scalars import cast, conjunction, literal
-from codegen.lowering.scopes import At, Names, Scopes
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
@@ -35,6 +31,10 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
+from codegen.lowering.affine import placed, proved_inside, variable
+from codegen.lowering.elements import Elements, guarded
+from codegen.lowering.scalars import cast, conjunction, literal
+from codegen.lowering.scopes import At, Names, Scopes
 from codegen.planning.materialisation import is_contraction
 from codegen.planning.matrices import MatrixForm
 from codegen.planning.passes import Passes, is_pattern
@@ -57,7 +57,7 @@ def identity(fold: str, dtype: str) -> Literal:
 
 def fold_of(node: Node) -> Fold:
     """How the node folds: a core adds, a reduction as its row says."""
-    return node.function.fold if isinstance(node, Reduce) else "add"  # type: ignore[return-value]
+    return node.function.fold if isinstance(node, Reduce) else "add"
 
 
 class Nests:
@@ -134,16 +134,26 @@ class Nests:
         at = tuple(loops[k] for k in range(node.ndim))
         value: Value = literal(0, node.dtype) if formula is None else \
             self.elements.value(formula, at, computing=formula is node)
-        self.scopes.inner.body.append(Store(self.buffers[node], at, value))
-        self.remember(node, at, value)
+        self.store(node, at, value)
         self.close_loops(self.base_depth(sample))
 
-    def remember(self, node: Node, at: At, value: Value) -> None:
-        """What was just stored need not be loaded again in this scope."""
-        if isinstance(value, (Register, Literal)):
-            scope = self.scopes.inner
-            if self.scopes.depth_of(at) == len(self.scopes.chain) - 1:
-                scope.known[node, at] = value
+    def copy(self, name: str, node: Node) -> None:
+        """name[i] = node[i] for a node that is stored already, or is a leaf."""
+        loops = self.open_loops(range(node.ndim), node.shape, None)
+        at = tuple(loops[k] for k in range(node.ndim))
+        self.scopes.inner.body.append(Store(name, at, self.elements.value(node, at)))
+        self.close_loops(1)
+
+    def store(self, node: Node, at: At, value: Value) -> None:
+        """buffer[at] = value; in a sample loop the value is named, so that the nests after need not load it again."""
+        scope = self.scopes.inner
+        if scope.sample and self.scopes.depth_of(at) == len(self.scopes.chain) - 1:
+            if not isinstance(value, (Register, Literal)):
+                register = self.scopes.names.fresh("v")
+                scope.body.append(Let(register, node.dtype, value))
+                value = Register(register)
+            scope.known[node, at] = value
+        scope.body.append(Store(self.buffers[node], at, value))
 
     def structured_sum(self, node: Add) -> None:
         """A sum of patterns: the dense part at every position, then each pattern at its own (R11)."""
@@ -157,7 +167,7 @@ class Nests:
             self.element(node, formula)
         for c, term in node.terms:
             if is_pattern(term) and term not in self.buffers:
-                self.push(node, term, c, fresh=False)  # type: ignore[arg-type]
+                self.push(node, term, c, fresh=False)
 
     def passes_over(self, node: Node) -> bool:
         """Whether the node is computed sample by sample."""
@@ -211,7 +221,7 @@ class Nests:
         else:
             assert isinstance(node, Product)
             extents = node.extents
-            kept = list(node.out)  # type: ignore[arg-type]
+            kept = list(node.out)
             summed = list(node.summed)
             sample = self.passes.label.get(node) if self.tiled else None
         fold = fold_of(node)
@@ -229,6 +239,15 @@ class Nests:
             labels.update(self.open_loops(rest, extents, sample))
         looped = len(self.scopes.chain) > first
         value = self.folded_value(node, labels)
+        if over_samples and not kept:
+            # One number over all samples: it lives in a register of the sample loop and is added once a tile.
+            around = next(scope for scope in self.scopes.chain if scope.sample)
+            register = self.scopes.names.fresh("r")
+            around.carried.append(Carried(register, node.dtype, identity(fold, node.dtype)))
+            around.after.append(Accumulate(fold, self.buffers[node], (), Register(register)))
+            self.scopes.inner.body.append(Update(fold, register, value))
+            self.close_loops(base)
+            return
         if looped:
             register = self.scopes.names.fresh("r")
             self.scopes.chain[first].carried.append(Carried(register, node.dtype, identity(fold, node.dtype)))
@@ -238,8 +257,7 @@ class Nests:
         if over_samples:
             self.scopes.inner.body.append(Accumulate(fold, self.buffers[node], at, value))
         else:
-            self.scopes.inner.body.append(Store(self.buffers[node], at, value))
-            self.remember(node, at, value)
+            self.store(node, at, value)
         self.close_loops(base)
 
     def folded_value(self, node: Node, labels: dict[int, Affine]) -> Value:
@@ -304,7 +322,7 @@ class Nests:
         def panel(name: str, at: Sequence[int], row: int, column: int | None) -> Panel:
             index = tuple(loops.get(label, Affine(0)) for label in at)
             return Panel(name, index, list(at).index(row), None if column is None else list(at).index(column))
-        out: list[int] = list(node.out)  # type: ignore[arg-type]
+        out: list[int] = list(node.out)
         beta = 1.0 if node in self.passes.folded and self.tiled else 0.0
         a = panel(self.buffers[form.A], form.at_a, form.row, form.inner)
         if form.column is None:

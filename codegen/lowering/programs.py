@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from codegen.loop_ir.nodes import Buffer, Fill, Program, Role, Section, Statement
 from codegen.lowering.nests import Nests, fold_of, identity
 from codegen.lowering.scopes import Names
-from codegen.loop_ir.nodes import Buffer, Fill, Program, Role, Section, Statement
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import choose_stored
 from codegen.planning.matrices import MatrixForm, matrix_form
@@ -42,8 +42,9 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     distinct = list(dict.fromkeys(roots))
     passes = plan_passes(distinct, hints)
     stored = choose_stored(distinct, passes, hints)
-    order = [node for node in topological(distinct) if node in stored and (not is_leaf(node) or node in distinct)]
-    forms = {node: form for node in order if isinstance(node, Product) and (form := matrix_form(node, hints)) is not None}
+    order = [node for node in topological(distinct) if node in stored and not is_leaf(node)]
+    found = [(node, matrix_form(node, hints)) for node in order if isinstance(node, Product)]
+    forms: dict[Node, MatrixForm] = {node: form for node, form in found if form is not None}
     naming = Naming(roots, inputs, order, stored, passes)
     shared = use_counts(distinct)
     sections: list[Section] = []
@@ -67,6 +68,11 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
             for node in during:
                 nests.compute(node, forms.get(node))
             sections.append(Section("range", number, nests.statements(), passes.size))
+    if naming.copies:
+        nests = Nests(passes, naming.buffers, naming.tiles, shared, None, names)
+        for name, node in naming.copies:
+            nests.copy(name, node)
+        sections.append(Section("finish", count, nests.statements()))
     sizes = tuple(sorted({name for buffer in naming.table for s in buffer.shape for name in named_sizes(s)}
                          | {name for node in topological(distinct) for name in sizes_of(node)}))
     program = Program("kernel", sizes, tuple(naming.table), tuple(sections))
@@ -97,7 +103,8 @@ def fills(during: Sequence[Node], naming: Naming, passes: Passes) -> list[Statem
     for node in during:
         if node in passes.folded:
             result.append(Fill(naming.buffers[node], identity(fold_of(node), node.dtype)))
-        elif naming.buffers[node] not in naming.tiles and isinstance(node, Add) and all(is_pattern(t) and t not in naming.buffers for _, t in node.terms):
+        elif naming.buffers[node] not in naming.tiles and isinstance(node, Add) and \
+                all(is_pattern(t) and t not in naming.buffers for _, t in node.terms):
             result.append(Fill(naming.buffers[node], identity("add", node.dtype)))
     return result
 
@@ -125,7 +132,7 @@ def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints) -> int:
 
 
 class Naming:
-    """Buffers: arguments a0 …, constants c0 …, outputs o0 …, temporaries t0 …"""
+    """Buffers: arguments a0 …, constants c0 …, outputs o0 …, temporaries t0 and so on."""
 
     def __init__(self, roots: Sequence[Node], inputs: Sequence[Symbol], order: Sequence[Node], stored: set[Node],
                  passes: Passes) -> None:
@@ -140,14 +147,15 @@ class Naming:
             if isinstance(node, Constant) and isinstance(node.value, np.ndarray):
                 self.add(node, f"c{len(self.constants)}", "const", None)
                 self.constants.append(node.value)
-        self.outputs: dict[Node, str] = {}
-        distinct = list(dict.fromkeys(roots))
-        for k, node in enumerate(distinct):
+        self.copies: list[tuple[str, Node]] = []
+        for k, node in enumerate(roots):
             name = f"o{k}"
-            self.table.append(Buffer(name, node.dtype, node.shape, "out", passes.sample.get(node) if not is_leaf(node) else None))
-            self.outputs[node] = name
-            if not is_leaf(node):
-                self.buffers[node] = name
+            if is_leaf(node) or node in self.buffers:
+                # An output that is an input, a number, or another output too, is copied at the end.
+                self.table.append(Buffer(name, node.dtype, node.shape, "out"))
+                self.copies.append((name, node))
+            else:
+                self.add(node, name, "out", passes.sample.get(node))
         self.tiles: set[str] = set()
         count = 0
         for node in order:
@@ -187,7 +195,7 @@ def used_later(node: Node, order: Sequence[Node], passes: Passes) -> bool:
     return False
 
 
-def explain(order: Sequence[Node], naming: Naming, passes: Passes, forms: dict[Product, MatrixForm]) -> list[str]:
+def explain(order: Sequence[Node], naming: Naming, passes: Passes, forms: dict[Node, MatrixForm]) -> list[str]:
     """A line for each stored node: buffer, shape, pass, how it is computed."""
     lines = []
     if passes.size is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from codegen.loop_ir.nodes import Call, Literal, Value
@@ -69,7 +70,7 @@ def integer_power(value: Value, p: int, dtype: str) -> Value:
     return Call("power_int", (value, Literal(p, "int64")), dtype)
 
 
-def element(node: Map, args: list[Value]) -> Value:
+def element(node: Map, args: Sequence[Value]) -> Value:
     """function(args) for one element; raises `CannotLower` for a function without a word in the loop IR."""
     name = node.function.name
     dtypes = [a.dtype for a in node.args]
@@ -87,20 +88,18 @@ def element(node: Map, args: list[Value]) -> Value:
     if row is None:
         raise CannotLower(f"{name} has no code", where=str(node), mend="give its row an `expansion` in known functions")
     common = promote(*dtypes)
-    if row.family in ("float", "number", "order") and row.family != "test":
-        common = node.dtype if row.family != "order" else common
-    if row.family == "logic":
+    if row.family == "test" and common not in FLOATING:
+        return literal(name == "isfinite", "bool")
+    if row.family in ("float", "number"):
+        common = node.dtype
+    elif row.family == "logic":
         common = "bool"
-    if row.family in ("test", "compare") and common == "bool" and row.family == "test":
-        return literal(name == "isfinite", "bool")
-    if row.family == "test" and common in INTEGRAL:
-        return literal(name == "isfinite", "bool")
-    result = node.dtype if row.family not in ("compare", "logic", "test") else "bool"
-    value = Call(name, tuple(cast(a, d, common) for a, d in zip(args, dtypes, strict=True)), common if row.family == "order" else result)
-    return cast(value, value.dtype, node.dtype)
+    result = "bool" if row.family in ("compare", "logic", "test") else common
+    value = Call(name, tuple(cast(a, d, common) for a, d in zip(args, dtypes, strict=True)), result)
+    return cast(value, result, node.dtype)
 
 
-def power(node: Map, args: list[Value], dtypes: list[str]) -> Value:
+def power(node: Map, args: Sequence[Value], dtypes: list[str]) -> Value:
     """x ** p, by multiplication where p is a small integer number."""
     base = cast(args[0], dtypes[0], node.dtype)
     p = number_of(node.args[1])

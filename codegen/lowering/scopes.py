@@ -53,7 +53,7 @@ class Names:
         self.counts: dict[str, int] = {}
 
     def fresh(self, prefix: str) -> str:
-        """prefix0, prefix1, …"""
+        """The next of prefix0, prefix1 and so on."""
         count = self.counts.get(prefix, 0)
         self.counts[prefix] = count + 1
         return f"{prefix}{count}"

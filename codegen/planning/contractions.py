@@ -8,10 +8,10 @@ are interned as they are and never go through the normal form again, which would
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 
 from codegen.planning.costs import Hints
-from symdiff.expression import Factor, Node, Product
+from symdiff.expression import Add, Factor, Map, Node, Product, Reduce
 from symdiff.index_notation import Label
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType, promote
@@ -34,17 +34,15 @@ def order_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
 
 def replaced(node: Node, children: Sequence[Node]) -> Node:
     """The node over other children, as it is written (no normal form)."""
-    from_add = getattr(node, "terms", None)
-    if from_add is not None:
-        return type(node)(tuple((c, child) for (c, _), child in zip(from_add, children, strict=True)), node.type)
+    if isinstance(node, Add):
+        return Add(tuple((c, child) for (c, _), child in zip(node.terms, children, strict=True)), node.type)
     if isinstance(node, Product):
         factors = tuple((child, at) for (_, at), child in zip(node.factors, children, strict=True))
         return Product(node.coefficient, factors, node.out, node.extents, node.type)
-    function = getattr(node, "function", None)
-    axes = getattr(node, "axes", None)
-    if axes is not None:
-        return type(node)(function, children[0], axes, node.type)
-    return type(node)(function, tuple(children), node.type)
+    if isinstance(node, Reduce):
+        return Reduce(node.function, children[0], node.axes, node.type)
+    assert isinstance(node, Map)
+    return Map(node.function, tuple(children), node.type)
 
 
 def splits(node: Product) -> bool:
@@ -59,7 +57,7 @@ def splits(node: Product) -> bool:
 def private(node: Product, k: int) -> set[Label]:
     """The summed labels that stand in the k-th factor alone."""
     elsewhere = {i for j, (_, at) in enumerate(node.factors) if j != k for i in at}
-    return {i for i in node.factors[k][1] if i not in elsewhere and i not in node.out}  # type: ignore[misc]
+    return {i for i in node.factors[k][1] if i not in elsewhere and i not in node.out}
 
 
 def split(node: Product, hints: Hints) -> Node:
@@ -68,8 +66,8 @@ def split(node: Product, hints: Hints) -> Node:
     sizes = {label: hints.value(extent) for label, extent in extents.items()}
     labels = [frozenset(at) for _, at in node.factors]
     tree = exact_path(labels, frozenset(node.out), sizes) if len(labels) <= EXACT else \
-        greedy_path(labels, frozenset(node.out), sizes)  # type: ignore[arg-type]
-    built, at = build(tree, node, extents, frozenset(node.out), final=True)  # type: ignore[arg-type]
+        greedy_path(labels, frozenset(node.out), sizes)
+    built, at = build(tree, node, extents, frozenset(node.out), final=True)
     if at == node.out and built.type == node.type:
         return built
     return Product(1, ((built, at),), node.out, tuple(extents[label] for label in range(len(node.out))), node.type)
@@ -87,7 +85,7 @@ def exact_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: dic
         outside = out.union(*[labels[k] for k in range(len(labels)) if not subset >> k & 1])
         return inside & outside
 
-    @lru_cache(maxsize=None)
+    @cache
     def best(subset: int) -> tuple[int, Tree]:
         if subset & (subset - 1) == 0:
             k = subset.bit_length() - 1
@@ -157,8 +155,8 @@ def build(tree: Tree, node: Product, extents: dict[Label, Size], needed: frozens
         return step([(child, at)], at, extents, needed) if gone else (child, at)
     inside = [frozenset(node.factors[k][1]) for k in leaves(tree[0])]
     other = [frozenset(node.factors[k][1]) for k in leaves(tree[1])]
-    left = build(tree[0], node, extents, needed.union(*other))  # type: ignore[arg-type]
-    right = build(tree[1], node, extents, needed.union(*inside))  # type: ignore[arg-type]
+    left = build(tree[0], node, extents, needed.union(*other))
+    right = build(tree[1], node, extents, needed.union(*inside))
     first, second = (left, right) if min(leaves(tree[0])) < min(leaves(tree[1])) else (right, left)
     return step([first, second], (*first[1], *second[1]), extents, needed, final)
 

@@ -1,7 +1,7 @@
 """Expansions: functions that have no scalar word of their own become formulas of those that have.
 
-    logsumexp(x) → where(isfinite(m), m + log Σ e^(x − m), m) with m = max x
-    rows with an `expansion` → that formula
+logsumexp(x) → where(isfinite(m), m + log Σ e^(x − m), m) with m = max x
+rows with an `expansion` → that formula
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from codegen.backends.protocol import Executable
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.text import program_text
 from codegen.loop_ir.walks import statements
-from symdiff.binding.arguments import Argument, Binder
 from codegen.runtime.storage import Storage, fresh_outputs, given_outputs
+from symdiff.binding.arguments import Argument, Binder
 from symdiff.errors import ArgumentMismatch
 
 Array = np.ndarray[Any, Any]

@@ -28,7 +28,8 @@ def power_by_base(x: Expression, p: Expression, y: Expression) -> Expression:
 
 def larger(x: Expression, z: Expression) -> Expression:
     """1 where x > z, ½ where they are equal, 0 where x < z."""
-    return ROWS["number"](ROWS["greater"](x, z)) + ROWS["number"](ROWS["equal"](x, z)) / 2
+    number = BUILDERS["number"]
+    return number(ROWS["greater"](x, z), x) + number(ROWS["equal"](x, z), x) / 2
 
 
 @quiet

@@ -19,7 +19,7 @@ quiet = np.errstate(all="ignore")
 
 def share(x: Expression, y: Expression, axes: Axes) -> Expression:
     """1/k at each of the k positions where the extreme y is taken, else 0."""
-    taken = ROWS["number"](ROWS["equal"](x, BUILDERS["expand"](y, x, axes)))
+    taken = BUILDERS["number"](ROWS["equal"](x, BUILDERS["expand"](y, x, axes)), x)
     return taken / BUILDERS["expand"](BUILDERS["sum"](taken, axes), x, axes)
 
 

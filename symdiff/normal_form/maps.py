@@ -8,7 +8,7 @@ import numpy as np
 
 from symdiff.sizes import Size
 from symdiff.expression import Map, Node, Number, Product, Reduce
-from symdiff.functions.row import BUILDERS, ReduceRow, ScalarRow
+from symdiff.functions.row import BUILDERS, ROWS, ReduceRow, ScalarRow
 from symdiff.normal_form.numbers import base_and_exponent, broadcast_axes, exact, number, number_of, permutation_of
 from symdiff.normal_form.products import distributes_power, power
 from symdiff.normal_form.sums import drop_axes, expand, permute, product, scale, unscaled
@@ -172,6 +172,16 @@ def reduce_node(function: ReduceRow, arg: Node, axes: tuple[int, ...]) -> Node:
     return Reduce(function, arg, tuple(sorted(axes)), TensorType(dtype, shape))
 
 
+def number_like(condition: Node, like: Node) -> Node:
+    """1 where the condition holds, else 0, in the floating dtype of another expression."""
+    if like.dtype not in FLOATING or like.dtype == ROWS["number"].result:
+        return map_node(ROWS["number"], (condition,))
+    labels = tuple(range(condition.ndim))
+    return product(1, [(condition, labels)], list(labels), dict(enumerate(condition.shape)),
+                   TensorType(like.dtype, condition.shape))
+
+
 BUILDERS["expand"] = lambda y, x, axes: expand(y, x.shape, tuple(a for a in range(x.ndim) if a not in axes))
 BUILDERS["product"] = product
+BUILDERS["number"] = number_like
 BUILDERS["number_of"] = number_of

@@ -16,6 +16,8 @@ from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_consta
 from symdiff.tensor_type import INTEGRAL, TensorType, promote
 
 Term = tuple[Number, Node]
+# A longer product inside a product stays a factor: merging a chain of factors again and again would take quadratic time.
+FACTOR_LIMIT = 16
 
 
 def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], extents: dict[Label, Size],
@@ -46,6 +48,9 @@ def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], 
                 opened.append((node, least_reading(node, at)) if p.symmetries else factor)
                 continue
             coefficient = times(coefficient, p.coefficient)
+            if len(p.factors) > FACTOR_LIMIT and len(factors) > 1:
+                opened.append((with_coefficient(1, p), at))
+                continue
             if at == p.out:
                 opened.extend(p.factors)
             else:
@@ -78,12 +83,12 @@ def stays_closed(node: Node, at: tuple[Index, ...], factors: list[Factor]) -> bo
 
 
 def with_coefficient(coefficient: Number, node: Node) -> Node:
-    """coefficient · node for a node that is already a term of a sum."""
-    if coefficient == 1:
-        return node
+    """coefficient · node for a term of a sum; the coefficient of a structural product is replaced."""
     if node.__class__ is Product and not node.is_core:  # type: ignore[attr-defined]
         p: Product = node  # type: ignore[assignment]
-        return Product(coefficient, p.factors, p.out, p.extents, p.type)
+        return p if p.coefficient == coefficient else Product(coefficient, p.factors, p.out, p.extents, p.type)
+    if coefficient == 1:
+        return node
     labels = tuple(range(node.ndim))
     return Product(coefficient, ((node, labels),), labels, node.shape, node.type)
 
@@ -96,7 +101,10 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
     try:
         while position < len(target.factors):
             node, indices = target.factors[position]
-            if node.__class__ is Product and opens(node, indices, type):
+            if is_long(node, indices, target):
+                target.coefficient = times(target.coefficient, node.coefficient)  # type: ignore[attr-defined]
+                target.factors[position] = with_coefficient(1, node), indices
+            elif node.__class__ is Product and opens(node, indices, type):
                 rest = target.copy()
                 del rest.factors[position]
                 merged = absorb(rest, node, indices)  # type: ignore[arg-type]
@@ -121,6 +129,12 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
     except Vanishes:
         return []
     return finish(target, type)
+
+
+def is_long(node: Node, indices: tuple[Index, ...], target: Contraction) -> bool:
+    """Whether a factor is a structural product of so many factors that it stays closed where it is read plainly."""
+    return (node.__class__ is Product and len(node.factors) > FACTOR_LIMIT and len(target.factors) > 1 and  # type: ignore[attr-defined]
+            node.dense and all([i.__class__ is int for i in indices]) and len(set(indices)) == len(indices))  # type: ignore[attr-defined]
 
 
 def opens(node: Product, indices: tuple[Index, ...], type: TensorType) -> bool:
@@ -202,7 +216,8 @@ def finish(target: Contraction, type: TensorType) -> list[Term]:
         if isinstance(extent, int):
             coefficient = times(coefficient, extent)
         else:
-            factors = gather_powers([*factors, (Constant(extent, TensorType("float64", ())), ())], type.dtype)
+            dtype = "int64" if type.dtype == "bool" else type.dtype
+            factors = gather_powers([*factors, (Constant(extent, TensorType(dtype, ())), ())], type.dtype)
     if coefficient == 0 and not factors:
         return []
     # Canonical labels: by first appearance in out, so that index tuples can be compared (R5).

@@ -11,7 +11,17 @@ from symdiff.expression import Node
 from symdiff.functions import ROWS
 from symdiff.normal_form import add as add_terms
 from symdiff.normal_form import number, number_of, product, scale
-from symdiff.operators.coercion import as_node, as_nodes, broadcast, is_weak, located, to_dtype, where_written
+from symdiff.operators.coercion import (
+    apply_row,
+    as_node,
+    as_nodes,
+    broadcast,
+    is_weak,
+    located,
+    mapped,
+    to_dtype,
+    where_written,
+)
 from symdiff.tensor_type import FLOATING, INTEGRAL, TensorType, dtype_name, promote
 
 Value = Any
@@ -43,7 +53,7 @@ def add(x: Value, y: Value) -> Node:
     nodes = numeric("sum", x, y)
     type = result_type(nodes)
     if type.dtype == "bool":
-        return ROWS["logical_or"](*nodes)
+        return mapped("logical_or", *nodes)
     return located(add_terms([(1, nodes[0]), (1, nodes[1])], type))
 
 
@@ -67,7 +77,7 @@ def multiply(x: Value, y: Value) -> Node:
     nodes = numeric("product", *nodes)
     type = result_type(nodes)
     if type.dtype == "bool":
-        return ROWS["logical_and"](*nodes)
+        return mapped("logical_and", *nodes)
     labels = tuple(range(nodes[0].ndim))
     return located(product(1, [(nodes[0], labels), (nodes[1], labels)], list(labels),
                            dict(enumerate(nodes[0].shape)), type))
@@ -109,8 +119,8 @@ def power(x: Value, p: Value) -> Node:
     elif value is not None and exponent.dtype not in FLOATING:
         exponent = number(value, base.dtype, exponent.shape)
     if value == Fraction(1, 2):
-        return ROWS["sqrt"](base)
-    return ROWS["power"](base, exponent)
+        return mapped("sqrt", base)
+    return mapped("power", base, exponent)
 
 
 def square(x: Value) -> Node:
@@ -127,8 +137,8 @@ def floor_divide(x: Value, y: Value) -> Node:
     """⌊x / y⌋."""
     a, b = as_nodes(x, y)
     if promote(a.dtype, b.dtype) in FLOATING:
-        return ROWS["floor"](divide(a, b))
-    return ROWS["floor_divide"](a, b)
+        return mapped("floor", divide(a, b))
+    return mapped("floor_divide", a, b)
 
 
 def clip(x: Value, min: Value = None, max: Value = None) -> Node:
@@ -140,21 +150,21 @@ def clip(x: Value, min: Value = None, max: Value = None) -> Node:
     """
     result = as_node(x)
     if min is not None:
-        result = ROWS["where"](ROWS["less"](result, min), min, result)
+        result = mapped("where", mapped("less", result, min), min, result)
     if max is not None:
-        result = ROWS["where"](ROWS["greater"](result, max), max, result)
+        result = mapped("where", mapped("greater", result, max), max, result)
     return result
 
 
 def where(condition: Value, x: Value, y: Value) -> Node:
     """x where the condition holds, else y; a branch not taken never touches value or derivative."""
-    return ROWS["where"](truth_of(condition), x, y)
+    return mapped("where", truth_of(condition), x, y)
 
 
 def truth_of(x: Value) -> Node:
     """x as a boolean: whether it is not zero."""
     node = as_node(x, "bool")
-    return node if node.dtype == "bool" else ROWS["not_equal"](node, 0)
+    return node if node.dtype == "bool" else mapped("not_equal", node, 0)
 
 
 def stop_gradient(x: Value) -> Node:
@@ -165,7 +175,7 @@ def stop_gradient(x: Value) -> Node:
     >>> print(sd.grad(x * sd.stop_gradient(x), x))
     stop_gradient(x)
     """
-    return ROWS["stop_gradient"](as_node(x))
+    return mapped("stop_gradient", as_node(x))
 
 
 def astype(x: Value, dtype: Any) -> Node:
@@ -180,9 +190,9 @@ def astype(x: Value, dtype: Any) -> Node:
     if name == node.dtype:
         return node
     if name == "bool":
-        return ROWS["not_equal"](node, 0)
+        return mapped("not_equal", node, 0)
     if name in INTEGRAL and node.dtype in FLOATING:
-        return to_dtype(ROWS["as_integer"](node), name)
+        return to_dtype(mapped("as_integer", node), name)
     return to_dtype(node, name)
 
 
@@ -193,7 +203,7 @@ def bitwise(name: str) -> Callable[..., Node]:
         if any(v.dtype != "bool" for v in nodes):
             raise TypeMismatch(f"{BITWISE[name]} takes booleans", where=where_written(BITWISE[name], *nodes),
                                mend="compare first, as in (x > 0) & (y > 0); bits of integers are not known here")
-        return ROWS[name](*nodes)
+        return mapped(name, *nodes)
     function.__name__ = function.__qualname__ = name.replace("logical", "bitwise")
     function.__doc__ = ROWS[name].doc + "  Booleans only."
     return function
@@ -211,7 +221,7 @@ def row_function(name: str) -> Callable[..., Node]:
     row = ROWS[name]
 
     def function(*args: Value) -> Node:
-        return row(*[truth_of(a) for a in args] if "logical" in row.traits else args)
+        return apply_row(row, tuple(truth_of(a) for a in args) if "logical" in row.traits else args)
     function.__name__ = function.__qualname__ = name
     function.__doc__ = row.doc
     return function

@@ -11,6 +11,7 @@ import numpy as np
 
 from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
+from symdiff.functions import ROWS
 from symdiff.functions.row import BUILDERS, ScalarRow
 from symdiff.normal_form import constant_array, exact, expand, map_node, number, size_number
 from symdiff.normal_form.numbers import number_of
@@ -194,6 +195,11 @@ def apply_row(row: ScalarRow, values: tuple[Value, ...]) -> Node:
             dtype = "float64"
         nodes = tuple([to_dtype(v, dtype) if v.dtype != dtype and v.dtype != "bool" else v for v in nodes])
     return located(map_node(row, nodes))
+
+
+def mapped(name: str, *values: Value) -> Node:
+    """The scalar function of the table named `name`, of values that broadcast against each other."""
+    return apply_row(ROWS[name], values)
 
 
 def to_dtype(node: Node, dtype: str) -> Node:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from symdiff.expression import Node
-from symdiff.functions import ROWS
 from symdiff.operators.arithmetic import divide, multiply, row_function
+from symdiff.operators.coercion import mapped
 
 Value = Any
 
@@ -79,11 +79,11 @@ def round(x: Value, decimals: int = 0) -> Node:
     round(x)
     """
     if decimals == 0:
-        return ROWS["round"](x)
+        return mapped("round", x)
     unit = 10.0 ** max(decimals, -decimals)
     if decimals > 0:
-        return divide(ROWS["round"](multiply(x, unit)), unit)
-    return multiply(ROWS["round"](divide(x, unit)), unit)
+        return divide(mapped("round", multiply(x, unit)), unit)
+    return multiply(mapped("round", divide(x, unit)), unit)
 
 
 around = round

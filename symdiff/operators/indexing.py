@@ -107,8 +107,9 @@ def bound_hint(size: Size, part: Part) -> str:
     """How to make an index provable."""
     if isinstance(size, int):
         return f"use an index from {-size} to {size - 1}"
-    return f"say how large it is at least: sd.dim('{size}', minimum=…)" if isinstance(size, Dim) and " " not in str(size) \
-        else "say how large the sizes are at least with sd.dim(name, minimum=…)"
+    if str(size).isidentifier():
+        return f"say how large it is at least: sd.dim('{size}', minimum=…)"
+    return "say how large the sizes are at least with sd.dim(name, minimum=…)"
 
 
 def slice_span(x: Node, part: slice, size: Size, axis: int) -> tuple[Size, Size, int]:
@@ -148,7 +149,8 @@ def end_of(x: Node, value: Any, size: Size, default: Size) -> Size:
     if isinstance(value, Dim):
         return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeMismatch(f"{value!r:.60} is no end of a slice", where=where_written("index", x), mend="use ints or Dims")
+        raise TypeMismatch(f"{value!r:.60} is no end of a slice", where=where_written("index", x),
+                        mend="use ints or Dims")
     k: int = value.__index__()
     return combine(((1, size), (1, k))) if k < 0 else k
 

@@ -7,11 +7,10 @@ from typing import Any
 from symdiff import sizes
 from symdiff.errors import ShapeMismatch
 from symdiff.expression import Node
-from symdiff.functions import ROWS
 from symdiff.index_notation import tidy
 from symdiff.normal_form import number
 from symdiff.operators.arithmetic import add, multiply
-from symdiff.operators.coercion import as_node, where_written
+from symdiff.operators.coercion import as_node, mapped, where_written
 from symdiff.operators.creation import arange
 from symdiff.operators.reductions import sum
 from symdiff.operators.shaping import axis_of, expand_dims, view
@@ -101,10 +100,10 @@ def band(operation: str, x: Value, k: int, comparison: str) -> Node:
         raise ShapeMismatch(f"{operation} takes a matrix", where=where_written(operation, node),
                             mend="give two axes or more")
     rows, columns = node.shape[-2:]
-    mask = ROWS[comparison](add(expand_dims(arange(rows), 1), k), expand_dims(arange(columns), 0))
+    mask = mapped(comparison, add(expand_dims(arange(rows), 1), k), expand_dims(arange(columns), 0))
     if node.dtype in FLOATING:
-        return multiply(node, ROWS["guard"](mask))
-    return ROWS["where"](mask, node, number(0, node.dtype))
+        return multiply(node, mapped("guard", mask))
+    return mapped("where", mask, node, number(0, node.dtype))
 
 
 def tril(x: Value, k: int = 0) -> Node:

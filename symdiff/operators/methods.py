@@ -31,9 +31,10 @@ MODULES = (arithmetic, elementwise, shaping, rearranging, matrices, contraction,
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(module, name) for module in MODULES for name in module.__all__}
 # NumPy's keyword arguments that have another name here.
-KEYWORDS = {"a": "x", "m": "x", "array": "x", "arr": "x", "v": "x", "a_min": "min", "a_max": "max", "ddof": "correction",
-            "x1": "x", "x2": "y", "b": "y", "N": "n_rows", "M": "n_cols", "reps": "repetitions", "newshape": "shape",
+KEYWORDS = {"a": "x", "m": "x", "array": "x", "arr": "x", "v": "x", "a_min": "min", "a_max": "max",
+            "ddof": "correction", "x1": "x", "x2": "y", "b": "y", "N": "n_rows", "M": "n_cols", "reps": "repetitions", "newshape": "shape",
             "obj": "x", "object": "x"}
+NOT_GIVEN = getattr(np, "_NoValue", None)
 UFUNC_REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all",
                     "logical_or": "any", "logaddexp": "logsumexp"}
 
@@ -76,7 +77,7 @@ def swapped(function: Callable[[Any, Any], Node]) -> Callable[[Any, Any], Node]:
 def array_ufunc(self: Node, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """NumPy's ufuncs on expressions; `np.add.reduce` and its like are reductions."""
     name = ufunc.__name__
-    given = {key: value for key, value in kwargs.items() if value is not None and value is not np._NoValue}  # type: ignore[attr-defined]
+    given = {key: value for key, value in kwargs.items() if value is not None and value is not NOT_GIVEN}
     if method == "reduce" and name in UFUNC_REDUCTIONS:
         axis = kwargs.get("axis", 0)
         return call(f"numpy.{name}.reduce", FUNCTIONS[UFUNC_REDUCTIONS[name]], inputs, {**given, "axis": axis})
@@ -128,10 +129,11 @@ def call(name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, A
 
 def leaves_as_is(key: str, value: Any) -> bool:
     """Whether a keyword argument of NumPy has a value that changes nothing."""
-    same = {"order": ("C", "K", "A"), "casting": ("same_kind", "safe", "unsafe"), "where": (True,), "copy": (True, False),
-            "subok": (True, False), "optimize": (True, False, "greedy", "optimal"), "stable": (True,)}
+    same = {"order": ("C", "K", "A"), "casting": ("same_kind", "safe", "unsafe"), "where": (True,),
+            "copy": (True, False), "subok": (True, False),
+            "optimize": (True, False, "greedy", "optimal"), "stable": (True,)}
     plain = isinstance(value, (str, bool))
-    return value is None or value is np._NoValue or (plain and value in same.get(key, ()))  # type: ignore[attr-defined]
+    return value is None or value is NOT_GIVEN or (plain and value in same.get(key, ()))
 
 
 def bound(name: str) -> Callable[[Node], Callable[..., Any]]:

@@ -8,11 +8,11 @@ from typing import Any
 from symdiff import sizes
 from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import Node
-from symdiff.functions import REDUCTIONS, ROWS
+from symdiff.functions import REDUCTIONS
 from symdiff.functions.row import BUILDERS, ReduceRow
 from symdiff.normal_form import expand, number, product, reduce_node, size_number
 from symdiff.operators.arithmetic import astype, divide, power, subtract, truth_of
-from symdiff.operators.coercion import as_node, located, to_dtype, where_written
+from symdiff.operators.coercion import as_node, located, mapped, to_dtype, where_written
 from symdiff.operators.creation import arange
 from symdiff.operators.shaping import axes_of, axis_of, expand_dims, permute_dims, reshape
 from symdiff.tensor_type import FLOATING, TensorType
@@ -143,7 +143,7 @@ def var(x: Value, axis: Axis = None, keepdims: bool = False, correction: float =
 
 def std(x: Value, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Node:
     """√ var."""
-    return ROWS["sqrt"](var(x, axis, keepdims, correction))
+    return mapped("sqrt", var(x, axis, keepdims, correction))
 
 
 def norm(x: Value, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Node:
@@ -157,7 +157,7 @@ def norm(x: Value, ord: Any = None, axis: Axis = None, keepdims: bool = False) -
     """
     node = floating(x)
     if ord is None or (ord == "fro" and matrix_axes(node, axis)):
-        return ROWS["safe_sqrt"](sum(power(node, 2), axis, keepdims))
+        return mapped("safe_sqrt", sum(power(node, 2), axis, keepdims))
     pair = matrix_axes(node, axis)
     if pair:
         return matrix_norm(node, ord, pair, keepdims)
@@ -184,22 +184,22 @@ def matrix_norm(node: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> 
         raise TypeMismatch(f"the matrix norm ord={ord!r} is not known", where=where_written("norm", node),
                            mend="use 'fro', 1, -1, inf, -inf, or give axis= for vector norms")
     inner, outer = axes if ord in (1, -1) else axes[::-1]
-    result = extreme(sum(ROWS["abs"](node), inner, True), outer, True)
+    result = extreme(sum(mapped("abs", node), inner, True), outer, True)
     return result if keepdims else reshape(result, tuple(s for k, s in enumerate(node.shape) if k not in axes))
 
 
 def vector_norm(x: Value, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Node:
     """The p-norm of the elements along `axis` (of all where none is given); its derivative at 0 is 0 for ord=2."""
     node = floating(x)
-    size = ROWS["abs"](node)
+    size = mapped("abs", node)
     if ord == 2:
-        return ROWS["safe_sqrt"](sum(power(node, 2), axis, keepdims))
+        return mapped("safe_sqrt", sum(power(node, 2), axis, keepdims))
     if ord == 1:
         return sum(size, axis, keepdims)
     if ord in (float("inf"), -float("inf")):
         return (max if ord > 0 else min)(size, axis, keepdims)
     if ord == 0:
-        return sum(ROWS["not_equal"](node, 0), axis, keepdims, dtype=node.dtype)
+        return sum(mapped("not_equal", node, 0), axis, keepdims, dtype=node.dtype)
     if isinstance(ord, (int, float)) and not isinstance(ord, bool):
         return power(sum(power(size, ord), axis, keepdims), 1.0 / ord)
     raise TypeMismatch(f"norm ord={ord!r} is not known", where=where_written("norm", node),
@@ -209,7 +209,7 @@ def vector_norm(x: Value, axis: Axis = None, keepdims: bool = False, ord: Any = 
 def softmax(x: Value, axis: Axis = -1) -> Node:
     """exp(x) / Σ exp(x) along `axis`, right for values of any size."""
     node = floating(x)
-    return ROWS["exp_difference"](node, logsumexp(node, axis, keepdims=True))
+    return mapped("exp_difference", node, logsumexp(node, axis, keepdims=True))
 
 
 def log_softmax(x: Value, axis: Axis = -1) -> Node:
@@ -226,7 +226,7 @@ def product_of_others(x: Node, axes: tuple[int, ...]) -> Node:
     n = flat.shape[-1]
     rows, columns = expand_dims(arange(n), 1), expand_dims(arange(n), 0)
     wide = expand(flat, (*flat.shape, n), (*range(k), k + 1))
-    spared = ROWS["where"](ROWS["equal"](rows, columns), number(1, x.dtype), wide)
+    spared = mapped("where", mapped("equal", rows, columns), number(1, x.dtype), wide)
     others = reduction("prod", spared, -1, False)
     back = reshape(others, (*[x.shape[a] for a in kept], *[x.shape[a] for a in axes]))
     order = (*kept, *axes)

@@ -205,7 +205,8 @@ def matched_groups(node: Node, target: tuple[Size, ...]) -> list[tuple[tuple[Siz
                       and sizes.product(source[i:i + a]) == sizes.product(target[j:j + b])), None)
         if found is None:
             raise ShapeMismatch(f"shape {shape_text(source)} cannot be matched with {shape_text(target)} axis by axis",
-                                where=where_written("reshape", node), mend="reshape in two steps, through one flat axis")
+                                where=where_written("reshape", node),
+                                mend="reshape in two steps, through one flat axis")
         a, b = found
         groups.append((source[i:i + a], target[j:j + b]))
         i, j = i + a, j + b
@@ -262,8 +263,9 @@ def concat(arrays: Sequence[Value], axis: int = 0) -> Node:
     offset: Size = 0
     for node in nodes:
         out: list[Index] = [tidy(offset, {j: 1}) if j == k else j for j in range(node.ndim)]
-        terms.append((1, product(1, [(to_dtype(node, dtype), tuple(range(node.ndim)))], out, dict(enumerate(node.shape)),
-                                 TensorType(dtype, shape))))
+        placed = product(1, [(to_dtype(node, dtype), tuple(range(node.ndim)))], out, dict(enumerate(node.shape)),
+                         TensorType(dtype, shape))
+        terms.append((1, placed))
         offset = combine(((1, offset), (1, node.shape[k])))
     return located(add_terms(terms, TensorType(dtype, shape)))
 

@@ -61,6 +61,7 @@ class SourceWriter(Writer):
             return
         view = isinstance(node, Product) and len(node.factors) == 1 and not node.is_core
         text = self.signed(self.required(node)).text
+        self.form(node)
         shared = self.uses[node] > 1 and not view and (len(text) > 12 or isinstance(node, (Map, Reduce)))
         if shared or self.depth[node] >= DEEP or len(text) > WIDE:
             self.name(node)

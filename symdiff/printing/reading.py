@@ -11,6 +11,7 @@ from symdiff.printing.pieces import Cut
 from symdiff.sizes import Size, at_least, combine, multiply
 
 Label = int
+MOST = 24
 
 
 @dataclass(slots=True)
@@ -23,13 +24,17 @@ class Flat:
 
 
 def flattened(node: Product, stays: Callable[[Node], bool]) -> Flat:
-    """The product with every core opened that is read at plain distinct labels and does not stay as it is."""
+    """The product with every core opened that is read at plain distinct labels and does not stay as it is.
+
+    Beyond `MOST` factors cores stay closed, so that long products take time in proportion to their length.
+    """
     extents: dict[Label, Size] = dict(enumerate(node.extents))
     pending: list[Factor] = list(reversed(node.factors))
     factors: list[Factor] = []
     while pending:
         f, at = pending.pop()
-        core = isinstance(f, Product) and f.is_core and f.dtype == node.dtype
+        room = len(factors) + len(pending) < MOST
+        core = isinstance(f, Product) and f.is_core and f.dtype == node.dtype and room
         if core and isinstance(f, Product) and not stays(f) and reads_whole(f, at, extents):
             names: dict[Label, Label] = dict(zip(range(f.ndim), at, strict=True))  # type: ignore[arg-type]
             for label in range(f.ndim, len(f.extents)):

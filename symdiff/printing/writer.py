@@ -96,7 +96,9 @@ class Writer:
             piece = self.style.truncated(node.ndim) if cut else self.style.name(node.name, node.ndim)
             self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
             return
+        # Both forms now, while those of the children are known: nothing recurses deeply later.
         form = self.form(node, implicit=True)
+        self.form(node)
         if form is None:
             self.entries.entry_form(node)
         uses = self.uses[node]

@@ -261,6 +261,10 @@ def test_deep_and_wide_expressions_print() -> None:
         node = sd.sin(node) if i % 2 else sd.exp(node)
     text = text_of(node)
     assert "…" in text and len(text) < 20_000
+    product = w
+    for _ in range(400):
+        product = A @ (product * v)
+    assert text_of(product).startswith("A ((A") and formula(product, style="numpy")
     wide = sd.sin(x)
     for i in range(1, 3_000):
         wide = wide + sd.sin(x * i) * i

@@ -1,0 +1,31 @@
+"""Target "numpy": the reference interpreter of expressions behind the interface of a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from codegen.backends.protocol import Array
+from symdiff.errors import BackendUnavailable
+from symdiff.evaluation import evaluate_nodes
+from symdiff.expression import Node, Symbol
+
+
+class Reference:
+    """Evaluates the outputs node by node with NumPy at each call."""
+
+    def __init__(self, outputs: Sequence[Node], inputs: Sequence[Symbol], names: Sequence[str], constants: int) -> None:
+        self.outputs, self.inputs, self.names, self.constants = list(outputs), inputs, names, constants
+
+    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
+        """Run on arrays (inputs, constants, outputs, scratch) and sizes in the program's order."""
+        values: dict[Node, Array] = dict(zip(self.inputs, arrays, strict=False))
+        results = evaluate_nodes(self.outputs, values, dict(zip(self.names, sizes, strict=True)))
+        start = len(self.inputs) + self.constants
+        for result, target in zip(results, arrays[start:start + len(results)], strict=True):
+            target[...] = result
+
+    def inline(self, constants: Sequence[Array] = ()) -> Any:
+        """The reference cannot be called from compiled code."""
+        raise BackendUnavailable("a kernel of target \"numpy\" cannot be called from Numba code",
+                                 mend="compile with target=\"numba\"")

@@ -1,0 +1,97 @@
+"""Dead code: stores that nothing loads, registers that nothing reads, loops with nothing in them.
+
+before:  t0[i] = exp(x[i]); y[i] = r0        (t0 is never loaded: its value went on in a register)
+after:   y[i] = r0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from codegen.loop_ir.nodes import (
+    Accumulate,
+    Assign,
+    Fill,
+    If,
+    Let,
+    Load,
+    Loop,
+    MatMul,
+    MatVec,
+    Mirror,
+    Program,
+    Register,
+    SampleLoop,
+    Statement,
+    Store,
+    TileLoop,
+    Update,
+)
+from codegen.loop_ir.walks import statements, subvalues, values_of
+
+
+def drop_dead_code(program: Program) -> Program:
+    """The program without statements that no output depends on."""
+    while True:
+        live = live_buffers(program)
+        sections = []
+        for section in program.sections:
+            registers = used_registers(section.body)
+            sections.append(replace(section, body=swept(section.body, live, registers)))
+        fresh = replace(program, sections=tuple(s for s in sections if s.body),
+                        buffers=tuple(b for b in program.buffers if b.name in live or b.role in ("arg", "const", "out")))
+        if fresh == program:
+            return program
+        program = fresh
+
+
+def live_buffers(program: Program) -> set[str]:
+    """Outputs, and what is loaded somewhere."""
+    live = {b.name for b in program.buffers if b.role == "out"}
+    for section in program.sections:
+        for statement in statements(section.body):
+            if isinstance(statement, MatMul):
+                live |= {statement.A.buffer, statement.B.buffer}
+            elif isinstance(statement, MatVec):
+                live |= {statement.A.buffer, statement.x.buffer}
+            for value in values_of(statement):
+                live |= {v.buffer for v in subvalues(value) if isinstance(v, Load)}
+    return live
+
+
+def used_registers(body: Iterable[Statement]) -> set[str]:
+    """The registers that are read in a body."""
+    return {v.name for statement in statements(tuple(body)) for value in values_of(statement) for v in subvalues(value)
+            if isinstance(v, Register)}
+
+
+def swept(body: tuple[Statement, ...], live: set[str], registers: set[str]) -> tuple[Statement, ...]:
+    """A body without dead statements."""
+    kept: list[Statement] = []
+    for statement in body:
+        match statement:
+            case Store() | Accumulate() | Fill() | Mirror():
+                if statement.buffer in live:
+                    kept.append(statement)
+            case MatMul():
+                if statement.C.buffer in live:
+                    kept.append(statement)
+            case MatVec():
+                if statement.y.buffer in live:
+                    kept.append(statement)
+            case Let() | Update() | Assign():
+                if statement.register in registers:
+                    kept.append(statement)
+            case Loop() | SampleLoop():
+                inner = swept(statement.body, live, registers)
+                if inner:
+                    carried = tuple(c for c in statement.carried if c.name in registers)
+                    kept.append(replace(statement, body=inner, carried=carried))
+            case TileLoop() | If():
+                inner = swept(statement.body, live, registers)
+                if inner:
+                    kept.append(replace(statement, body=inner))
+            case _:
+                kept.append(statement)
+    return tuple(kept)

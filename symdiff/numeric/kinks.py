@@ -1,0 +1,66 @@
+"""How far a point is from the nearest kink: a place where a derivative jumps, so that numeric ones mean nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symdiff.evaluation import Field, value_of_node
+from symdiff.expression import Map, Node, Reduce, Symbol
+from symdiff.numeric.complex_field import WIDE
+from symdiff.traversal import reaching, topological
+
+Array = Any
+COMPARISONS = frozenset("less less_equal greater greater_equal minimum maximum".split())
+
+
+@dataclass(frozen=True)
+class Kink:
+    """The nearest kink: its distance in the argument of `node`."""
+
+    distance: float
+    node: Node
+
+
+def nearest_kink(roots: Sequence[Node], targets: Iterable[Node], arrays: Mapping[Node, Array], sizes: Mapping[str, int],
+                 field: Field = WIDE) -> Kink | None:
+    """The kink nearest to the point among the functions that depend on a target; None where there is none."""
+    moving = reaching(roots, targets)
+    values: dict[Node, Array] = {}
+    nearest: Kink | None = None
+    with np.errstate(all="ignore"):
+        for node in topological(roots):
+            values[node] = arrays[node].astype(field.dtype(node.dtype)) if isinstance(node, Symbol) else \
+                value_of_node(node, values, sizes, field)
+            distance = kink_distance(node, values) if node in moving else None
+            if distance is not None and (nearest is None or distance < nearest.distance):
+                nearest = Kink(distance, node)
+    return nearest
+
+
+def kink_distance(node: Node, values: Mapping[Node, Array]) -> float | None:
+    """How far the arguments of one node are from where its derivative jumps."""
+    if isinstance(node, Map):
+        args = [values[a] for a in node.args]
+        if node.function.name in COMPARISONS and all(a.dtype.kind == "f" for a in args):
+            return least(np.abs(args[0] - args[1]))
+        if node.function.kinks and args[0].dtype.kind == "f":
+            return least(np.array([np.abs(args[0] - kink) for kink in node.function.kinks]))
+    if isinstance(node, Reduce) and node.function.name in ("max", "min"):
+        x = values[node.arg]
+        kept = tuple(k for k in range(x.ndim) if k not in node.axes)
+        moved = np.transpose(x, kept + node.axes)
+        flat = np.sort(moved.reshape(*moved.shape[:len(kept)], -1), axis=-1)
+        if flat.shape[-1] > 1:
+            gaps = np.diff(flat, axis=-1)
+            return least(gaps[..., -1] if node.function.name == "max" else gaps[..., 0])
+    return None
+
+
+def least(distances: Array) -> float | None:
+    """The least finite distance."""
+    finite = distances[np.isfinite(distances)]
+    return float(finite.min()) if finite.size else None

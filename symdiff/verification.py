@@ -1,0 +1,214 @@
+"""Verification: symbolic derivatives held against numeric ones, for the reference and for the compiled kernel.
+
+The first derivative is checked against the expression, the second against the (then proved) first: a numeric derivative
+of an exact first derivative keeps its digits where a second difference loses half of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from codegen.compiler import compile
+from symdiff.differentiation import jacobian
+from symdiff.differentiation.derivatives import differentiable, targets_of
+from symdiff.errors import BackendUnavailable, CannotLower, DerivativeMismatch
+from symdiff.evaluation import bind_symbols
+from symdiff.expression import Node
+from symdiff.numeric import Column, Function, Kink, nearest_kink, partials
+from symdiff.operators.coercion import as_node, describe, user_line
+from symdiff.traversal import symbols_of
+
+Array = Any
+Tree = Any
+TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One derivative by one way of computing it, at its worst entry."""
+
+    order: int
+    symbols: str
+    way: str
+    method: str
+    entries: int
+    worst: tuple[int, ...]
+    symbolic: float
+    numeric: float
+    error: float
+    estimate: float
+    allowed: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether symbolic and numeric derivative part by no more than is allowed."""
+        return self.error <= self.allowed
+
+
+@dataclass(frozen=True)
+class Report:
+    """All checks at one point, the nearest kink, and what else is to be known; `str` is a table."""
+
+    checks: list[Check]
+    kink: Kink | None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every derivative agrees."""
+        return all(check.agrees for check in self.checks)
+
+    def __str__(self) -> str:
+        head = ("order", "by", "way", "method", "entries", "worst at", "symbolic", "numeric", "difference", "allowed", "")
+        rows = [head, *[(str(c.order), c.symbols, c.way, c.method, str(c.entries), str(list(c.worst)),
+                         f"{c.symbolic:.10g}", f"{c.numeric:.10g}", f"{c.error:.1e}", f"{c.allowed:.1e}",
+                         "" if c.agrees else "WRONG") for c in self.checks]]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        if self.kink is not None:
+            lines.append(f"nearest kink: {self.kink.distance:.2g} away, in {describe(self.kink.node)}")
+        return "\n".join([*lines, *self.notes])
+
+    __repr__ = __str__
+
+
+def check_derivatives(f: Any, wrt: Tree, at: Mapping[Any, Any], order: int = 2, target: str | None = None, *,
+                      tolerance: float | None = None, limit: int = 100, seed: int = 0) -> Report:
+    """Compare symbolic with numeric derivatives of f at a point, up to `order` (1 or 2).
+
+    `at` gives values for all symbols of f.  Each derivative is computed by the reference and by the kernel compiled for
+    `target` ("cpu" unless given; "reference" leaves the kernel out).  Of a symbol with more than `limit` entries,
+    `limit` are drawn by `seed`.  `tolerance` is relative to the largest entry: 1e-8, or 1e-3 in float32.
+
+    Returns a `Report`.  Raises `DerivativeMismatch`, which shows it, where the two part; near a kink, where numeric
+    derivatives mean nothing, it warns instead.
+
+    >>> import symdiff as sd
+    >>> x = sd.symbol("x", 2)
+    >>> sd.check_derivatives(sd.sum(sd.exp(x)), x, {x: [0.0, 1.0]}, target="reference").agrees
+    True
+    """
+    targets, _ = targets_of("check_derivatives", wrt)
+    root = differentiable("check_derivatives", f)
+    arrays, sizes = bind_symbols([as_node(f), *targets], at, "check_derivatives")
+    blocks = [[root]]
+    labels = [["f"]]
+    for _ in range(order):
+        blocks.append([d for node in blocks[-1] for d in jacobian(node, list(targets))])
+        labels.append([f"{label}, {t.name}" if label != "f" else t.name  # type: ignore[attr-defined]
+                       for label in labels[-1] for t in targets])
+    ways, notes = values_by_way(blocks[1:], arrays, sizes, target or "cpu")
+    rng = np.random.default_rng(seed)
+    checks: list[Check] = []
+    kink = nearest_kink([root], targets, arrays, sizes)
+    numeric_step = 0.0
+    for level in range(1, order + 1):
+        function = Function(blocks[level - 1], arrays, sizes)
+        scales = [largest(v) for v in function.values()]
+        for k, symbol in enumerate(targets):
+            indices = chosen_entries(arrays[symbol].shape, limit, rng)
+            columns = [partials(function, symbol, index) for index in indices]
+            numeric_step = max(numeric_step, *[c.step for c in columns], 0.0)
+            for j in range(len(blocks[level - 1])):
+                place = j * len(targets) + k
+                for way, values in ways.items():
+                    allowed = tolerance or TOLERANCE[symbol.dtype if way != "reference" else "float64"]
+                    checks.append(worst_entry(level, labels[level][place], way, values[level - 1][place], indices,
+                                              columns, j, allowed, scales[j]))
+    report = Report(checks, kink, notes)
+    if kink is not None and kink.distance <= numeric_step:
+        report.notes.append(f"warning: a kink is closer than the step {numeric_step:.1g} of the numeric derivative")
+        warnings.warn(f"{describe(root)} has a kink {kink.distance:.2g} away in {describe(kink.node)}: "
+                      "numeric derivatives mean nothing there", stacklevel=2)
+    elif not report.agrees:
+        raise DerivativeMismatch(f"symbolic and numeric derivatives of {describe(root)} part\n{report}",
+                                 where=f"check_derivatives at {user_line()}",
+                                 mend="report this as a bug of symdiff, unless the function is not smooth here")
+    return report
+
+
+def values_by_way(blocks: list[list[Node]], arrays: dict[Node, Array], sizes: dict[str, int], target: str) -> tuple[
+        dict[str, list[list[Array]]], list[str]]:
+    """The symbolic derivatives by the reference and by the kernel, and why there is no kernel where there is none."""
+    ways = {"reference": [Function(nodes, arrays, sizes).values() for nodes in blocks]}
+    if target == "reference":
+        return ways, []
+    symbols = list(arrays)
+    try:
+        kernel = compile([node for nodes in blocks for node in nodes], inputs=symbols, target=target)
+        results = iter(kernel(*[arrays[s] for s in symbols]))
+    except (CannotLower, BackendUnavailable) as error:
+        return ways, [f"no kernel: {error.what}"]
+    ways[target] = [[np.asarray(next(results)) for _ in nodes] for nodes in blocks]
+    return ways, []
+
+
+def chosen_entries(shape: tuple[int, ...], limit: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """All positions of an array, or `limit` of them drawn without repetition."""
+    total = math.prod(shape)
+    if total <= limit:
+        return list(itertools.product(*[range(s) for s in shape]))
+    return [tuple(int(i) for i in np.unravel_index(p, shape)) for p in rng.choice(total, limit, replace=False)]
+
+
+def largest(values: Array) -> float:
+    """The largest finite absolute value."""
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max()) if finite.size else 0.0
+
+
+def worst_entry(order: int, symbols: str, way: str, symbolic: Array, indices: Sequence[tuple[int, ...]],
+                columns: Sequence[Column], root: int, tolerance: float, scale: float) -> Check:
+    """The entry at which symbolic and numeric derivative part most."""
+    if not indices:
+        return Check(order, symbols, way, "none", 0, (), 0.0, 0.0, 0.0, 0.0, 0.0)
+    ours = np.stack([symbolic[(..., *index)] for index in indices], axis=-1).astype(float)
+    theirs = np.stack([column.derivatives[root] for column in columns], axis=-1)
+    estimates = np.stack([column.errors[root] for column in columns], axis=-1)
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(ours - theirs)
+    gap = np.where((ours == theirs) | np.isnan(theirs), 0.0, np.where(np.isnan(gap), np.inf, gap))
+    estimates = np.where(np.isfinite(estimates), estimates, 0.0)
+    allowed = tolerance * (largest(theirs) + 1e-4 * scale + 1e-12) + 10 * estimates
+    place = np.unravel_index(int(np.argmax(gap - allowed)), gap.shape) if gap.size else ()
+    if not gap.size:
+        return Check(order, symbols, way, columns[0].method, 0, (), 0.0, 0.0, 0.0, 0.0, 0.0)
+    entry = (*[int(i) for i in place[:-1]], *indices[int(place[-1])])
+    return Check(order, symbols, way, columns[0].method, gap.size, entry, float(ours[place]), float(theirs[place]),
+                 float(gap[place]), float(estimates[place]), float(allowed[place]))
+
+
+def sample_point(f: Any, seed: int = 0, size: int = 4) -> dict[str, Array]:
+    """Values for all symbols of f, for a first look: normal numbers, positive where declared, named sizes `size` and up.
+
+    >>> import symdiff as sd
+    >>> sample_point(sd.sum(sd.symbol("x", "n")))["x"].shape
+    (4,)
+    """
+    rng = np.random.default_rng(seed)
+    sizes: dict[str, int] = {}
+    point = {}
+    for symbol in symbols_of([as_node(f)]):
+        shape = []
+        for axis in symbol.shape:
+            if isinstance(axis, int):
+                shape.append(axis)
+            else:
+                shape.append(sizes.setdefault(str(axis), size + len(sizes)))
+        if symbol.dtype.startswith("float"):
+            value = rng.normal(size=shape)
+            if {"positive", "nonnegative"} & set(symbol.facts):
+                value = np.abs(value) + 0.1
+            if {"symmetric", "psd"} & set(symbol.facts):
+                value = value @ value.T
+            point[symbol.name] = value.astype(symbol.dtype)
+        else:
+            point[symbol.name] = rng.integers(0, 2, shape).astype(symbol.dtype)
+    return point
