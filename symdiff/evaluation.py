@@ -1,41 +1,20 @@
-"""The NumPy interpreter of expressions: slow, exact in meaning, the oracle of everything that follows.
-
-Each node is evaluated once, children first, by NumPy alone.  Nothing here is clever: a product gathers its factors over
-the grid of all its labels, multiplies, and adds into the result.
-"""
+"""`evaluate`: the value of expressions by the reference interpreter, for values that users give."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from symdiff.binding import Argument, Binder, argument_of
-from symdiff.errors import ArgumentMismatch, CannotLower, TypeMismatch
-from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
-from symdiff.functions.row import ReduceRow, ScalarRow
-from symdiff.index_notation import Index, form_of
+from symdiff.errors import ArgumentMismatch, TypeMismatch
+from symdiff.expression import Node, Symbol
 from symdiff.operators.coercion import as_node, user_line
-from symdiff.sizes import Dim, value_of
-from symdiff.traversal import symbols_of, topological
+from symdiff.reference import evaluate_nodes
+from symdiff.traversal import symbols_of
 from symdiff.trees import flatten
 
 Array = Any
 Tree = Any
-Function = Callable[..., Array]
-
-
-@dataclass(frozen=True)
-class Field:
-    """The numbers that are computed with: the dtype for each dtype, and the NumPy function for each row."""
-
-    dtype: Callable[[str], str]
-    function: Callable[[ScalarRow | ReduceRow], Function]
-
-
-REAL = Field(lambda dtype: dtype, lambda row: row.numpy)
 
 
 def evaluate(x: Tree, values: Mapping[Any, Any] | None = None) -> Tree:
@@ -81,136 +60,3 @@ def bind_symbols(roots: Sequence[Node], values: Mapping[Any, Any], callee: str =
     arguments: list[Argument] = [argument_of(symbol) for symbol in symbols]
     arrays, sizes = Binder(arguments, callee=callee).bind((), named)
     return dict(zip(symbols, arrays, strict=True)), sizes
-
-
-def evaluate_nodes(roots: Sequence[Node], arrays: Mapping[Node, Array], sizes: Mapping[str, int],
-                   field: Field = REAL) -> list[Array]:
-    """The values of the roots for given values of symbols (arrays of the right dtype and shape) and named sizes."""
-    values: dict[Node, Array] = {}
-    with np.errstate(all="ignore"):
-        for node in topological(roots):
-            values[node] = arrays[node] if isinstance(node, Symbol) else value_of_node(node, values, sizes, field)
-    return [values[root] for root in roots]
-
-
-def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, int], field: Field = REAL) -> Array:
-    """The value of one node from those of its children."""
-    shape = tuple(value_of(s, sizes) for s in node.shape)
-    if any(s < 0 for s in shape):
-        raise ArgumentMismatch(f"a size of {node.shape} is negative: {shape}", where=f"{node}",
-                               mend="give longer axes, or slice less of them")
-    dtype = field.dtype(node.dtype)
-    if isinstance(node, Constant):
-        if isinstance(node.value, np.ndarray):
-            return node.value.astype(dtype, copy=False)
-        if isinstance(node.value, Dim):
-            return np.asarray(value_of(node.value, sizes), dtype)
-        return np.arange(shape[0]).astype(dtype)
-    if isinstance(node, Add):
-        total = np.zeros(shape, dtype)
-        for c, term in node.terms:
-            total = total + as_number(c, dtype) * values[term].astype(dtype)
-        return total.astype(dtype)
-    if isinstance(node, Product):
-        return value_of_product(node, values, sizes, shape, field)
-    if isinstance(node, Map):
-        args = [values[a] for a in node.args]
-        if "select" not in node.function.traits and len({a.dtype for a in args}) > 1:
-            kind = np.result_type(*args)
-            args = [a.astype(kind) for a in args]
-        return np.asarray(field.function(node.function)(*args)).astype(dtype).reshape(shape)
-    if isinstance(node, Reduce):
-        result = field.function(node.function)(values[node.arg], axis=node.axes)
-        return np.asarray(result).astype(dtype).reshape(shape)
-    raise CannotLower(f"{type(node).__name__} has no reference", where=str(node))
-
-
-def as_number(c: Any, dtype: str) -> Any:
-    """A coefficient in a dtype; Fractions by correctly rounded division."""
-    return np.dtype(dtype).type(float(c) if dtype.startswith(("float", "complex")) else c)
-
-
-def is_guard(node: Node) -> bool:
-    """Whether a factor selects instead of multiplying."""
-    return isinstance(node, Map) and "guard" in node.function.traits
-
-
-def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping[str, int], shape: tuple[int, ...],
-                     field: Field) -> Array:
-    """coefficient · Σ Π factors, written at `out`."""
-    extents = tuple(value_of(e, sizes) for e in node.extents)
-    kind, dtype = field.dtype(working_dtype(node)), field.dtype(node.dtype)
-    plain = all(type(i) is int for _, at in node.factors for i in at) and not any(is_guard(f) for f, _ in node.factors)
-    exact_reads = plain and all(values[f].shape[k] == extents[i]
-                                for f, at in node.factors for k, i in enumerate(at))
-    if exact_reads and node.is_core and len(extents) < 50:
-        operands: list[Any] = []
-        for f, at in node.factors:
-            operands += [values[f].astype(kind), list(at)]
-        return np.asarray(np.einsum(*operands, list(node.out))).astype(dtype)
-    grid = np.meshgrid(*[np.arange(e) for e in extents], indexing="ij", sparse=True) if extents else []
-    labels: list[Array] = list(grid)
-    total = np.full(extents, as_number(node.coefficient, kind), kind)
-    keep = np.ones(extents, bool)
-    for f, at in node.factors:
-        gathered, present = read(values[f], at, labels, sizes, extents)
-        if is_guard(f):
-            keep = keep & gathered.astype(bool) & present
-        else:
-            total = total * gathered.astype(kind)
-            keep = keep & present
-    total = np.where(keep, total, np.zeros((), kind))
-    return scatter(node, total, labels, sizes, shape).astype(dtype)
-
-
-def working_dtype(node: Product) -> str:
-    """The dtype in which factors are multiplied."""
-    kinds = [np.dtype(node.dtype), *[np.dtype(f.dtype) for f, _ in node.factors if f.dtype != "bool"]]
-    kind: str = np.result_type(*kinds).name
-    return "int64" if kind == "bool" and node.coefficient != 1 else kind
-
-
-def positions(index: Index, labels: list[Array], sizes: Mapping[str, int]) -> Array:
-    """The values of an index over the grid of labels."""
-    constant, terms = form_of(index)
-    total: Array = np.asarray(value_of(constant, sizes))
-    for label, c in terms:
-        total = total + value_of(c, sizes) * labels[label]
-    return total
-
-
-def read(value: Array, at: tuple[Index, ...], labels: list[Array], sizes: Mapping[str, int],
-         extents: tuple[int, ...]) -> tuple[Array, Array]:
-    """value[at] over the grid, zero outside, and whether the read was inside."""
-    present: Array = np.ones((), bool)
-    indices = []
-    for axis, index in enumerate(at):
-        where = positions(index, labels, sizes)
-        present = present & (where >= 0) & (where < value.shape[axis])
-        indices.append(np.clip(where, 0, max(value.shape[axis] - 1, 0)))
-    if value.size == 0:
-        return np.zeros(extents, value.dtype), np.zeros(extents, bool)
-    gathered = value[tuple(np.broadcast_arrays(*indices))] if indices else value
-    return np.broadcast_to(gathered, extents), np.broadcast_to(present, extents)
-
-
-def scatter(node: Product, total: Array, labels: list[Array], sizes: Mapping[str, int],
-            shape: tuple[int, ...]) -> Array:
-    """The grid summed over labels outside `out` and added at `out`."""
-    if node.out == tuple(range(len(node.extents))) and total.shape == shape:
-        return total
-    summed = node.summed
-    total = total.sum(axis=summed, keepdims=True) if summed else total
-    result = np.zeros(shape, total.dtype)
-    present: Array = np.ones((), bool)
-    indices = []
-    for axis, index in enumerate(node.out):
-        where = positions(index, labels, sizes)
-        present = present & (where >= 0) & (where < shape[axis])
-        indices.append(np.clip(where, 0, max(shape[axis] - 1, 0)))
-    if result.size and total.size:
-        full = np.broadcast_arrays(total, present, *indices)
-        chosen = full[1].ravel()
-        np.add.at(result, tuple(i.ravel()[chosen] for i in full[2:]), full[0].ravel()[chosen]) if shape else \
-            np.add(result, full[0].sum(), out=result)
-    return result

@@ -96,8 +96,9 @@ def check_derivatives(f: Any, wrt: Tree, at: Mapping[Any, Any], order: int = 2, 
     True
     """
     targets, _ = targets_of("check_derivatives", wrt)
-    root = differentiable("check_derivatives", f)
-    arrays, sizes = bind_symbols([as_node(f), *targets], at, "check_derivatives")
+    differentiable("check_derivatives", f)
+    root = as_node(f)
+    arrays, sizes = bind_symbols([root, *targets], at, "check_derivatives")
     blocks = [[root]]
     labels = [["f"]]
     for _ in range(order):
@@ -167,7 +168,7 @@ def largest(values: Array) -> float:
 def worst_entry(order: int, symbols: str, way: str, symbolic: Array, indices: Sequence[tuple[int, ...]],
                 columns: Sequence[Column], root: int, tolerance: float, scale: float) -> Check:
     """The entry at which symbolic and numeric derivative part most."""
-    if not indices:
+    if not indices or not symbolic.size:
         return Check(order, symbols, way, "none", 0, (), 0.0, 0.0, 0.0, 0.0, 0.0)
     ours = np.stack([symbolic[(..., *index)] for index in indices], axis=-1).astype(float)
     theirs = np.stack([column.derivatives[root] for column in columns], axis=-1)
@@ -177,9 +178,7 @@ def worst_entry(order: int, symbols: str, way: str, symbolic: Array, indices: Se
     gap = np.where((ours == theirs) | np.isnan(theirs), 0.0, np.where(np.isnan(gap), np.inf, gap))
     estimates = np.where(np.isfinite(estimates), estimates, 0.0)
     allowed = tolerance * (largest(theirs) + 1e-4 * scale + 1e-12) + 10 * estimates
-    place = np.unravel_index(int(np.argmax(gap - allowed)), gap.shape) if gap.size else ()
-    if not gap.size:
-        return Check(order, symbols, way, columns[0].method, 0, (), 0.0, 0.0, 0.0, 0.0, 0.0)
+    place = np.unravel_index(int(np.argmax(gap - allowed)), gap.shape)
     entry = (*[int(i) for i in place[:-1]], *indices[int(place[-1])])
     return Check(order, symbols, way, columns[0].method, gap.size, entry, float(ours[place]), float(theirs[place]),
                  float(gap[place]), float(estimates[place]), float(allowed[place]))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from symdiff.derivations import Derivation, derive_all
-from symdiff.evaluation import evaluate_nodes
+from symdiff.reference import evaluate_nodes
 from symdiff.printing import formula
 from symdiff.traversal import symbols_of
 

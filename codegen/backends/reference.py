@@ -7,7 +7,7 @@ from typing import Any
 
 from codegen.backends.protocol import Array
 from symdiff.errors import BackendUnavailable
-from symdiff.evaluation import evaluate_nodes
+from symdiff.reference import evaluate_nodes
 from symdiff.expression import Node, Symbol
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.evaluation import Field
+from symdiff.reference import Field
 from symdiff.functions.row import ReduceRow, ScalarRow
 
 Array = Any

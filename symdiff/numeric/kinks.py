@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.evaluation import Field, value_of_node
+from symdiff.reference import Field, value_of_node
 from symdiff.expression import Map, Node, Reduce, Symbol
 from symdiff.numeric.complex_field import WIDE
 from symdiff.traversal import reaching, topological

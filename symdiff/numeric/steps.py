@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.evaluation import Field, evaluate_nodes
+from symdiff.reference import Field, evaluate_nodes
 from symdiff.expression import Node
 from symdiff.numeric.complex_field import COMPLEX, WIDE, NotAnalytic
 

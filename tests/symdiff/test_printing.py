@@ -12,7 +12,7 @@ import pytest
 
 import symdiff as sd
 from symdiff.errors import TypeMismatch
-from symdiff.evaluation import evaluate_nodes
+from symdiff.reference import evaluate_nodes
 from symdiff.functions import REDUCTIONS, ROWS
 from symdiff.printing import brief, document, formula, latex, text_of
 from symdiff.traversal import symbols_of

@@ -1,0 +1,164 @@
+"""A loss as a function of one flat vector of parameters, its data bound once, its derivatives compiled together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from codegen.compiler import compile
+from symdiff.differentiation import grad, hessian, hvp
+from symdiff.differentiation.derivatives import scalar, targets_of
+from symdiff.errors import ArgumentMismatch, ShapeMismatch
+from symdiff.evaluation import bind_symbols
+from symdiff.expression import Node, Symbol
+from symdiff.operators.coercion import as_node, describe, user_line
+from symdiff.operators.creation import symbol as new_symbol
+from symdiff.sizes import named_sizes, value_of
+from symdiff.traversal import symbols_of
+from symdiff.trees import flatten
+
+Array = np.ndarray[Any, Any]
+Tree = Any
+
+
+class Objective:
+    """loss(parameters) for bound data; parameters are one vector, in the order of the symbols of `wrt`, row by row.
+
+    Raises `ArgumentMismatch` for a symbol that has neither a value nor a place in `wrt`, and for a bad start.
+    """
+
+    def __init__(self, operation: str, loss: Any, wrt: Tree, data: Mapping[Any, Any] | None, start: Tree = None, *,
+                 seed: int | None = None, spread: float = 1.0, target: str = "cpu") -> None:
+        self.loss = scalar(operation, as_node(loss))
+        self.targets, self.unflatten = targets_of(operation, wrt)
+        self.wrt, self.target, self.operation = wrt, target, operation
+        started = self.given_start(wrt, start)
+        self.refuse_doubles(data or {}, started)
+        known = [s for s in symbols_of([self.loss]) if s not in self.targets or s in started]
+        free = [s for s in self.targets if s not in started]
+        arrays, self.sizes = bind_symbols([*known, *started], {**dict(data or {}), **started}, operation)
+        self.data = {s: v for s, v in arrays.items() if s not in self.targets}
+        self.shapes = [self.shape_of(s) for s in self.targets]
+        rng = np.random.default_rng(seed)
+        values = {s: np.zeros(self.shape_of(s)) if seed is None else spread * rng.normal(size=self.shape_of(s))
+                  for s in free}
+        self.start = self.flat([values.get(s, arrays.get(s)) for s in self.targets])
+        self.kernels: dict[str, Any] = {}
+
+    def given_start(self, wrt: Tree, start: Tree) -> dict[Symbol, Any]:
+        """The values to start from, by symbol: a tree of the structure of `wrt`, or a dict by symbol or name."""
+        if start is None:
+            return {}
+        where = f"{self.operation} at {user_line()}"
+        names: dict[str, Symbol] = {t.name: t for t in self.targets}  # type: ignore[attr-defined, misc]
+        if isinstance(start, Mapping) and not (isinstance(wrt, dict) and set(start) <= set(wrt)):
+            found: dict[Symbol, Any] = {}
+            for key, value in start.items():
+                symbol = key if isinstance(key, Symbol) else names.get(key)
+                if symbol not in self.targets or symbol is None:
+                    raise ArgumentMismatch(f"start= names {key!s}, which is no parameter", where=where,
+                                           mend=f"the parameters are {', '.join(names)}")
+                found[symbol] = value
+            return found
+        if isinstance(wrt, dict) and isinstance(start, Mapping):
+            pairs = [(wrt[key], value) for key, value in start.items()]
+            parts = [(flatten(w, lambda v: isinstance(v, Node), "symbol")[0], value) for w, value in pairs]
+        else:
+            parts = [(self.targets, start)]
+        result: dict[Symbol, Any] = {}
+        for symbols, value in parts:
+            leaves = [value] if len(symbols) == 1 and not isinstance(value, tuple) else list(value)
+            if len(leaves) != len(symbols):
+                raise ArgumentMismatch(f"start= has {len(leaves)} values for {len(symbols)} parameters", where=where,
+                                       mend="give start= the structure of wrt")
+            result.update(zip(symbols, leaves, strict=True))
+        return result
+
+    def refuse_doubles(self, data: Mapping[Any, Any], started: Mapping[Symbol, Any]) -> None:
+        """A parameter must not be data too."""
+        names = {t.name for t in self.targets}  # type: ignore[attr-defined]
+        for key in data:
+            name = key.name if isinstance(key, Symbol) else key
+            if name in names:
+                raise ArgumentMismatch(f"{name} is a parameter, but data= holds a value for it",
+                                       where=f"{self.operation} at {user_line()}",
+                                       mend=f"give it in start=, or take {name} out of wrt")
+
+    def shape_of(self, symbol: Node) -> tuple[int, ...]:
+        """The shape of a parameter; raises where no data tells it."""
+        unknown = sorted({name for size in symbol.shape for name in named_sizes(size)} - set(self.sizes))
+        if unknown:
+            raise ShapeMismatch(f"size {unknown[0]} of {describe(symbol)} is not told by the data",
+                                where=f"{self.operation} at {user_line()}",
+                                mend=f"give a value for it in start=, or data that has {unknown[0]} as an axis")
+        return tuple(value_of(size, self.sizes) for size in symbol.shape)
+
+    def flat(self, values: list[Any]) -> Array:
+        """Arrays of the parameters as one vector."""
+        return np.concatenate([np.ravel(np.asarray(v, float)) for v in values]) if values else np.zeros(0)
+
+    def arrays(self, x: Array) -> list[Array]:
+        """One vector as arrays of the parameters."""
+        parts = []
+        place = 0
+        for symbol, shape in zip(self.targets, self.shapes, strict=True):
+            size = math.prod(shape)
+            parts.append(x[place:place + size].reshape(shape).astype(symbol.dtype, copy=False))
+            place += size
+        return parts
+
+    def tree(self, x: Array) -> Tree:
+        """One vector in the structure of `wrt`."""
+        return self.unflatten([part.copy() if part.ndim else part[()] for part in self.arrays(x)])
+
+    def kernel(self, name: str) -> Any:
+        """The kernel `name` ("gradient": value and gradient; "hessian": both and the upper blocks; "hvp")."""
+        if name not in self.kernels:
+            inputs = [*self.targets, *self.data]
+            gradients = grad(self.loss, list(self.targets))
+            if name == "gradient":
+                outputs = [self.loss, *gradients]
+            elif name == "hessian":
+                blocks = hessian(self.loss, list(self.targets))
+                count = len(self.targets)
+                outputs = [self.loss, *gradients, *[blocks[i][j] for i in range(count) for j in range(i, count)]]
+            else:
+                taken = {s.name for s in inputs}  # type: ignore[attr-defined]
+                vectors = [new_symbol(free_name(f"{s.name}_direction", taken), s.shape, s.dtype)  # type: ignore[attr-defined]
+                           for s in self.targets]
+                outputs, inputs = hvp(self.loss, list(self.targets), vectors), [*inputs, *vectors]
+            self.kernels[name] = compile(outputs, inputs=inputs, target=self.target)
+        return self.kernels[name]
+
+    def gradient(self, x: Array) -> tuple[float, Array]:
+        """(value, gradient) at x."""
+        value, *gradients = self.kernel("gradient")(*self.arrays(x), *self.data.values())
+        return float(value), self.flat(gradients)
+
+    def hessian(self, x: Array) -> tuple[float, Array, Array]:
+        """(value, gradient, Hessian) at x, the blocks of a tree put together."""
+        value, *rest = self.kernel("hessian")(*self.arrays(x), *self.data.values())
+        count = len(self.targets)
+        gradients, blocks = rest[:count], iter(rest[count:])
+        ends = np.cumsum([0, *[math.prod(shape) for shape in self.shapes]])
+        matrix = np.empty((ends[-1], ends[-1]))
+        for i in range(count):
+            for j in range(i, count):
+                rows, columns = slice(ends[i], ends[i + 1]), slice(ends[j], ends[j + 1])
+                block = np.asarray(next(blocks), float).reshape(ends[i + 1] - ends[i], ends[j + 1] - ends[j])
+                matrix[rows, columns], matrix[columns, rows] = block, block.T
+        return float(value), self.flat(gradients), matrix
+
+    def product(self, x: Array, v: Array) -> Array:
+        """The Hessian at x times v, without the Hessian."""
+        return self.flat(self.kernel("hvp")(*self.arrays(x), *self.data.values(), *self.arrays(v)))
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """The name, lengthened until nobody has it."""
+    while name in taken:
+        name += "_"
+    return name
