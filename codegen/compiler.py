@@ -22,6 +22,7 @@ from codegen.backends.protocol import BuildOptions, Executable
 from codegen.backends.reference import Reference
 from codegen.backends.registry import backend
 from codegen.loop_ir.checks import check as check_program
+from codegen.loop_ir.interpreter import interpret
 from codegen.lowering.programs import lower
 from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
@@ -30,6 +31,7 @@ from codegen.runtime.arguments import Argument
 from codegen.runtime.kernel import Kernel, Planned
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
+from symdiff.reference import evaluate_nodes
 from symdiff.simplification.phases import simplify
 from symdiff.tensor_type import dtype_name
 from symdiff.traversal import symbols_of
@@ -66,8 +68,9 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     def plan(sizes: dict[str, int] | None) -> Planned:
         start = time.perf_counter()
         hints = Hints(sizes or {})
-        roots = expand_functions([simplify(leaf) for leaf in leaves])
-        roots = order_contractions(roots, hints)
+        simple = [simplify(leaf) for leaf in leaves]
+        expanded = expand_functions(simple)
+        roots = order_contractions(expanded, hints)
         planned = time.perf_counter()
         lowered = lower(roots, symbols, hints)
         program = check_program(lowered.program)
@@ -82,7 +85,14 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
             if target == REFERENCE:
                 return Reference(leaves, symbols, program.sizes, len(lowered.constants))
             return chosen.build(program, source, options)
-        return Planned(program, source, build, "\n".join(lowered.notes), seconds, lowered.constants)
+
+        def stations(arrays: Sequence[Any], sizes: dict[str, int]) -> list[tuple[str, list[Any]]]:
+            values: dict[Node, Any] = dict(zip(symbols, arrays, strict=True))
+            steps = (("written", leaves), ("simplified", simple), ("expanded", expanded), ("ordered", roots))
+            found = [(name, evaluate_nodes(nodes, values, sizes)) for name, nodes in steps]
+            return [*found, ("loop IR", interpret(program, [*arrays, *lowered.constants], sizes))]
+        return Planned(program, source, build, "\n".join(lowered.notes), seconds, lowered.constants,
+                       stations=stations)
 
     def regroup(values: Tree) -> list[Any]:
         return flatten(values, lambda v: not isinstance(v, (list, tuple, dict)), "array")[0]

@@ -52,7 +52,7 @@ class Quotient:
         return isinstance(other, Quotient) and self.key == other.key
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        return hash_atom(self)
 
 
 Atom = Union[Named, Quotient]
@@ -125,7 +125,7 @@ class Dim:
 
 def hash_atom(a: Atom) -> int:
     """A hash that is the same in every process."""
-    return a.key[1] if isinstance(a, Named) else hash(a.key)
+    return a.key[1] if isinstance(a, Named) else hash((size_hash(a.numerator), size_hash(a.denominator)))
 
 
 def size_hash(size: Size) -> int:

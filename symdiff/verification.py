@@ -103,7 +103,7 @@ def check_derivatives(f: Any, wrt: Tree, at: Mapping[Any, Any], order: int = 2, 
     labels = [["f"]]
     for _ in range(order):
         blocks.append([d for node in blocks[-1] for d in jacobian(node, list(targets))])
-        labels.append([f"{label}, {t.name}" if label != "f" else t.name  # type: ignore[attr-defined]
+        labels.append([f"{label}, {t.name}" if label != "f" else t.name
                        for label in labels[-1] for t in targets])
     ways, notes = values_by_way(blocks[1:], arrays, sizes, target or "cpu")
     rng = np.random.default_rng(seed)

@@ -10,6 +10,7 @@ from symdiff.index_notation import Label
 
 # Below this many multiplications plain loops win over a library call.
 SMALLEST = 2000
+SYMBOLIC = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ def choose_sample_size(order: Sequence[Node], hints: Hints) -> Size | None:
         if not isinstance(node, Symbol) or not node.shape:
             continue
         for axis, size in enumerate(dict.fromkeys(node.shape)):
-            if hints.value(size) >= SMALLEST_SAMPLE_AXIS:
+            # A symbolic axis may be long at the next call, however short it is at this one.
+            if not isinstance(size, int) or size >= SMALLEST_SAMPLE_AXIS:
                 weight = hints.count(node.shape) * BYTES[node.dtype] * (1.0 if axis == 0 else 1 / 1.5)
                 traffic[size] = traffic.get(size, 0.0) + weight
     return max(traffic, key=lambda size: (traffic[size], str(size))) if traffic else None

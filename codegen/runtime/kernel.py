@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,7 @@ class Planned:
     seconds: dict[str, float] = field(default_factory=dict)
     constants: tuple[Array, ...] = ()
     flops: int | None = None
+    stations: Callable[[Sequence[Array], dict[str, int]], list[tuple[str, list[Array]]]] | None = None
 
 
 class Kernel:
@@ -134,9 +135,26 @@ class Kernel:
         executable = self.build()
         return executable.inline(self.planned().constants)
 
-    def explain(self) -> str:
-        """Where each step of the formulas went."""
-        return self.planned().explanation
+    def explain(self, check: Mapping[str, Any] | None = None) -> str:
+        """Where each step of the formulas went; with `check`, values of the inputs by name, also where numbers part.
+
+        With values the outputs are computed after every station (expressions as written, simplified, ordered; the loop IR;
+        the kernel), and each station is told by its largest difference from the first, relative to the largest value.
+        """
+        if check is None:
+            return self.planned().explanation
+        arrays, sizes = self.binder.bind((), dict(check))
+        planned = self.planned(sizes)
+        assert planned.stations is not None
+        results = planned.stations(arrays, sizes)
+        kernel = self(**check)
+        first = results[0][1]
+        last = self.flatten(kernel)
+        lines = [planned.explanation, "station: largest relative difference from the formulas as written"]
+        for name, values in [*results[1:], ("kernel", last)]:
+            worst = max((relative_difference(a, b) for a, b in zip(values, first, strict=True)), default=0.0)
+            lines.append(f"  {name}: {worst:.1e}")
+        return "\n".join(lines)
 
     def stats(self) -> dict[str, Any]:
         """Sizes of the program, seconds of each station, calls, scratch bytes of the largest call, flops if known."""
@@ -155,3 +173,14 @@ class Kernel:
             "scratch_bytes": self.scratch_bytes,
             "flops": planned.flops,
         }
+
+
+def relative_difference(value: Array, reference: Array) -> float:
+    """max |value − reference| / max |reference|; infinite where one is NaN and the other is not."""
+    a, b = np.asarray(value, float), np.asarray(reference, float)
+    if not np.array_equal(np.isnan(a), np.isnan(b)):
+        return float("inf")
+    same = (a == b) | np.isnan(b)
+    if same.all():
+        return 0.0
+    return float(np.abs(a - b)[~same].max() / max(np.abs(b[np.isfinite(b)]).max(initial=0.0), np.finfo(float).tiny))

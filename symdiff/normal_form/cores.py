@@ -78,18 +78,21 @@ def core(factors: list[Factor], summed: set[Label], extents: Extents, dtype: str
 
 def least_reading(node: Node, at: tuple[Index, ...]) -> tuple[Index, ...]:
     """The smallest of the index tuples that read the same value by the symmetries of the node."""
-    if node.__class__ is Product:
-        symmetries = node.symmetries  # type: ignore[attr-defined]
-    elif node.__class__ is Symbol and ("symmetric" in node.facts or "psd" in node.facts):  # type: ignore[attr-defined]
-        symmetries = ((1, 0),)
-    else:
-        return at
     best = at
-    for p in symmetries:
+    for p in symmetries_of(node):
         other = tuple([at[axis] for axis in p])
         if reading_key(other) < reading_key(best):
             best = other
     return best
+
+
+def symmetries_of(node: Node) -> tuple[tuple[int, ...], ...]:
+    """The permutations of the axes, besides the identity, that leave the node as it is."""
+    if node.__class__ is Product:
+        return node.symmetries  # type: ignore[attr-defined, no-any-return]
+    if node.__class__ is Symbol and ("symmetric" in node.facts or "psd" in node.facts):  # type: ignore[attr-defined]
+        return ((1, 0),)
+    return ()
 
 
 def reading_key(at: tuple[Index, ...]) -> tuple[tuple[bool, int], ...]:
@@ -125,7 +128,7 @@ def canonical_orders(factors: list[Factor], labels: list[Label], summed: set[Lab
     form: Form = ()
     for leaf in leaves:
         names = {label: k for k, label in enumerate(leaf)}
-        written = sorted(((f, tuple([rename(i, names) for i in indices])) for f, indices in factors),
+        written = sorted([(f, least_reading(f, tuple([rename(i, names) for i in indices]))) for f, indices in factors],
                          key=factor_key)
         key = tuple(k for factor in written for k in factor_key(factor))
         if best is None or key < best:
@@ -143,10 +146,17 @@ def refine(factors: list[Factor], labels: Iterable[Label], colours: dict[Label, 
     while count < total:
         marks: dict[Label, list[int]] = {label: [] for label in labels}
         for node, indices in factors:
-            signature = (node.key, tuple([colour_of(index, colours) for index in indices]))
+            seen = tuple([colour_of(index, colours) for index in indices])
+            # A node with symmetries is seen in all its orientations, so that none of them tells labels apart.
+            views = [range(len(indices)), *symmetries_of(node)]
             for position, index in enumerate(indices):
+                if len(views) == 1:
+                    signature = hash((node.key, seen, position))
+                else:
+                    signature = hash((node.key, tuple(sorted([(tuple([seen[axis] for axis in view]), view.index(position))
+                                                              for view in views]))))
                 for label, c in form_of(index)[1]:
-                    marks[label].append(hash((signature, position, size_hash(c))))
+                    marks[label].append(hash((signature, size_hash(c))))
         colours = {label: hash((colours[label], tuple(sorted(marks[label])))) for label in labels}
         refined = len(set(colours.values()))
         if refined == count:

@@ -33,7 +33,6 @@ def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], 
         if out[k] != k or extents[k] != type.shape[k]:
             return None
     opened: list[Factor] = []
-    sums = False
     for factor in factors:
         node, at = factor
         kind = node.__class__
@@ -61,13 +60,10 @@ def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], 
         if kind is Symbol:
             if node.facts:  # type: ignore[attr-defined]
                 factor = node, least_reading(node, at)
-        elif kind is Add:
-            if at and any([patterned(t) for _, t in node.terms]):  # type: ignore[attr-defined]
-                return None
-            sums = True
         opened.append(factor)
-    if sums and not all([stays_closed(node, at, opened) for node, at in opened if node.__class__ is Add]):
-        return None
+    for node, at in opened:
+        if node.__class__ is Add and not stays_closed(node, at, len(opened) == 1):  # type: ignore[arg-type]
+            return None
     if coefficient == 0:
         return None
     opened = gather_powers(opened, type.dtype)
@@ -77,9 +73,11 @@ def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], 
     return Product(coefficient, tuple(opened), tuple(out), type.shape, type)
 
 
-def stays_closed(node: Node, at: tuple[Index, ...], factors: list[Factor]) -> bool:
-    """Whether a sum without patterns stays closed in a product that sums nothing: read at distinct labels, not alone."""
-    return len(factors) > 1 and (not at or all([i.__class__ is int for i in at]) and len(set(at)) == len(at))
+def stays_closed(node: Add, at: tuple[Index, ...], alone: bool) -> bool:
+    """Whether a factor that is a sum stays closed in a product that sums nothing: distinct labels, no patterns, not alone."""
+    if alone or not at:
+        return not alone
+    return all([i.__class__ is int for i in at]) and len(set(at)) == len(at) and not any([patterned(t) for _, t in node.terms])
 
 
 def with_coefficient(coefficient: Number, node: Node) -> Node:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.reference import Field
 from symdiff.functions.row import ReduceRow, ScalarRow
+from symdiff.reference import Field
 
 Array = Any
 Axes = tuple[int, ...]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.reference import Field, value_of_node
 from symdiff.expression import Map, Node, Reduce, Symbol
 from symdiff.numeric.complex_field import WIDE
+from symdiff.reference import Field, value_of_node
 from symdiff.traversal import reaching, topological
 
 Array = Any

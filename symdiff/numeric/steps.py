@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.reference import Field, evaluate_nodes
 from symdiff.expression import Node
 from symdiff.numeric.complex_field import COMPLEX, WIDE, NotAnalytic
+from symdiff.reference import Field, evaluate_nodes
 
 Array = Any
 COMPLEX_STEP = 1e-30

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from codegen.compiler import compile
+from codegen.runtime.kernel import Kernel
 from symdiff.differentiation import grad, hessian, hvp
 from symdiff.differentiation.derivatives import scalar, targets_of
 from symdiff.errors import ArgumentMismatch, ShapeMismatch
@@ -33,27 +35,28 @@ class Objective:
     def __init__(self, operation: str, loss: Any, wrt: Tree, data: Mapping[Any, Any] | None, start: Tree = None, *,
                  seed: int | None = None, spread: float = 1.0, target: str = "cpu") -> None:
         self.loss = scalar(operation, as_node(loss))
-        self.targets, self.unflatten = targets_of(operation, wrt)
+        leaves, self.unflatten = targets_of(operation, wrt)
+        self.targets: list[Symbol] = [leaf for leaf in leaves if isinstance(leaf, Symbol)]
         self.wrt, self.target, self.operation = wrt, target, operation
         started = self.given_start(wrt, start)
         self.refuse_doubles(data or {}, started)
         known = [s for s in symbols_of([self.loss]) if s not in self.targets or s in started]
         free = [s for s in self.targets if s not in started]
         arrays, self.sizes = bind_symbols([*known, *started], {**dict(data or {}), **started}, operation)
-        self.data = {s: v for s, v in arrays.items() if s not in self.targets}
+        self.data = {s: arrays[s] for s in arrays if isinstance(s, Symbol) and s not in self.targets}
         self.shapes = [self.shape_of(s) for s in self.targets]
         rng = np.random.default_rng(seed)
         values = {s: np.zeros(self.shape_of(s)) if seed is None else spread * rng.normal(size=self.shape_of(s))
                   for s in free}
         self.start = self.flat([values.get(s, arrays.get(s)) for s in self.targets])
-        self.kernels: dict[str, Any] = {}
+        self.kernels: dict[str, Kernel] = {}
 
     def given_start(self, wrt: Tree, start: Tree) -> dict[Symbol, Any]:
         """The values to start from, by symbol: a tree of the structure of `wrt`, or a dict by symbol or name."""
         if start is None:
             return {}
         where = f"{self.operation} at {user_line()}"
-        names: dict[str, Symbol] = {t.name: t for t in self.targets}  # type: ignore[attr-defined, misc]
+        names = {t.name: t for t in self.targets}
         if isinstance(start, Mapping) and not (isinstance(wrt, dict) and set(start) <= set(wrt)):
             found: dict[Symbol, Any] = {}
             for key, value in start.items():
@@ -79,7 +82,7 @@ class Objective:
 
     def refuse_doubles(self, data: Mapping[Any, Any], started: Mapping[Symbol, Any]) -> None:
         """A parameter must not be data too."""
-        names = {t.name for t in self.targets}  # type: ignore[attr-defined]
+        names = {t.name for t in self.targets}
         for key in data:
             name = key.name if isinstance(key, Symbol) else key
             if name in names:
@@ -114,23 +117,10 @@ class Objective:
         """One vector in the structure of `wrt`."""
         return self.unflatten([part.copy() if part.ndim else part[()] for part in self.arrays(x)])
 
-    def kernel(self, name: str) -> Any:
-        """The kernel `name` ("gradient": value and gradient; "hessian": both and the upper blocks; "hvp")."""
+    def kernel(self, name: str) -> Kernel:
+        """The kernel `name`: see `derivative_kernel`."""
         if name not in self.kernels:
-            inputs = [*self.targets, *self.data]
-            gradients = grad(self.loss, list(self.targets))
-            if name == "gradient":
-                outputs = [self.loss, *gradients]
-            elif name == "hessian":
-                blocks = hessian(self.loss, list(self.targets))
-                count = len(self.targets)
-                outputs = [self.loss, *gradients, *[blocks[i][j] for i in range(count) for j in range(i, count)]]
-            else:
-                taken = {s.name for s in inputs}  # type: ignore[attr-defined]
-                vectors = [new_symbol(free_name(f"{s.name}_direction", taken), s.shape, s.dtype)  # type: ignore[attr-defined]
-                           for s in self.targets]
-                outputs, inputs = hvp(self.loss, list(self.targets), vectors), [*inputs, *vectors]
-            self.kernels[name] = compile(outputs, inputs=inputs, target=self.target)
+            self.kernels[name] = derivative_kernel(name, self.loss, tuple(self.targets), tuple(self.data), self.target)
         return self.kernels[name]
 
     def gradient(self, x: Array) -> tuple[float, Array]:
@@ -155,6 +145,26 @@ class Objective:
     def product(self, x: Array, v: Array) -> Array:
         """The Hessian at x times v, without the Hessian."""
         return self.flat(self.kernel("hvp")(*self.arrays(x), *self.data.values(), *self.arrays(v)))
+
+
+@lru_cache(maxsize=64)
+def derivative_kernel(name: str, loss: Node, targets: tuple[Symbol, ...], data: tuple[Symbol, ...],
+                      target: str) -> Kernel:
+    """The kernel of a formula, compiled once; its inputs are the parameters, the data and, for "hvp", the vector.
+
+    "gradient" gives value and gradient, "hessian" these and the upper blocks of the Hessian, "hvp" its product.
+    """
+    inputs = [*targets, *data]
+    parameters = list(targets)
+    if name == "hvp":
+        taken = {s.name for s in inputs}
+        vectors = [new_symbol(free_name(f"{s.name}_direction", taken), s.shape, s.dtype) for s in targets]
+        return compile(hvp(loss, parameters, vectors), inputs=[*inputs, *vectors], target=target)
+    outputs = [loss, *grad(loss, parameters)]
+    if name == "hessian":
+        blocks = hessian(loss, parameters)
+        outputs += [blocks[i][j] for i in range(len(targets)) for j in range(i, len(targets))]
+    return compile(outputs, inputs=inputs, target=target)
 
 
 def free_name(name: str, taken: set[str]) -> str:
