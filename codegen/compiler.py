@@ -32,7 +32,7 @@ from codegen.runtime.kernel import Kernel, Planned
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
 from symdiff.reference import evaluate_nodes
-from symdiff.simplification.phases import simplify
+from symdiff.simplification.phases import before_differentiation
 from symdiff.tensor_type import dtype_name
 from symdiff.traversal import symbols_of
 from symdiff.trees import flatten
@@ -68,7 +68,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     def plan(sizes: dict[str, int] | None) -> Planned:
         start = time.perf_counter()
         hints = Hints(sizes or {})
-        simple = [simplify(leaf) for leaf in leaves]
+        simple = [before_differentiation(leaf) for leaf in leaves]
         expanded = expand_functions(simple)
         roots = order_contractions(expanded, hints)
         planned = time.perf_counter()

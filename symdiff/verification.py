@@ -23,6 +23,7 @@ from symdiff.evaluation import bind_symbols
 from symdiff.expression import Node
 from symdiff.numeric import Column, Function, Kink, nearest_kink, partials
 from symdiff.operators.coercion import as_node, describe, user_line
+from symdiff.sizes import NAMED, named_sizes, value_of
 from symdiff.traversal import symbols_of
 
 Array = Any
@@ -64,6 +65,16 @@ class Report:
     def agrees(self) -> bool:
         """Whether every derivative agrees."""
         return all(check.agrees for check in self.checks)
+
+    def summary(self) -> str:
+        """One line: how much was compared, and the worst of it."""
+        count = sum(check.entries for check in self.checks)
+        worst = max(self.checks, key=lambda c: c.error / c.allowed if c.allowed else 0.0, default=None)
+        text = f"{len(self.checks)} derivatives with {count} entries {'agree' if self.agrees else 'DO NOT AGREE'}"
+        if worst is not None:
+            text += (f"; nearest to its limit: order {worst.order} by {worst.symbols} ({worst.way}), "
+                     f"difference {worst.error:.1e} of {worst.allowed:.1e} allowed")
+        return text
 
     def __str__(self) -> str:
         head = ("order", "by", "way", "method", "entries", "worst at", "symbolic", "numeric", "difference", "allowed", "")
@@ -180,7 +191,7 @@ def worst_entry(order: int, symbols: str, way: str, symbolic: Array, indices: Se
     allowed = tolerance * (largest(theirs) + 1e-4 * scale + 1e-12) + 10 * estimates
     place = np.unravel_index(int(np.argmax(gap - allowed)), gap.shape)
     entry = (*[int(i) for i in place[:-1]], *indices[int(place[-1])])
-    return Check(order, symbols, way, columns[0].method, gap.size, entry, float(ours[place]), float(theirs[place]),
+    return Check(order, symbols, way, columns[0].method, gap.size, entry, float(ours[place]), float(theirs[place]) + 0.0,
                  float(gap[place]), float(estimates[place]), float(allowed[place]))
 
 
@@ -195,12 +206,9 @@ def sample_point(f: Any, seed: int = 0, size: int = 4) -> dict[str, Array]:
     sizes: dict[str, int] = {}
     point = {}
     for symbol in symbols_of([as_node(f)]):
-        shape = []
-        for axis in symbol.shape:
-            if isinstance(axis, int):
-                shape.append(axis)
-            else:
-                shape.append(sizes.setdefault(str(axis), size + len(sizes)))
+        for name in sorted({name for axis in symbol.shape for name in named_sizes(axis)}):
+            sizes.setdefault(name, max(size + len(sizes), NAMED[name].minimum))
+        shape = tuple(value_of(axis, sizes) for axis in symbol.shape)
         if symbol.dtype.startswith("float"):
             value = rng.normal(size=shape)
             if {"positive", "nonnegative"} & set(symbol.facts):

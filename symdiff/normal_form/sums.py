@@ -230,10 +230,13 @@ def share_carriers(terms: list[Term], type: TensorType) -> list[Term]:
         place = None
         for key, rest in carriers(term[1]):
             if key in seen and result[seen[key]] is not None:
-                place = seen[key]
-                before = result[place]
+                before = result[seen[key]]
                 assert before is not None
-                other = next(r for k, r in carriers(before[1]) if k == key)
+                # A term that was joined before may have lost the carrier it was noted for.
+                other = next((r for k, r in carriers(before[1]) if k == key), None)
+                if other is None:
+                    continue
+                place = seen[key]
                 result[place] = (1, joined(before[0], other, term[0], rest, key, type))
                 merged = True
                 break

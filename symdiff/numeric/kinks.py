@@ -28,11 +28,12 @@ class Kink:
 def nearest_kink(roots: Sequence[Node], targets: Iterable[Node], arrays: Mapping[Node, Array], sizes: Mapping[str, int],
                  field: Field = WIDE) -> Kink | None:
     """The kink nearest to the point among the functions that depend on a target; None where there is none."""
-    moving = reaching(roots, targets)
+    order = topological(roots)
+    moving = reaching(order, targets)
     values: dict[Node, Array] = {}
     nearest: Kink | None = None
     with np.errstate(all="ignore"):
-        for node in topological(roots):
+        for node in order:
             values[node] = arrays[node].astype(field.dtype(node.dtype)) if isinstance(node, Symbol) else \
                 value_of_node(node, values, sizes, field)
             distance = kink_distance(node, values) if node in moving else None

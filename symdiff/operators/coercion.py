@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.errors import ShapeMismatch, TypeMismatch
-from symdiff.expression import METHODS, Node, Symbol
+from symdiff.expression import METHODS, Constant, Node, Symbol
 from symdiff.functions import ROWS
 from symdiff.functions.row import BUILDERS, ScalarRow
 from symdiff.normal_form import constant_array, exact, expand, map_node, number, size_number
@@ -56,6 +56,8 @@ def describe(value: Value) -> str:
         if isinstance(value, np.ndarray):
             return f"an array of shape {shape_text(value.shape)}"
         return repr(value)[:60]
+    if isinstance(value, Constant) and isinstance(value.value, np.ndarray):
+        return f"an array of shape {shape_text(value.shape)}"
     if isinstance(value, Symbol):
         return f"{value.name} of shape {shape_text(value.shape)}"
     text = METHODS["str"](value) if "str" in METHODS else ""
@@ -94,7 +96,7 @@ def as_node(value: Value, dtype: str = "float64") -> Node:
     if not isinstance(value, np.ndarray) and hasattr(value, "__array__"):
         value = np.asarray(value)
     if not isinstance(value, np.ndarray):
-        raise TypeMismatch(f"{type(value).__name__} {value!r:.60} cannot be part of an expression", where=user_line(),
+        raise TypeMismatch(f"a value of type {type(value).__name__} cannot be part of an expression", where=user_line(),
                            mend="use expressions, numbers or NumPy arrays")
     if value.dtype.name not in DTYPES:
         raise TypeMismatch(f"an array of dtype {value.dtype} cannot be part of an expression", where=user_line(),

@@ -31,9 +31,9 @@ MODULES = (arithmetic, elementwise, shaping, rearranging, matrices, contraction,
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(module, name) for module in MODULES for name in module.__all__}
 # NumPy's keyword arguments that have another name here.
-KEYWORDS = {"a": "x", "m": "x", "array": "x", "arr": "x", "v": "x", "a_min": "min", "a_max": "max",
-            "ddof": "correction", "x1": "x", "x2": "y", "b": "y", "N": "n_rows", "M": "n_cols", "reps": "repetitions", "newshape": "shape",
-            "obj": "x", "object": "x"}
+KEYWORDS = {"a": "x", "m": "x", "array": "x", "arr": "x", "v": "x", "x1": "x", "x2": "y", "b": "y", "obj": "x",
+            "object": "x", "a_min": "min", "a_max": "max", "ddof": "correction", "N": "n_rows", "M": "n_cols",
+            "reps": "repetitions", "newshape": "shape"}
 NOT_GIVEN = getattr(np, "_NoValue", None)
 UFUNC_REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all",
                     "logical_or": "any", "logaddexp": "logsumexp"}

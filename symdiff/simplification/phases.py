@@ -1,6 +1,6 @@
 """The phases of simplification, in order, in one list.
 
-    stabilise → (differentiate) → collect → stabilise
+    stabilise → (differentiate) → collect and stabilise
 
 Collecting, factoring and the rest of the normal form happen as nodes are built (`symdiff.normal_form`); a phase here is a
 table of named rules that is applied to a whole expression.
@@ -13,12 +13,14 @@ from symdiff.simplification.collect import RULES as COLLECT
 from symdiff.simplification.rule import Rule, apply_rules
 from symdiff.simplification.stabilise import RULES as STABILISE
 
-PHASES: tuple[tuple[str, tuple[Rule, ...]], ...] = (("collect", COLLECT), ("stabilise", STABILISE))
+BEFORE: tuple[Rule, ...] = STABILISE
+AFTER: tuple[Rule, ...] = (*COLLECT, *STABILISE)
+PHASES: tuple[tuple[str, tuple[Rule, ...]], ...] = (("before differentiation", BEFORE), ("after differentiation", AFTER))
 
 
 def before_differentiation(node: Node) -> Node:
-    """The expression with every unstable pattern replaced, so that its derivatives are stable too."""
-    return apply_rules([node], STABILISE)[0]
+    """The expression with every unstable pattern replaced, so that its derivatives and its kernel are stable too."""
+    return apply_rules([node], BEFORE)[0]
 
 
 def simplify(node: Node) -> Node:
@@ -29,6 +31,4 @@ def simplify(node: Node) -> Node:
     >>> print(sd.simplify(sd.log(1 + sd.exp(x))))
     softplus(x)
     """
-    for _, rules in PHASES:
-        node = apply_rules([node], rules)[0]
-    return node
+    return apply_rules([node], AFTER)[0]

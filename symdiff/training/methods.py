@@ -13,6 +13,7 @@ from symdiff.training.objectives import Objective
 Array = np.ndarray[Any, Any]
 ARMIJO = 1e-4
 SHORTEST = 2.0**-40
+HOPELESS = 1e-4
 EPSILON = float(np.finfo(float).eps)
 
 
@@ -140,8 +141,8 @@ def backtrack(evaluate: Callable[[Array], Point], point: Point, direction: Array
             return fresh, t
         if fresh.value <= point.value + noise and fresh.norm < point.norm:
             return fresh, t
-        if -t * slope < noise and not fresh.norm < point.norm:
-            return point, 0.0
+        if -t * slope < HOPELESS * noise:
+            break
         t /= 2
     return point, 0.0
 

@@ -206,7 +206,40 @@ def test_gram_matrix_is_its_own_transpose() -> None:
     X, w = sd.symbol("X", ("n", "d")), sd.symbol("w", "n")
     S = sd.symbol("S", ("n", "n"), symmetric=True)
     A = sd.symbol("A", ("n", "n"))
-    for gram in (X.T @ X, X.T @ sd.diag(w) @ X, (X.T * w) @ X, X.T @ S @ X, A + A.T, 2 * S + sd.diag(w), A @ A.T + S):
+    for gram in (X.T @ X, X.T @ sd.diag(w) @ X, (X.T * w) @ X, S @ S, A + A.T, 2 * S + sd.diag(w), A @ A.T + S):
         assert gram.T is gram
     assert (X @ X.T).T is not X.T @ X
     assert A.T is not A
+
+
+n, d, k = sd.dims("n d k")
+X, y, w, x = sd.symbol("X", (n, d)), sd.symbol("y", n), sd.symbol("w", d), sd.symbol("x", n)
+W, V, Y, U, M = (sd.symbol(name, shape) for name, shape in
+                 (("W", (d, k)), ("V", (k, k)), ("Y", (n, k)), ("U", (n, k)), ("M", (n, d))))
+A, S, z = sd.symbol("A", (n, n)), sd.symbol("S", (n, n), symmetric=True), sd.symbol("z", 5)
+HESSIANS = {
+    "ridge": (sd.mean((X @ w - y) ** 2) + sd.symbol("lam") * sd.sum(w**2), w),
+    "logistic": (sd.sum(sd.softplus(X @ w) - y * (X @ w)), w),
+    "logistic as written": (sd.sum(sd.log(1 + sd.exp(-y * (X @ w)))), w),
+    "softmax regression": (-sd.sum(Y * sd.log_softmax(X @ W)), W),
+    "softmax regression as written": (-sd.sum(Y * sd.log(sd.softmax(X @ W))), W),
+    "factorisation": (sd.sum(((U @ W.T - X) * M) ** 2), U),
+    "net, first layer": (sd.sum((sd.tanh(X @ W) @ V - Y) ** 2), W),
+    "net, last layer": (sd.sum((sd.tanh(X @ W) @ V - Y) ** 2), V),
+    "quadratic form": (x @ A @ x, x),
+    "symmetric quadratic form": (x @ S @ x, x),
+    "logsumexp": (sd.logsumexp(X @ w), w),
+    "norm": (sd.norm(X @ w - y), w),
+    "variance": (sd.var(x), x),
+    "kernel": (sd.sum(sd.exp(-((x[:, None] - x[None, :]) ** 2) / 2)), x),
+    "second differences": (sd.sum((z[2:] - 2 * z[1:-1] + z[:-2]) ** 2), z),
+    "products of neighbours": (sd.sum((z[2:] * z[1:-1] * z[:-2]) ** 2), z),
+}
+
+
+@pytest.mark.parametrize("name", HESSIANS)
+def test_hessian_is_its_own_transpose(name: str) -> None:
+    loss, wrt = HESSIANS[name]
+    hessian = sd.hessian(loss, wrt)
+    r = wrt.ndim
+    assert sd.permute_dims(hessian, (*range(r, 2 * r), *range(r))) is hessian

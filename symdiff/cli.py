@@ -1,0 +1,190 @@
+"""The command line: `python -m symdiff demo | derive | explain | check | bench | cache`.
+
+`derive`, `explain` and `check` take the user's own Python file and a name in it, `model.py:loss`: the file is run, as
+`python model.py` would run it, and the name must be an expression.  No text of a formula is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codegen.compiler import compile
+from symdiff.demo import SEEDS, run_bench, run_demo
+from symdiff.demo_models import MODELS
+from symdiff.derivations import derive_all
+from symdiff.differentiation import value_and_grad
+from symdiff.errors import ArgumentMismatch, SymdiffError, TypeMismatch
+from symdiff.expression import Node, Symbol
+from symdiff.printing import formula
+from symdiff.tensor_type import FLOATING
+from symdiff.traversal import symbols_of
+from symdiff.verification import check_derivatives, sample_point
+
+STYLES = ("matrix", "index", "latex", "numpy", "ascii")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0 good, 1 a check failed, 2 wrong use."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except SymdiffError as error:
+        print(f"symdiff: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m symdiff", description="Formulas, their derivatives, and kernels.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="command")
+
+    demo = commands.add_parser("demo", help="fit models on real data and show every step",
+                               description="Models on real data: formulas, derivative check, kernel, fit, times.")
+    demo.add_argument("models", nargs="*", metavar="model", help=f"some of {', '.join(MODELS)} (all unless given)")
+    demo.add_argument("--seeds", type=int, default=SEEDS, help=f"random starts of the net ({SEEDS} unless given)")
+    demo.set_defaults(run=demo_command)
+
+    derive = expression_command(commands, "derive", "print an expression, its gradient and its Hessian as formulas")
+    derive.add_argument("--order", type=int, choices=(0, 1, 2), default=2, help="highest derivative (2 unless given)")
+    derive.add_argument("--style", choices=STYLES, default="matrix", help="style of the formulas")
+    derive.set_defaults(run=derive_command)
+
+    explain = expression_command(commands, "explain", "say where each step of value and gradient goes in the kernel")
+    explain.add_argument("--target", default="cpu", help="target of the kernel (cpu unless given)")
+    explain.add_argument("--source", action="store_true", help="print the kernel's source too")
+    explain.set_defaults(run=explain_command)
+
+    check = expression_command(commands, "check", "compare symbolic with numeric derivatives")
+    check.add_argument("--order", type=int, choices=(1, 2), default=2, help="highest derivative (2 unless given)")
+    check.add_argument("--target", default="cpu", help="target of the kernel, or reference for none")
+    check.add_argument("--at", metavar="FILE.npz", help="values of the symbols by name (random numbers unless given)")
+    check.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
+    check.set_defaults(run=check_command)
+
+    bench = commands.add_parser("bench", help="time the demo's kernels beside plain NumPy",
+                                description="Time of a call of each demo model's kernel beside plain NumPy, in one run.")
+    bench.add_argument("models", nargs="*", metavar="model", help=f"some of {', '.join(MODELS)} (all unless given)")
+    bench.set_defaults(run=lambda options: 0 if run_bench(known_models(options.models)) else 1)
+
+    cache = commands.add_parser("cache", help="say where compiled kernels are kept",
+                                description="Say where compiled kernels are kept.")
+    cache.set_defaults(run=cache_command)
+    return top
+
+
+def expression_command(commands: Any, name: str, about: str) -> argparse.ArgumentParser:
+    """A command on an expression of the user's file."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=about, description=f"{about[0].upper()}{about[1:]}.",
+        epilog="The file is run as Python runs it; only give files that you trust.")
+    command.add_argument("expression", metavar="FILE.py:NAME", help="a Python file and the name of an expression in it")
+    command.add_argument("--wrt", metavar="a,b", help="symbols to differentiate by (all floating ones unless given)")
+    return command
+
+
+def load(text: str) -> Node:
+    """The expression NAME that the user's FILE.py makes; raises `ArgumentMismatch` or `TypeMismatch`."""
+    path, colon, name = text.rpartition(":")
+    if not colon or not path or not name.isidentifier():
+        raise ArgumentMismatch(f"{text!r} is not FILE.py:NAME", mend="write for example model.py:loss")
+    if not Path(path).is_file():
+        raise ArgumentMismatch(f"there is no file {path}", mend="give the path of a Python file")
+    names = runpy.run_path(path)
+    if name not in names:
+        found = ", ".join(key for key, value in names.items() if isinstance(value, Node)) or "none"
+        raise ArgumentMismatch(f"{path} makes nothing called {name}", mend=f"expressions in it: {found}")
+    if not isinstance(names[name], Node):
+        raise TypeMismatch(f"{name} in {path} is a {type(names[name]).__name__}, not an expression",
+                           mend="name an expression")
+    return names[name]
+
+
+def chosen(expression: Node, names: str | None) -> list[Symbol]:
+    """The symbols to differentiate by."""
+    present = {s.name: s for s in symbols_of([expression])}
+    floating = [s for s in present.values() if s.dtype in FLOATING]
+    if names is None:
+        return floating
+    wanted = [name.strip() for name in names.split(",")]
+    for name in wanted:
+        if name not in present:
+            raise ArgumentMismatch(f"there is no symbol {name!r}", mend=f"the symbols are {', '.join(present)}")
+    return [present[name] for name in wanted]
+
+
+def known_models(names: Sequence[str]) -> list[str]:
+    """The names, each checked."""
+    for name in names:
+        if name not in MODELS:
+            raise ArgumentMismatch(f"there is no demo model {name!r}", mend=f"the models are {', '.join(MODELS)}")
+    return list(names)
+
+
+def demo_command(options: argparse.Namespace) -> int:
+    """`demo`."""
+    return 0 if run_demo(known_models(options.models), seeds=options.seeds) else 1
+
+
+def derive_command(options: argparse.Namespace) -> int:
+    """`derive`."""
+    expression = load(options.expression)
+    symbols = chosen(expression, options.wrt)
+    derivation = derive_all(expression, symbols[0] if len(symbols) == 1 else symbols, order=options.order)
+    if options.style == "matrix":
+        print(derivation)
+        return 0
+    for label, _, node in derivation.rows():
+        print(f"{label}:\n{formula(node, options.style)}\n")
+    return 0
+
+
+def explain_command(options: argparse.Namespace) -> int:
+    """`explain`."""
+    expression = load(options.expression)
+    outputs = value_and_grad(expression, chosen(expression, options.wrt)) if not expression.shape else expression
+    kernel = compile(outputs, target=options.target)
+    print(kernel.explain())
+    print()
+    for key, value in kernel.stats().items():
+        print(f"{key}: {value}")
+    if options.source:
+        print(f"\n{kernel.source}")
+    return 0
+
+
+def check_command(options: argparse.Namespace) -> int:
+    """`check`."""
+    expression = load(options.expression)
+    at: dict[str, Any] = {}
+    if options.at:
+        if not Path(options.at).is_file():
+            raise ArgumentMismatch(f"there is no file {options.at}", mend="save values with numpy.savez")
+        with np.load(options.at, allow_pickle=False) as stored:
+            at = dict(stored)
+    else:
+        at = sample_point(expression, options.seed)
+    try:
+        print(check_derivatives(expression, chosen(expression, options.wrt), at, options.order, options.target))
+    except AssertionError as error:
+        print(error)
+        return 1
+    return 0
+
+
+def cache_command(options: argparse.Namespace) -> int:
+    """`cache`."""
+    folder = os.environ.get("SYMDIFF_CACHE_DIR")
+    print("Compiled kernels are kept in memory, for the life of the process; nothing is stored on disk yet.")
+    print(f"SYMDIFF_CACHE_DIR is {folder or 'not set'}.")
+    return 0

@@ -1,0 +1,43 @@
+"""300 random graphs: interpreter and compiled kernels against the reference, the reference against differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import symdiff as sd
+from tests import fuzz
+from tests.fuzz_graphs import generate
+
+INTERPRETED = [range(lo, lo + 25) for lo in range(0, 220, 25)]
+COMPILED = [range(lo, lo + 10) for lo in range(225, 300, 10)]
+
+
+@pytest.mark.parametrize("seeds", INTERPRETED, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+def test_interpreter(seeds: range) -> None:
+    assert not (reports := fuzz.check(seeds, ("interpreter",))), "\n".join(reports)
+
+
+@pytest.mark.parametrize("seeds", COMPILED, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+def test_compiled(seeds: range) -> None:
+    assert not (reports := fuzz.check(seeds, ("numba",))), "\n".join(reports)
+
+
+def test_a_seed_gives_one_graph() -> None:
+    assert [generate(seed).source() for seed in range(5)] == [generate(seed).source() for seed in range(5)]
+
+
+def test_faults_are_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reference that is wrong in one function is caught, and the report is short."""
+    wrong = sd.functions.ROWS["tanh"]
+    seed = next(s for s in range(100) if generate(s).has("sd.tanh(") and fuzz.faults([generate(s)], "interpreter") == {})
+    graph = generate(seed)
+    true = wrong.numpy
+    object.__setattr__(wrong, "numpy", lambda x: true(x) + 1e-6 * np.sign(x))
+    try:
+        assert fuzz.all_faults(graph, "interpreter")
+        least = fuzz.shrunk(graph, "interpreter")
+        assert fuzz.all_faults(least, "interpreter") and "sd.tanh(" in least.source()
+        assert len(least.lines) < len(graph.lines)
+    finally:
+        object.__setattr__(wrong, "numpy", true)

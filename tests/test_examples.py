@@ -1,0 +1,104 @@
+"""The examples and the command line run as a user runs them, warnings being errors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[1]
+EXAMPLES = sorted((TOP / "examples").glob("*.py"))
+MODEL = """
+import symdiff as sd
+
+X, y, w = sd.symbol("X", ("n", "d")), sd.symbol("y", "n"), sd.symbol("w", "d")
+loss = ((X @ w - y) ** 2).mean()
+number = 3
+"""
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A fresh Python."""
+    paths = [str(TOP), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run([sys.executable, *arguments], cwd=TOP, env=environment, capture_output=True, text=True,
+                          timeout=300, encoding="utf-8")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    path = tmp_path / "model.py"
+    path.write_text(MODEL, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example(path: Path) -> None:
+    done = run("-W", "error", str(path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_demo() -> None:
+    done = run("-W", "error", "-m", "symdiff", "demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("ridge", "logistic", "spector", "xor"):
+        assert f"{name:<10} every number reached" in done.stdout
+    for text in ("∇²w L", "complex step", "def range_0", "plain NumPy", "solved from", "published"):
+        assert text in done.stdout
+
+
+def test_demo_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "sklearn.py").write_text("raise ImportError('not here')", encoding="utf-8")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from symdiff.cli import main; sys.exit(main(['demo', 'ridge']))"
+    done = run("-c", code)
+    assert done.returncode == 1
+    assert "scikit-learn is not installed" in done.stdout
+    assert "pip install 'symdiff[examples]'" in done.stdout
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [
+    (["derive", "MODEL:loss", "--wrt", "w"], "∇²w L = 2 Xᵀ X / n"),
+    (["derive", "MODEL:loss", "--wrt", "w", "--order", "1"], "∇w L"),
+    (["derive", "MODEL:loss", "--wrt", "w", "--style", "latex"], r"\frac"),
+    (["derive", "MODEL:loss", "--wrt", "w", "--style", "numpy"], "def "),
+    (["explain", "MODEL:loss", "--wrt", "w"], "passes over the data"),
+    (["explain", "MODEL:loss", "--source"], "@njit"),
+    (["check", "MODEL:loss", "--wrt", "w"], "complex step"),
+    (["check", "MODEL:loss", "--target", "reference", "--order", "1"], "reference"),
+    (["bench", "xor"], "plain NumPy"),
+    (["cache"], "nothing is stored on disk"),
+    *[([verb, "--help"], "usage:") for verb in ("demo", "derive", "explain", "check", "bench", "cache")],
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_command(arguments: list[str], expected: str, model: str) -> None:
+    done = run("-m", "symdiff", *[a.replace("MODEL", model) for a in arguments])
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [
+    (["derive", "MODEL:los"], "nothing called los"),
+    (["derive", "MODEL:number"], "int, not an expression"),
+    (["derive", "MODEL"], "is not FILE.py:NAME"),
+    (["derive", "absent.py:loss"], "no file absent.py"),
+    (["derive", "MODEL:loss", "--wrt", "v"], "no symbol 'v'"),
+    (["check", "MODEL:loss", "--at", "absent.npz"], "no file absent.npz"),
+    (["demo", "rigde"], "no demo model 'rigde'"),
+    (["explain", "MODEL:loss", "--target", "abacus"], "abacus"),
+    ([], "usage:"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_wrong_use(arguments: list[str], expected: str, model: str) -> None:
+    done = run("-m", "symdiff", *[a.replace("MODEL", model) for a in arguments])
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check_reads_values(model: str, tmp_path: Path) -> None:
+    import numpy as np
+    np.savez(tmp_path / "at.npz", X=np.eye(3), y=np.ones(3), w=np.arange(3.0))
+    done = run("-m", "symdiff", "check", f"{model}:loss", "--at", str(tmp_path / "at.npz"))
+    assert done.returncode == 0, done.stderr
