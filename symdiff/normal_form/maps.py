@@ -145,8 +145,8 @@ def simplify_power(base: Node, p: Number | None, type: TensorType) -> Node | Non
 
 
 def map_node_power(base: Node, p: int) -> Node:
-    """base ** p for a factor of a product (a guard is its own power)."""
-    if base.__class__ is Map and "guard" in base.function.traits:  # type: ignore[attr-defined]
+    """base ** p for a factor of a product (a guard, or a truth value for p > 0, is its own power)."""
+    if base.dtype == "bool":
         return base
     root, inner = base_and_exponent(base)
     if isinstance(inner, int) and abs(inner * p) <= LARGEST_POWER:

@@ -32,10 +32,10 @@ def minimize(loss: Any, wrt: Tree, data: Mapping[Any, Any] | None = None, method
     `learning_rate`, or searched where none is given), "momentum" (heavy ball).  The start is zero, or `start` (a tree
     like `wrt`), or with `seed` normal numbers times `spread`.
 
-    It has converged where the gradient norm is at most `tolerance` times the value (or 1, if that is more), or where no step decreases the
-    value by more than its rounding while the gradient is small.  `callback(step, parameters)` ends the run by returning
-    something true.  `progress` writes a line now and then to standard error.  Raises `ArgumentMismatch` for an unknown
-    method, missing or superfluous data, and a loss that is not finite at the start.
+    It has converged where the gradient norm is at most `tolerance` times the value (or 1, if that is more), or where
+    no step decreases the value by more than its rounding while the gradient is small.  `callback(step, parameters)`
+    ends the run by returning something true.  `progress` writes a line now and then to standard error.  Raises
+    `ArgumentMismatch` for an unknown method, missing or superfluous data, and a loss that is not finite at the start.
 
     >>> import symdiff as sd
     >>> x = sd.symbol("x", 2)

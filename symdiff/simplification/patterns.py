@@ -1,0 +1,62 @@
+"""What several rules look for: scalar functions, sums with a number, powers among the factors of a product."""
+
+from __future__ import annotations
+
+from symdiff.expression import Add, Factor, Map, Node, Number, Product
+from symdiff.index_notation import Index
+from symdiff.normal_form import number_of, product
+from symdiff.normal_form.numbers import base_and_exponent, exact, times
+
+Place = tuple[Index, ...]
+
+
+def is_map(node: Node, name: str) -> bool:
+    """Whether the node is the scalar function `name`."""
+    return node.__class__ is Map and node.function.name == name  # type: ignore[attr-defined]
+
+
+def one_plus(node: Node) -> tuple[int, Node] | None:
+    """(sign, x) where the node is 1 ± x, given as a sum of two terms."""
+    found = number_plus(node)
+    return (int(found[1]), found[2]) if found and found[0] == 1 and found[1] in (1, -1) else None
+
+
+def number_plus(node: Node) -> tuple[Number, Number, Node] | None:
+    """(v, c, x) where the node is v + c · x with numbers v and c, given as a sum of two terms."""
+    if node.__class__ is not Add or len(node.terms) != 2:  # type: ignore[attr-defined]
+        return None
+    (a, s), (b, t) = node.terms  # type: ignore[attr-defined]
+    for c, x, k, u in ((a, s, b, t), (b, t, a, s)):
+        value = number_of(x)
+        if value is not None:
+            return times(c, value), k, u
+    return None
+
+
+def is_minus(a: Node, b: Node) -> bool:
+    """Whether a is −b by its form."""
+    return minus_of(a) is b or minus_of(b) is a
+
+
+def minus_of(node: Node) -> Node | None:
+    """x where the node is −x by its form."""
+    if node.__class__ is not Product or node.coefficient != -1 or len(node.factors) != 1 or not node.dense:  # type: ignore[attr-defined]
+        return None
+    x, at = node.factors[0]  # type: ignore[attr-defined]
+    return x if at == node.out and x.type == node.type else None  # type: ignore[attr-defined, no-any-return]
+
+
+def powers_of(node: Product) -> list[tuple[Node, Number, Place]]:
+    """(x, p, indices) of the factors xᵖ[indices]."""
+    return [(*base_and_exponent(f), at) for f, at in node.factors]
+
+
+def with_factors(node: Product, replaced: dict[int, list[Factor]], coefficient: Number = 1) -> Node:
+    """coefficient · the product with some factors, by position, replaced by others."""
+    factors = [new for k, factor in enumerate(node.factors) for new in replaced.get(k, [factor])]
+    return product(times(node.coefficient, coefficient), factors, list(node.out), dict(enumerate(node.extents)), node.type)
+
+
+def positive(value: Number | None) -> bool:
+    """Whether the value is a known positive number."""
+    return value is not None and exact(value) > 0
