@@ -104,10 +104,11 @@ def load(text: str) -> Node:
     if name not in names:
         found = ", ".join(key for key, value in names.items() if isinstance(value, Node)) or "none"
         raise ArgumentMismatch(f"{path} makes nothing called {name}", mend=f"expressions in it: {found}")
-    if not isinstance(names[name], Node):
-        raise TypeMismatch(f"{name} in {path} is a {type(names[name]).__name__}, not an expression",
+    expression = names[name]
+    if not isinstance(expression, Node):
+        raise TypeMismatch(f"{name} in {path} is a {type(expression).__name__}, not an expression",
                            mend="name an expression")
-    return names[name]
+    return expression
 
 
 def chosen(expression: Node, names: str | None) -> list[Symbol]:

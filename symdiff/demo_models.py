@@ -21,6 +21,7 @@ from symdiff.training.results import Result
 
 Array = np.ndarray[Any, Any]
 Values = dict[str, Any]
+Formula = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,15 @@ def missing(package: str) -> BackendUnavailable:
                               mend="pip install 'symdiff[examples]'")
 
 
-def linear_parts() -> tuple[Node, Node, Node, Node, Node]:
+def linear_parts() -> tuple[Formula, Formula, Formula, Formula, Formula]:
     """X, y, w, b and the scores X w + b."""
     X, y, w, b = symbol("X", ("n", "d")), symbol("y", "n"), symbol("w", "d"), symbol("b")
     return X, y, w, b, add(matmul(X, w), b)
+
+
+def weight(k: int) -> Callable[[Result], float]:
+    """Reads one coefficient off a result."""
+    return lambda result: float(result.parameters["w"][k])
 
 
 def ridge() -> Model:
@@ -93,7 +99,7 @@ def ridge() -> Model:
     coefficients = [29.46611189, -83.15427636, 306.35268015]
     return Model("Ridge regression and least squares: diabetes, 442 × 10", loss, {"w": w, "b": b}, [
         Fit("ridge, λ = 1", {"X": data.data, "y": data.target, "lam": 1.0},
-            [Target(f"w[{k}]", c, 1e-8, lambda r, k=k: r.parameters["w"][k]) for k, c in enumerate(coefficients)]),
+            [Target(f"w[{k}]", c, 1e-8, weight(k)) for k, c in enumerate(coefficients)]),
         Fit("least squares, λ = 0", {"X": data.data, "y": data.target, "lam": 0.0}, [
             Target("intercept", 152.13348416, 1e-8, lambda r: r.parameters["b"]),
             Target("mean squared error", 2859.69634758675, 1e-9, lambda r: r.value / len(data.target)),
@@ -116,7 +122,7 @@ def logistic() -> Model:
     X = (data.data - data.data.mean(axis=0)) / data.data.std(axis=0)
     y = data.target.astype(float)
     _, label, w, b, z = linear_parts()
-    loss = add(multiply(0.5, total(square(w))), total(log(1 + exp(z)) - label * z))
+    loss = add(multiply(0.5, total(square(w))), total(log(add(1, exp(z))) - label * z))
 
     def accuracy(r: Result) -> float:
         return float(np.mean((X @ r.parameters["w"] + r.parameters["b"] > 0) == (y > 0.5)))
@@ -143,13 +149,12 @@ def spector() -> Model:
     data = statsmodels().spector.load()
     X, y = np.asarray(data.exog, float), np.asarray(data.endog, float)
     _, label, w, b, z = linear_parts()
-    loss = total(log(1 + exp(z)) - label * z)
+    loss = total(log(add(1, exp(z))) - label * z)
     published = {"GPA": 2.82611259, "TUCE": 0.09515766, "PSI": 2.37868766}
     return Model("Logit by Newton: Spector and Mazzeo, 32 × 3", loss, {"w": w, "b": b}, [
         Fit("Newton from zero", {"X": X, "y": y}, [
             Target("const", -13.02134686, 6e-9, lambda r: r.parameters["b"]),
-            *[Target(name, value, 6e-9, lambda r, k=k: r.parameters["w"][k])
-              for k, (name, value) in enumerate(published.items())],
+            *[Target(name, value, 6e-9, weight(k)) for k, (name, value) in enumerate(published.items())],
             Target("log-likelihood", -12.889634222131, 1e-11, lambda r: -r.value)]),
     ], plain_logit)
 
@@ -164,7 +169,7 @@ def plain_logit(p: Values, v: Values) -> tuple[Any, ...]:
 def xor(hidden: int = 8) -> Model:
     """A net of two layers with sigmoids on XOR."""
     X, y = symbol("X", ("n", 2)), symbol("y", "n")
-    wrt = {"W1": symbol("W1", (2, hidden)), "b1": symbol("b1", hidden), "w2": symbol("w2", hidden), "b2": symbol("b2")}
+    wrt: dict[str, Formula] = {"W1": symbol("W1", (2, hidden)), "b1": symbol("b1", hidden), "w2": symbol("w2", hidden), "b2": symbol("b2")}
     score = matmul(sigmoid(matmul(X, wrt["W1"]) + wrt["b1"]), wrt["w2"]) + wrt["b2"]
     corners, answers = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0.0, 1.0, 1.0, 0.0])
 

@@ -41,7 +41,7 @@ WRITING: list[Case] = [
     ("add-none", lambda: X + None, sd.TypeMismatch, ("None", HERE)),
     ("add-complex", lambda: v3 + np.ones(3, complex), sd.TypeMismatch, ("complex128", HERE)),
     ("add-object", lambda: v3 + object(), sd.TypeMismatch, ("object", HERE)),
-    ("add-list-of-expressions", lambda: v3 + [lam, lam, lam], sd.TypeMismatch, ("sd.stack", HERE)),
+    ("add-list-of-expressions", lambda: v3 * [lam, lam, lam], sd.TypeMismatch, ("sd.stack", HERE)),
     ("ragged-list", lambda: sd.constant([[1.0], [1.0, 2.0]]), sd.TypeMismatch, ("rectangular", HERE)),
     ("constant-text", lambda: sd.constant(["a", "b"]), sd.TypeMismatch, ("dtype", HERE)),
     ("subtract-booleans", lambda: mask - mask, sd.TypeMismatch, ("boolean", "mask", HERE)),

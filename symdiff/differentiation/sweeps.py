@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from symdiff.differentiation.blocked import refuse_blocked
 from symdiff.differentiation.rules import child_adjoints, guards_of, passes, tangent
 from symdiff.expression import Node, Product
 from symdiff.normal_form import add, number, product
@@ -17,6 +18,7 @@ def identity_seed(root: Node) -> Node:
 
 def reverse(root: Node, seed: Node, targets: list[Node]) -> list[Node]:
     """The adjoint of each target, of shape S + its shape, for a seed of shape S + shape of the root."""
+    refuse_blocked(root, targets)
     s = seed.shape[: seed.ndim - root.ndim]
     order = topological([root])
     wanted = reaching(order, targets)

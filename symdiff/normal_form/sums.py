@@ -236,8 +236,11 @@ def share_carriers(terms: list[Term], type: TensorType) -> list[Term]:
                 other = next((r for k, r in carriers(before[1]) if k == key), None)
                 if other is None:
                     continue
+                together = joined(before[0], other, term[0], rest, key, type)
+                if together is None:
+                    continue
                 place = seen[key]
-                result[place] = (1, joined(before[0], other, term[0], rest, key, type))
+                result[place] = together
                 merged = True
                 break
         if place is None:
@@ -299,13 +302,14 @@ def relabel(index: Index, places: dict[Label, Label]) -> Index:
     return constant, tuple(sorted((places.get(label, label), c) for label, c in terms))
 
 
-def joined(ca: Number, a: Rest, cb: Number, b: Rest, key: tuple[object, ...], type: TensorType) -> Node:
-    """carrier · (ca · rest_a + cb · rest_b)."""
+def joined(ca: Number, a: Rest, cb: Number, b: Rest, key: tuple[object, ...], type: TensorType) -> Term | None:
+    """carrier · (ca · rest_a + cb · rest_b); None where it would be distributed again (R8), for the two would never end."""
     carrier, signature, shared, _ = key
     extents = a[2]
     shape = tuple(extents[label] for label in shared)  # type: ignore[attr-defined]
     inner_type = TensorType(type.dtype, shape)
     inner = add([(c, product(1, list(rest[0]), list(shared), {label: extents[label] for label in shared},  # type: ignore[call-overload, attr-defined]
                              inner_type)) for c, rest in ((ca, a), (cb, b))], inner_type)
-    return product(1, [(carrier, signature), (inner, tuple(shared))], list(range(len(type.shape))),  # type: ignore[arg-type, list-item]
-                   dict(extents), type)
+    terms = expand_product(1, [(carrier, signature), (inner, tuple(shared))],  # type: ignore[arg-type, list-item]
+                           list(range(len(type.shape))), dict(extents), type)
+    return terms[0] if len(terms) == 1 else None

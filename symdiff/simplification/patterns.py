@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from symdiff.expression import Add, Factor, Map, Node, Number, Product
 from symdiff.index_notation import Index
-from symdiff.normal_form import number_of, product
+from symdiff.normal_form import number_of, product, scale
 from symdiff.normal_form.numbers import base_and_exponent, exact, times
 
 Place = tuple[Index, ...]
@@ -35,7 +35,7 @@ def number_plus(node: Node) -> tuple[Number, Number, Node] | None:
 
 def is_minus(a: Node, b: Node) -> bool:
     """Whether a is −b by its form."""
-    return minus_of(a) is b or minus_of(b) is a
+    return a.type == b.type and scale(-1, a) is b
 
 
 def minus_of(node: Node) -> Node | None:

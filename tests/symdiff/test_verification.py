@@ -35,7 +35,8 @@ def test_rows_to_second_order(row: ScalarRow) -> None:
 @pytest.mark.parametrize("row", [r for r in SMOOTH if r.name not in ("stop_gradient", "minimum", "maximum")], ids=lambda row: row.name)
 def test_both_numeric_ways_agree(row: ScalarRow) -> None:
     symbols = [sd.symbol(f"x{k}") for k in range(row.arity)]
-    arrays: dict[Any, Any] = {s: np.array(0.4 * low + 0.6 * high) for s, (low, high) in zip(symbols, row.domain, strict=True)}
+    pairs = zip(symbols, row.domain, strict=True)
+    arrays: dict[Any, Any] = {s: np.array(0.4 * low + 0.6 * high) for s, (low, high) in pairs}
     function = Function([row(*symbols)], arrays, {})
     for symbol in symbols:
         exact, near = complex_step(function, symbol, ()), differences(function, symbol, ())
