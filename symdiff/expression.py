@@ -124,7 +124,7 @@ class Node:
         if not self.shape or not isinstance(self.shape[0], int):
             raise TypeMismatch(f"an expression of shape {shape_text(self.shape)} cannot be iterated over",
                                mend="iterate over an axis of integer size, or write the formula with whole arrays")
-        return (self[i] for i in range(self.shape[0]))
+        return (self[i] for i in range(self.shape[0]))  # type: ignore[index]
 
     def __float__(self) -> float:
         raise TypeMismatch("an expression has no numeric value", mend="use sd.evaluate or sd.compile to get a number")
@@ -145,7 +145,7 @@ class Node:
 def number_hash(c: Number) -> int:
     """A hash of a coefficient that tells -1 from -2."""
     return c + APART if c.__class__ is int else hash((c.numerator + APART, c.denominator)) \
-        if c.__class__ is Fraction else hash(c)  # type: ignore[union-attr, operator, return-value]
+        if c.__class__ is Fraction else hash(c)
 
 
 def term_key(term: tuple[Number, Node]) -> tuple[int, int]:
@@ -176,6 +176,8 @@ class Symbol(Node):
     """A named leaf with facts (`symmetric`, `positive`, …)."""
 
     __slots__ = ("facts", "name")
+    facts: tuple[str, ...]
+    name: str
 
     def __new__(cls, name: str, type: TensorType, facts: tuple[str, ...] = ()) -> Symbol:
         place = (Symbol, name, type, facts)
@@ -193,6 +195,7 @@ class Constant(Node):
     """A known array (`value` an ndarray), a size as a number (a `Dim`), or a counting vector (`value` the text "arange")."""
 
     __slots__ = ("value",)
+    value: Any
 
     def __new__(cls, value: Any, type: TensorType) -> Constant:
         data: object = value
@@ -215,6 +218,7 @@ class Add(Node):
     """Σ coefficient · node; every node has the shape of the sum."""
 
     __slots__ = ("terms",)
+    terms: tuple[tuple[Number, Node], ...]
 
     def __new__(cls, terms: tuple[tuple[Number, Node], ...], type: TensorType) -> Add:
         keys = [(t.key, number_hash(c)) for c, t in terms]
@@ -251,6 +255,13 @@ class Product(Node):
     """
 
     __slots__ = ("coefficient", "dense", "extents", "factors", "is_core", "order", "out", "symmetries")
+    coefficient: Number
+    factors: tuple[Factor, ...]
+    out: tuple[Index, ...]
+    extents: tuple[Size, ...]
+    order: tuple[int, ...]
+    dense: bool
+    is_core: bool
     symmetries: tuple[tuple[int, ...], ...]
 
     def __new__(cls, coefficient: Number, factors: tuple[Factor, ...], out: tuple[Index, ...],
@@ -272,7 +283,7 @@ class Product(Node):
             node.coefficient, node.factors, node.out, node.extents = coefficient, factors, out, extents
             node.type, node.order, node.symmetries = type, order, symmetries
             node.children = tuple([f[0] for f in factors])
-            plain = not extents and not out or out == tuple(range(len(extents)))
+            plain = (not extents and not out) or out == tuple(range(len(extents)))
             node.is_core = not plain and len({label for index in out for label in labels_of(index)}) < len(extents)
             node.dense = plain and extents == type.shape
             if canonical is not None:
@@ -295,6 +306,8 @@ class Map(Node):
     """function(args) element by element; every argument has the shape of the result."""
 
     __slots__ = ("args", "function")
+    args: tuple[Node, ...]
+    function: ScalarRow
 
     def __new__(cls, function: ScalarRow, args: tuple[Node, ...], type: TensorType) -> Map:
         place = (Map, function.name, args, type)
@@ -311,6 +324,9 @@ class Reduce(Node):
     """A reduction of `arg` along `axes`, which are dropped."""
 
     __slots__ = ("arg", "axes", "function")
+    arg: Node
+    axes: tuple[int, ...]
+    function: ReduceRow
 
     def __new__(cls, function: ReduceRow, arg: Node, axes: tuple[int, ...], type: TensorType) -> Reduce:
         place = (Reduce, function.name, arg, axes, type)
@@ -328,6 +344,9 @@ class Apply(Node):
     """A structured operation of the open table `symdiff.functions.structured`, with static `parameters`."""
 
     __slots__ = ("args", "operation", "parameters")
+    args: tuple[Node, ...]
+    operation: Any
+    parameters: tuple[Any, ...]
 
     def __new__(cls, operation: Any, args: tuple[Node, ...], parameters: tuple[Any, ...], type: TensorType) -> Apply:
         place = (Apply, operation.name, args, parameters, type)

@@ -92,7 +92,7 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
     extents = tuple(value_of(e, sizes) for e in node.extents)
     kind, dtype = field.dtype(working_dtype(node)), field.dtype(node.dtype)
     plain = all(type(i) is int for _, at in node.factors for i in at) and not any(is_guard(f) for f, _ in node.factors)
-    exact_reads = plain and all(values[f].shape[k] == extents[i]
+    exact_reads = plain and all(values[f].shape[k] == extents[i]  # type: ignore[index]
                                 for f, at in node.factors for k, i in enumerate(at))
     if exact_reads and node.is_core and len(extents) < 50:
         operands: list[Any] = []

@@ -76,7 +76,7 @@ def dtype_name(dtype: object) -> str:
     ('float32', 'float64')
     """
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", str(dtype))
-    name = ALIASES.get(name, name)
+    name = ALIASES.get(name, name)  # type: ignore[arg-type]
     if name not in DTYPES:
         raise TypeMismatch(f"{dtype!r} is not a dtype of symdiff", mend="use one of " + ", ".join(DTYPES))
     return name

@@ -14,7 +14,7 @@ def topological(roots: Iterable[Node], children: Callable[[Node], Sequence[Node]
     """Every node under the roots once, children before parents, in an order fixed by the roots."""
     order: list[Node] = []
     seen: set[Node] = set()
-    stack: list[Node | None] = list(roots)[::-1]
+    stack: list[Node | None] = [*roots][::-1]  # type: ignore[assignment]
     while stack:
         node = stack.pop()
         if node is None:

@@ -237,7 +237,7 @@ def shaped(p: Pool) -> str | None:
         f"sd.repeat({{0}}, 2, axis={axis})", "sd.tile({0}, 2)", f"sd.diff({{0}}, axis={axis})", "sd.pad({0}, 1)",
         f"sd.pad({{0}}, {tuple((int(a), int(b)) for a, b in p.rng.integers(0, 3, (ndim, 2)))})", "sd.reshape({0}, (-1, 1))",
         "sd.reshape({0}, (-1, 2))", "sd.reshape({0}, (2, -1))", "sd.pad({0}, (1, 0), constant_values=0.5)",
-        f"sd.broadcast_to({{0}}, (3, *{{0}}.shape))", f"{{0}} - sd.mean({{0}}, axis={axis}, keepdims=True)",
+        "sd.broadcast_to({0}, (3, *{0}.shape))", f"{{0}} - sd.mean({{0}}, axis={axis}, keepdims=True)",
     ]), x)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from symdiff.derivations import Derivation, derive_all
-from symdiff.reference import evaluate_nodes
 from symdiff.printing import formula
+from symdiff.reference import evaluate_nodes
 from symdiff.traversal import symbols_of
 
 PATH = Path(__file__).parents[1] / "examples" / "gallery.py"

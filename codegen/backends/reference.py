@@ -7,8 +7,8 @@ from typing import Any
 
 from codegen.backends.protocol import Array
 from symdiff.errors import BackendUnavailable
-from symdiff.reference import evaluate_nodes
 from symdiff.expression import Node, Symbol
+from symdiff.reference import evaluate_nodes
 
 
 class Reference:

@@ -14,8 +14,8 @@ from codegen.emitters.preamble import BLAS_IMPORTS, IMPORTS, ROUTINES, TYPES, ro
 from codegen.emitters.python_statements import INDENT, StatementWriter
 from codegen.loop_ir.arithmetic import Level, join_sum, size_parts, size_text
 from codegen.loop_ir.nodes import Buffer, Program, Section
-from symdiff.binding.solving import SizeSource, size_sources
 from codegen.loop_ir.walks import section_buffers, section_sizes, storage_shape, tile_rows
+from symdiff.binding.solving import SizeSource, size_sources
 from symdiff.sizes import Size, combine
 
 INPUTS = ("arg", "const")

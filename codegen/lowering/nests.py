@@ -57,7 +57,7 @@ def identity(fold: str, dtype: str) -> Literal:
 
 def fold_of(node: Node) -> Fold:
     """How the node folds: a core adds, a reduction as its row says."""
-    return node.function.fold if isinstance(node, Reduce) else "add"
+    return node.function.fold if isinstance(node, Reduce) else "add"  # type: ignore[return-value]
 
 
 class Nests:
@@ -167,7 +167,7 @@ class Nests:
             self.element(node, formula)
         for c, term in node.terms:
             if is_pattern(term) and term not in self.buffers:
-                self.push(node, term, c, fresh=False)
+                self.push(node, term, c, fresh=False)  # type: ignore[arg-type]
 
     def passes_over(self, node: Node) -> bool:
         """Whether the node is computed sample by sample."""
@@ -221,7 +221,7 @@ class Nests:
         else:
             assert isinstance(node, Product)
             extents = node.extents
-            kept = list(node.out)
+            kept = list(node.out)  # type: ignore[arg-type]
             summed = list(node.summed)
             sample = self.passes.label.get(node) if self.tiled else None
         fold = fold_of(node)
@@ -322,7 +322,7 @@ class Nests:
         def panel(name: str, at: Sequence[int], row: int, column: int | None) -> Panel:
             index = tuple(loops.get(label, Affine(0)) for label in at)
             return Panel(name, index, list(at).index(row), None if column is None else list(at).index(column))
-        out: list[int] = list(node.out)
+        out: list[int] = list(node.out)  # type: ignore[arg-type]
         beta = 1.0 if node in self.passes.folded and self.tiled else 0.0
         a = panel(self.buffers[form.A], form.at_a, form.row, form.inner)
         if form.column is None:

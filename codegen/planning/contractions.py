@@ -57,17 +57,17 @@ def splits(node: Product) -> bool:
 def private(node: Product, k: int) -> set[Label]:
     """The summed labels that stand in the k-th factor alone."""
     elsewhere = {i for j, (_, at) in enumerate(node.factors) if j != k for i in at}
-    return {i for i in node.factors[k][1] if i not in elsewhere and i not in node.out}
+    return {i for i in node.factors[k][1] if i not in elsewhere and i not in node.out}  # type: ignore[misc]
 
 
 def split(node: Product, hints: Hints) -> Node:
     """The core as a tree of products of at most two factors."""
     extents = dict(enumerate(node.extents))
     sizes = {label: hints.value(extent) for label, extent in extents.items()}
-    labels = [frozenset(at) for _, at in node.factors]
-    tree = exact_path(labels, frozenset(node.out), sizes) if len(labels) <= EXACT else \
-        greedy_path(labels, frozenset(node.out), sizes)
-    built, at = build(tree, node, extents, frozenset(node.out), final=True)
+    labels: list[frozenset[Label]] = [frozenset(at) for _, at in node.factors]  # type: ignore[arg-type]
+    out: frozenset[Label] = frozenset(node.out)  # type: ignore[arg-type]
+    tree = exact_path(labels, out, sizes) if len(labels) <= EXACT else greedy_path(labels, out, sizes)
+    built, at = build(tree, node, extents, out, final=True)
     if at == node.out and built.type == node.type:
         return built
     return Product(1, ((built, at),), node.out, tuple(extents[label] for label in range(len(node.out))), node.type)
@@ -155,8 +155,8 @@ def build(tree: Tree, node: Product, extents: dict[Label, Size], needed: frozens
         return step([(child, at)], at, extents, needed) if gone else (child, at)
     inside = [frozenset(node.factors[k][1]) for k in leaves(tree[0])]
     other = [frozenset(node.factors[k][1]) for k in leaves(tree[1])]
-    left = build(tree[0], node, extents, needed.union(*other))
-    right = build(tree[1], node, extents, needed.union(*inside))
+    left = build(tree[0], node, extents, needed.union(*other))  # type: ignore[arg-type]
+    right = build(tree[1], node, extents, needed.union(*inside))  # type: ignore[arg-type]
     first, second = (left, right) if min(leaves(tree[0])) < min(leaves(tree[1])) else (right, left)
     return step([first, second], (*first[1], *second[1]), extents, needed, final)
 

@@ -37,7 +37,7 @@ def matrix_form(node: Product, hints: Hints) -> MatrixForm | None:
     summed = node.summed
     if len(summed) != 1 or summed[0] not in at_a or summed[0] not in at_b or a.dtype != node.dtype or b.dtype != node.dtype:
         return None
-    if any(f.shape[k] != node.extents[i] for f, at in node.factors for k, i in enumerate(at)):
+    if any(f.shape[k] != node.extents[i] for f, at in node.factors for k, i in enumerate(at)):  # type: ignore[index]
         return None
     rows = [i for i in at_a if i not in at_b]
     columns = [i for i in at_b if i not in at_a]
@@ -48,7 +48,7 @@ def matrix_form(node: Product, hints: Hints) -> MatrixForm | None:
     row, inner = rows[0], summed[0]
     column = columns[0] if columns else None
     batch = tuple(i for i in at_a if i not in (row, inner))
-    work = hints.count([node.extents[label] for label in (row, inner, column) if label is not None])
+    work = hints.count([node.extents[label] for label in (row, inner, column) if label is not None])  # type: ignore[index]
     if work < SMALLEST:
         return None
-    return MatrixForm(a, b, at_a, at_b, row, column, inner, batch)
+    return MatrixForm(a, b, at_a, at_b, row, column, inner, batch)  # type: ignore[arg-type]

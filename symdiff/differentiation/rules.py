@@ -6,14 +6,13 @@ each child, None where nothing passes.
 
 from __future__ import annotations
 
-from symdiff.sizes import Size
 from symdiff.errors import NotDifferentiable
 from symdiff.expression import METHODS, Add, Factor, Map, Node, Product, Reduce
 from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, form_of, tidy
 from symdiff.normal_form import add, expand, product
+from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, TensorType
-
 
 NO_GUARDS: frozenset[tuple[Node, tuple[Index, ...]]] = frozenset()
 
@@ -21,7 +20,7 @@ NO_GUARDS: frozenset[tuple[Node, tuple[Index, ...]]] = frozenset()
 def shifted(index: Index, by: int) -> Index:
     """The index with every label moved up by `by`."""
     if index.__class__ is int:
-        return index + by  # type: ignore[operator]
+        return index + by
     constant, terms = form_of(index)
     return tidy(constant, {label + by: c for label, c in terms})
 
@@ -169,6 +168,6 @@ def guards_of(adjoint: Node) -> frozenset[tuple[Node, tuple[Index, ...]]]:
     """The guards that an adjoint holds: contributions with different guards are kept apart, for a sum would lose them."""
     if adjoint.__class__ is not Product:
         return NO_GUARDS
-    found = [(child, at) for child, at in adjoint.factors  # type: ignore[attr-defined]
+    found = [(child, at) for child, at in adjoint.factors
              if child.__class__ is Map and child.function is ROWS["guard"]]
     return frozenset(found) if found else NO_GUARDS

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from symdiff.sizes import Size, size_hash
 from symdiff.expression import Factor, Node, Product, Symbol, factor_key
 from symdiff.index_notation import Extents, Index, Label, form_of, index_hash, labels_of, rename
+from symdiff.sizes import size_hash
 from symdiff.tensor_type import TensorType
 
 LEAF_CAP = 128
@@ -89,15 +89,15 @@ def least_reading(node: Node, at: tuple[Index, ...]) -> tuple[Index, ...]:
 def symmetries_of(node: Node) -> tuple[tuple[int, ...], ...]:
     """The permutations of the axes, besides the identity, that leave the node as it is."""
     if node.__class__ is Product:
-        return node.symmetries  # type: ignore[attr-defined, no-any-return]
-    if node.__class__ is Symbol and ("symmetric" in node.facts or "psd" in node.facts):  # type: ignore[attr-defined]
+        return node.symmetries
+    if node.__class__ is Symbol and ("symmetric" in node.facts or "psd" in node.facts):
         return ((1, 0),)
     return ()
 
 
 def reading_key(at: tuple[Index, ...]) -> tuple[tuple[bool, int], ...]:
     """An order of index tuples: plain labels first, by number."""
-    return tuple([(i.__class__ is not int, i if i.__class__ is int else index_hash((i,))) for i in at])  # type: ignore[misc]
+    return tuple([(i.__class__ is not int, i if i.__class__ is int else index_hash((i,))) for i in at])
 
 
 def canonical_orders(factors: list[Factor], labels: list[Label], summed: set[Label],

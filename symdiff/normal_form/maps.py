@@ -6,12 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from symdiff.sizes import Size
 from symdiff.expression import Map, Node, Number, Product, Reduce
 from symdiff.functions.row import BUILDERS, ROWS, ReduceRow, ScalarRow
 from symdiff.normal_form.numbers import base_and_exponent, broadcast_axes, exact, number, number_of, permutation_of
 from symdiff.normal_form.products import distributes_power, power
 from symdiff.normal_form.sums import drop_axes, expand, permute, product, scale, unscaled
+from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, INTEGRAL, TensorType, promote
 
 LARGEST_POWER = 1024
@@ -61,7 +61,7 @@ def map_node(function: ScalarRow, args: tuple[Node, ...]) -> Node:
         if c < 0:
             positive = map_node(function, (scale(exact(-c), inner),))
             return scale(-1, positive) if "odd" in function.traits else positive
-    if "idempotent" in function.traits and args[0].__class__ is Map and args[0].function is function:  # type: ignore[attr-defined]
+    if "idempotent" in function.traits and args[0].__class__ is Map and args[0].function is function:
         return args[0]
     return Map(function, args, type)
 
@@ -134,8 +134,8 @@ def simplify_power(base: Node, p: Number | None, type: TensorType) -> Node | Non
     root, inner = base_and_exponent(base)
     if inner != 1 and isinstance(inner, int) and abs(inner * p) <= LARGEST_POWER:
         return power(root, inner * p)
-    if base.__class__ is Product and distributes_power(base, p):  # type: ignore[arg-type]
-        node: Product = base  # type: ignore[assignment]
+    if base.__class__ is Product and distributes_power(base, p):
+        node: Product = base
         c = exact_power(node.coefficient, p) if not isinstance(node.coefficient, float) else exact(node.coefficient**p)
         if c is None or (isinstance(c, float) and not np.isfinite(c)):
             return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from symdiff.sizes import Size, at_least, combine, divide_exactly
 from symdiff.expression import Factor, Number, Product
 from symdiff.index_notation import (
     Index,
@@ -25,6 +24,7 @@ from symdiff.index_notation import (
     tidy,
 )
 from symdiff.normal_form.numbers import times
+from symdiff.sizes import Size, at_least, combine, divide_exactly
 
 
 class Unsolved(Exception):

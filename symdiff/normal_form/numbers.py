@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.sizes import Dim, Size
 from symdiff.expression import Constant, Map, Node, Number, Product
+from symdiff.sizes import Dim, Size
 from symdiff.tensor_type import TensorType
 
 DYADIC_LIMIT = 1024
@@ -30,7 +30,7 @@ def exact(value: Any) -> Number:
         return int(value)
     value = float(value)
     if not isfinite(value) or (value == 0.0 and str(value).startswith("-")) or abs(value) >= 2.0**53:
-        return value
+        return value  # type: ignore[no-any-return]
     if value == int(value):
         return int(value)
     numerator, denominator = value.as_integer_ratio()

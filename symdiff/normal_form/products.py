@@ -6,13 +6,13 @@ distributed over a sum (R8).
 
 from __future__ import annotations
 
-from symdiff.sizes import Size
 from symdiff.expression import Add, Constant, Factor, Map, Node, Number, Product, Symbol
 from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, Label, injective, labels_of, rename
 from symdiff.normal_form.cores import components, core, least_reading
 from symdiff.normal_form.merging import Contraction, Vanishes, absorb, placed
 from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, number, times
+from symdiff.sizes import Size
 from symdiff.tensor_type import INTEGRAL, TensorType, promote
 
 Term = tuple[Number, Node]
@@ -41,7 +41,7 @@ def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], 
             if p.type.dtype != type.dtype or not (p.dense or p.is_core):
                 return None
             for k, i in enumerate(at):
-                if i.__class__ is not int or i in at[:k] or (p.dense and extents[i] != p.extents[k]):  # type: ignore[index]
+                if i.__class__ is not int or i in at[:k] or (p.dense and extents[i] != p.extents[k]):
                     return None
             if p.is_core:
                 opened.append((node, least_reading(node, at)) if p.symmetries else factor)
@@ -57,12 +57,11 @@ def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], 
                 opened.extend([(f, least_reading(f, tuple([names[i] if i.__class__ is int else placed(i, names)
                                                            for i in indices]))) for f, indices in p.factors])
             continue
-        if kind is Symbol:
-            if node.facts:  # type: ignore[attr-defined]
-                factor = node, least_reading(node, at)
+        if kind is Symbol and node.facts:
+            factor = node, least_reading(node, at)
         opened.append(factor)
     for node, at in opened:
-        if node.__class__ is Add and not stays_closed(node, at, len(opened) == 1):  # type: ignore[arg-type]
+        if node.__class__ is Add and not stays_closed(node, at, len(opened) == 1):
             return None
     if coefficient == 0:
         return None
@@ -82,8 +81,8 @@ def stays_closed(node: Add, at: tuple[Index, ...], alone: bool) -> bool:
 
 def with_coefficient(coefficient: Number, node: Node) -> Node:
     """coefficient · node for a term of a sum; the coefficient of a structural product is replaced."""
-    if node.__class__ is Product and not node.is_core:  # type: ignore[attr-defined]
-        p: Product = node  # type: ignore[assignment]
+    if node.__class__ is Product and not node.is_core:
+        p: Product = node
         return p if p.coefficient == coefficient else Product(coefficient, p.factors, p.out, p.extents, p.type)
     if coefficient == 1:
         return node
@@ -100,12 +99,12 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
         while position < len(target.factors):
             node, indices = target.factors[position]
             if is_long(node, indices, target):
-                target.coefficient = times(target.coefficient, node.coefficient)  # type: ignore[attr-defined]
+                target.coefficient = times(target.coefficient, node.coefficient)
                 target.factors[position] = with_coefficient(1, node), indices
             elif node.__class__ is Product and opens(node, indices, type):
                 rest = target.copy()
                 del rest.factors[position]
-                merged = absorb(rest, node, indices)  # type: ignore[arg-type]
+                merged = absorb(rest, node, indices)
                 if merged is not None:
                     count = len(rest.factors)
                     kept, new = merged.factors[:count], merged.factors[count:]
@@ -118,7 +117,7 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
             position += 1
         for position, (node, indices) in enumerate(target.factors):
             if node.__class__ is Add:
-                parts = distribution(target, position, node, indices)  # type: ignore[arg-type]
+                parts = distribution(target, position, node, indices)
                 if parts:
                     return [term for part in parts for term in expand_product(
                         times(target.coefficient, part[0]),
@@ -131,8 +130,8 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
 
 def is_long(node: Node, indices: tuple[Index, ...], target: Contraction) -> bool:
     """Whether a factor is a structural product of so many factors that it stays closed where it is read plainly."""
-    return (node.__class__ is Product and len(node.factors) > FACTOR_LIMIT and len(target.factors) > 1 and  # type: ignore[attr-defined]
-            node.dense and all([i.__class__ is int for i in indices]) and len(set(indices)) == len(indices))  # type: ignore[attr-defined]
+    return (node.__class__ is Product and len(node.factors) > FACTOR_LIMIT and len(target.factors) > 1 and
+            node.dense and all([i.__class__ is int for i in indices]) and len(set(indices)) == len(indices))
 
 
 def opens(node: Product, indices: tuple[Index, ...], type: TensorType) -> bool:
@@ -170,7 +169,8 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
     touched = repeated or bool(summed) or any(label in others for label in labels)
     if not touched:
         return None
-    apart, together = [], []
+    apart: list[Term] = []
+    together: list[Term] = []
     for term in node.terms:
         split = patterned(term[1]) or (summed and outer_product(term[1], indices, set(summed)))
         (apart if split or repeated else together).append(term)
@@ -183,15 +183,15 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
 
 def patterned(node: Node) -> bool:
     """Whether the node is a diagonal, scatter or constant-position pattern."""
-    return node.__class__ is Product and not node.dense and not node.is_core  # type: ignore[attr-defined]
+    return node.__class__ is Product and not node.dense and not node.is_core
 
 
 def outer_product(node: Node, indices: tuple[Index, ...], summed: set[Label]) -> bool:
     """Whether the node is a product of factors with disjoint labels, one of which has a label that is summed alone."""
-    if node.__class__ is not Product or node.is_core or len(node.factors) < 2:  # type: ignore[attr-defined]
+    if node.__class__ is not Product or node.is_core or len(node.factors) < 2:
         return False
     groups: list[set[Label]] = []
-    for _, at in node.factors:  # type: ignore[attr-defined]
+    for _, at in node.factors:
         labels = {label for i in at for label in labels_of(i)}
         if not labels:
             continue
@@ -284,7 +284,7 @@ def gather_powers(factors: list[Factor], dtype: str) -> list[Factor]:
             seen[key] = len(result)
             result.append((node, at))
             continue
-        if node is previous[0] and node.__class__ is Map and "guard" in node.function.traits:  # type: ignore[attr-defined]
+        if node is previous[0] and node.__class__ is Map and "guard" in node.function.traits:
             continue
         _, before = base_and_exponent(previous[0])
         whole = isinstance(exponent, int) and isinstance(before, int)
@@ -312,7 +312,7 @@ def distributes_power(node: Product, exponent: int) -> bool:
     if exponent > 0:
         return True
     return (node.out == tuple(range(len(node.extents))) and node.extents == node.shape and
-            all(i.__class__ is int and node.extents[i] == f.shape[k]  # type: ignore[index]
+            all(i.__class__ is int and node.extents[i] == f.shape[k]
                 for f, at in node.factors for k, i in enumerate(at)))
 
 

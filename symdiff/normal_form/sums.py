@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from symdiff.sizes import Size
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.index_notation import Index, Label, labels_of
 from symdiff.normal_form.numbers import broadcast_axes, exact, number, times
 from symdiff.normal_form.products import Term, dense_product, expand_product, structural, with_coefficient
+from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
 
 
@@ -23,7 +23,7 @@ def product(coefficient: Number, factors: list[Factor], out: list[Index], extent
         node, at = factors[0]
         if node.__class__ is Add and node.type == type and tuple(out) == at == tuple(range(len(extents))) and (
                 all([extents[k] == size for k, size in enumerate(type.shape)])):
-            return add([(times(coefficient, c), t) for c, t in node.terms], type)  # type: ignore[attr-defined]
+            return add([(times(coefficient, c), t) for c, t in node.terms], type)
     return add(expand_product(coefficient, factors, out, extents, type), type)
 
 
@@ -57,14 +57,14 @@ def permute(node: Node, axes: tuple[int, ...]) -> Node:
 def terms_of(node: Node) -> list[Term]:
     """The terms whose sum the node is."""
     if node.__class__ is Add:
-        return list(node.terms)  # type: ignore[attr-defined]
+        return list(node.terms)
     return [unscaled(node)]
 
 
 def unscaled(node: Node) -> Term:
     """(coefficient, node with coefficient 1)."""
-    if node.__class__ is Product and node.coefficient != 1:  # type: ignore[attr-defined]
-        p: Product = node  # type: ignore[assignment]
+    if node.__class__ is Product and node.coefficient != 1:
+        p: Product = node
         return structural(p.coefficient, p.factors, p.out, p.extents, p.type)
     return 1, node
 
@@ -92,8 +92,8 @@ def convert(node: Node, type: TensorType) -> Node:
     if node.dtype == type.dtype:
         return node
     labels = tuple(range(node.ndim))
-    if node.__class__ is Product and not node.is_core and not node.factors:  # type: ignore[attr-defined]
-        p: Product = node  # type: ignore[assignment]
+    if node.__class__ is Product and not node.is_core and not node.factors:
+        p: Product = node
         return Product(p.coefficient, p.factors, p.out, p.extents, type)
     return Product(1, ((node, labels),), labels, node.shape, type)
 
@@ -104,7 +104,7 @@ FLATTEN_LIMIT = 24
 
 def flattens(node: Node, type: TensorType) -> bool:
     """Whether a sum inside a sum opens."""
-    return node.__class__ is Add and node.dtype == type.dtype and len(node.terms) <= FLATTEN_LIMIT  # type: ignore[attr-defined]
+    return node.__class__ is Add and node.dtype == type.dtype and len(node.terms) <= FLATTEN_LIMIT
 
 
 def collect(terms: list[Term], type: TensorType) -> list[Term]:
@@ -113,7 +113,7 @@ def collect(terms: list[Term], type: TensorType) -> list[Term]:
     A term that was written with the coefficient 0 stays: 0 · x is not 0 where x may be inf or nan (R12).
     """
     for _, node in terms:
-        if node.__class__ is Add or (node.__class__ is Product and node.coefficient != 1):  # type: ignore[attr-defined]
+        if node.__class__ is Add or (node.__class__ is Product and node.coefficient != 1):
             terms = flat(terms, type)
             break
     total: dict[Node, Number] = {}
@@ -128,7 +128,7 @@ def collect(terms: list[Term], type: TensorType) -> list[Term]:
             total[node] = c
         if c == 0:
             gone = True
-            if not (node.__class__ is Product and not node.factors):  # type: ignore[attr-defined]
+            if not (node.__class__ is Product and not node.factors):
                 kept_zero.add(node)
     if gone:
         return [(c, node) for node, c in total.items() if c != 0 or node in kept_zero]
@@ -142,7 +142,7 @@ def flat(terms: list[Term], type: TensorType) -> list[Term]:
     while pending:
         c, node = pending.pop()
         if flattens(node, type):
-            pending.extend([(k if c == 1 else exact(c * k), t) for k, t in reversed(node.terms)])  # type: ignore[attr-defined]
+            pending.extend([(k if c == 1 else exact(c * k), t) for k, t in reversed(node.terms)])
             continue
         k, node = unscaled(node)
         if flattens(node, type):
@@ -154,9 +154,9 @@ def flat(terms: list[Term], type: TensorType) -> list[Term]:
 
 def pattern(node: Node) -> tuple[object, ...] | None:
     """(out, extents) of a diagonal or scatter term, None for a dense one."""
-    if node.__class__ is not Product or node.dense or node.is_core:  # type: ignore[attr-defined]
+    if node.__class__ is not Product or node.dense or node.is_core:
         return None
-    return node.out, node.extents  # type: ignore[attr-defined]
+    return node.out, node.extents
 
 
 def merge_patterns(terms: list[Term], type: TensorType) -> list[Term]:
@@ -219,7 +219,7 @@ def share_carriers(terms: list[Term], type: TensorType) -> list[Term]:
     """F·a + F·b → F·(a + b) where F holds a label that no other factor of either term has (R7)."""
     wide = 0
     for _, node in terms:
-        if node.__class__ is Product and len(node.extents) > 1 and len(node.factors) > 1:  # type: ignore[attr-defined]
+        if node.__class__ is Product and len(node.extents) > 1 and len(node.factors) > 1:
             wide += 1
     if wide < 2:
         return terms
@@ -267,7 +267,7 @@ def carriers(node: Node) -> list[tuple[tuple[object, ...], Rest]]:
     """
     if node.__class__ is not Product:
         return []
-    p: Product = node  # type: ignore[assignment]
+    p: Product = node
     if p.out != tuple(range(len(p.out))) or len(p.factors) < 2:
         # A structural product that only reads a core at permuted axes is looked into by its core.
         return []
@@ -285,11 +285,11 @@ def carriers(node: Node) -> list[tuple[tuple[object, ...], Rest]]:
         if any(label >= kept and label not in places for label in elsewhere):
             # The rest sums a label of its own: it would be a core inside; leave such terms alone.
             continue
-        shared = sorted((places.get(label, label) for label in elsewhere))  # type: ignore[arg-type]
-        signature = tuple(places.get(label, label) for label in at)  # type: ignore[arg-type]
+        shared = sorted(places.get(label, label) for label in elsewhere)
+        signature = tuple(places.get(label, label) for label in at)
         key = (carrier, signature, tuple(shared), p.is_core)
         extents = {places.get(label, label): extent for label, extent in enumerate(p.extents)}
-        rest = ([(f, tuple([relabel(i, places) for i in indices])) for f, indices in others], {}, extents, shared)
+        rest: Rest = ([(f, tuple([relabel(i, places) for i in indices])) for f, indices in others], {}, extents, shared)  # type: ignore[arg-type]
         found.append((key, rest))
     return found
 
@@ -297,7 +297,7 @@ def carriers(node: Node) -> list[tuple[tuple[object, ...], Rest]]:
 def relabel(index: Index, places: dict[Label, Label]) -> Index:
     """The index with some labels renamed."""
     if index.__class__ is int:
-        return places.get(index, index)  # type: ignore[arg-type]
+        return places.get(index, index)
     constant, terms = index  # type: ignore[misc]
     return constant, tuple(sorted((places.get(label, label), c) for label, c in terms))
 

@@ -23,7 +23,7 @@ def one_less_sigmoid(node: Node) -> Node | None:
         for j, (b, u) in enumerate(node.terms):
             value = number_of(u)
             v = None if value is None else times(b, value)
-            if v is None or v == 0 or exact(v + c) != 0 and exact(2 * v + c) != 0:
+            if v is None or v == 0 or (exact(v + c) != 0 and exact(2 * v + c) != 0):
                 continue
             rest = [term for i, term in enumerate(node.terms) if i not in (j, k)]
             x = t.children[0]
@@ -139,4 +139,4 @@ def log_of_cosh(node: Node) -> Node | None:
         return None
     x = arg.children[0]
     terms = [(1, map_node(ROWS["softplus"], (scale(2, x),))), (-1, x)]
-    return add(terms if c == 2 else [*terms, (math.log(c / 2), number(1, x.dtype, x.shape))], node.type)
+    return add(terms if c == 2 else [*terms, (math.log(c / 2), number(1, x.dtype, x.shape))], node.type)  # type: ignore[arg-type]

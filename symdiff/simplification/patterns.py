@@ -12,7 +12,7 @@ Place = tuple[Index, ...]
 
 def is_map(node: Node, name: str) -> bool:
     """Whether the node is the scalar function `name`."""
-    return node.__class__ is Map and node.function.name == name  # type: ignore[attr-defined]
+    return node.__class__ is Map and node.function.name == name
 
 
 def one_plus(node: Node) -> tuple[int, Node] | None:
@@ -23,9 +23,9 @@ def one_plus(node: Node) -> tuple[int, Node] | None:
 
 def number_plus(node: Node) -> tuple[Number, Number, Node] | None:
     """(v, c, x) where the node is v + c · x with numbers v and c, given as a sum of two terms."""
-    if node.__class__ is not Add or len(node.terms) != 2:  # type: ignore[attr-defined]
+    if node.__class__ is not Add or len(node.terms) != 2:
         return None
-    (a, s), (b, t) = node.terms  # type: ignore[attr-defined]
+    (a, s), (b, t) = node.terms
     for c, x, k, u in ((a, s, b, t), (b, t, a, s)):
         value = number_of(x)
         if value is not None:
@@ -40,10 +40,10 @@ def is_minus(a: Node, b: Node) -> bool:
 
 def minus_of(node: Node) -> Node | None:
     """x where the node is −x by its form."""
-    if node.__class__ is not Product or node.coefficient != -1 or len(node.factors) != 1 or not node.dense:  # type: ignore[attr-defined]
+    if node.__class__ is not Product or node.coefficient != -1 or len(node.factors) != 1 or not node.dense:
         return None
-    x, at = node.factors[0]  # type: ignore[attr-defined]
-    return x if at == node.out and x.type == node.type else None  # type: ignore[attr-defined, no-any-return]
+    x, at = node.factors[0]
+    return x if at == node.out and x.type == node.type else None
 
 
 def powers_of(node: Product) -> list[tuple[Node, Number, Place]]:

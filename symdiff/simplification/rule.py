@@ -72,7 +72,7 @@ def sweep(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
                 if fresh is not node and fresh.origin is None:
                     fresh.origin = node.origin
                 break
-        head = fresh.function.name if fresh.__class__ is Map else fresh.__class__.__name__  # type: ignore[attr-defined]
+        head = fresh.function.name if fresh.__class__ is Map else fresh.__class__.__name__
         if head in table:
             for rule in table[head]:
                 changed = rule.rewrite(fresh) if not rule.beside or has_child(fresh, rule.beside) else None
@@ -92,7 +92,7 @@ def sweep(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
 def has_child(node: Node, name: str) -> bool:
     """Whether the scalar function `name` is among the children."""
     for child in node.children:
-        if child.__class__ is Map and child.function.name == name:  # type: ignore[attr-defined]
+        if child.__class__ is Map and child.function.name == name:
             return True
     return False
 

@@ -12,8 +12,8 @@ from numba import njit
 from codegen.backends.protocol import BuildOptions
 from codegen.backends.registry import backend
 from codegen.loop_ir.nodes import Buffer, Program, Section, Store
-from symdiff.binding.arguments import Argument
 from codegen.runtime.kernel import Kernel, Planned
+from symdiff.binding.arguments import Argument
 from symdiff.errors import ArgumentMismatch, BackendUnavailable
 from tests.codegen import programs
 

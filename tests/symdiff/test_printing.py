@@ -12,9 +12,9 @@ import pytest
 
 import symdiff as sd
 from symdiff.errors import TypeMismatch
-from symdiff.reference import evaluate_nodes
 from symdiff.functions import REDUCTIONS, ROWS
 from symdiff.printing import brief, document, formula, latex, text_of
+from symdiff.reference import evaluate_nodes
 from symdiff.traversal import symbols_of
 
 SIZES = {"n": 5, "d": 3, "m": 4, "k": 2}
