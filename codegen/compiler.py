@@ -27,8 +27,8 @@ from codegen.lowering.programs import lower
 from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
 from codegen.planning.expansions import expand_functions
-from codegen.runtime.arguments import Argument
 from codegen.runtime.kernel import Kernel, Planned
+from symdiff.binding import argument_of
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
 from symdiff.reference import evaluate_nodes
@@ -63,7 +63,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     if dtype is not None and any(s.dtype != dtype_name(dtype) and s.dtype.startswith("float") for s in symbols):
         raise TypeMismatch(f"dtype={dtype!r} differs from the symbols'", mend="declare the symbols with that dtype")
     options = BuildOptions(fast_math=fast_math)
-    arguments = [Argument(s.name, s.dtype, s.shape, s.origin or "") for s in symbols]
+    arguments = [argument_of(s) for s in symbols]
 
     def plan(sizes: dict[str, int] | None) -> Planned:
         start = time.perf_counter()

@@ -169,7 +169,8 @@ def plain_logit(p: Values, v: Values) -> tuple[Any, ...]:
 def xor(hidden: int = 8) -> Model:
     """A net of two layers with sigmoids on XOR."""
     X, y = symbol("X", ("n", 2)), symbol("y", "n")
-    wrt: dict[str, Formula] = {"W1": symbol("W1", (2, hidden)), "b1": symbol("b1", hidden), "w2": symbol("w2", hidden), "b2": symbol("b2")}
+    wrt: dict[str, Formula] = {"W1": symbol("W1", (2, hidden)), "b1": symbol("b1", hidden),
+                               "w2": symbol("w2", hidden), "b2": symbol("b2")}
     score = matmul(sigmoid(matmul(X, wrt["W1"]) + wrt["b1"]), wrt["w2"]) + wrt["b2"]
     corners, answers = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0.0, 1.0, 1.0, 0.0])
 

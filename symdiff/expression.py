@@ -28,7 +28,7 @@ from symdiff.errors import TypeMismatch
 from symdiff.functions.row import ReduceRow, ScalarRow
 from symdiff.index_notation import Index, index_hash, labels_of
 from symdiff.sizes import APART, Dim, Size
-from symdiff.tensor_type import TensorType, shape_text
+from symdiff.tensor_type import TensorType, promote, shape_text
 
 Number = Union[int, Fraction, float]
 Factor = tuple["Node", tuple[Index, ...]]
@@ -58,7 +58,7 @@ def found(place: tuple[object, ...]) -> Node | None:
 
 def enter(node: Node, place: tuple[object, ...]) -> Node:
     """Put a node into the table."""
-    node.origin = node.settled = None
+    node.origin, node.settled = None, 0
     entry = Entry(node, forget)
     entry.place = place
     TABLE[place] = entry
@@ -91,7 +91,7 @@ class Node:
     key: int
     children: tuple[Node, ...]
     origin: str | None
-    settled: object
+    settled: int
 
     @property
     def shape(self) -> tuple[Size, ...]:
@@ -247,14 +247,15 @@ class Product(Node):
 
     A *structural* Product has every label in `out` and may have a coefficient; a *core* (`is_core`) sums at least one
     label, has coefficient 1 and plain distinct out labels.  A structural one is `dense` where each out axis is a label
-    of its own that runs over the whole axis.
+    of its own that runs over the whole axis.  One that `narrows` has a factor of a wider dtype, and rounds.
 
     Factors stand in the order in which they were first written; equality and `key` do not depend on it.  For a core,
     `order[p]` is the axis that stands at place p of the canonical form, which is the same for every orientation, and
     `symmetries` are the permutations of the axes that leave the core as it is.
     """
 
-    __slots__ = ("coefficient", "dense", "extents", "factors", "is_core", "order", "out", "symmetries")
+    __slots__ = ("coefficient", "dense", "extents", "factors", "is_core", "narrows", "order", "out",
+                 "symmetries")
     coefficient: Number
     factors: tuple[Factor, ...]
     out: tuple[Index, ...]
@@ -262,6 +263,7 @@ class Product(Node):
     order: tuple[int, ...]
     dense: bool
     is_core: bool
+    narrows: bool
     symmetries: tuple[tuple[int, ...], ...]
 
     def __new__(cls, coefficient: Number, factors: tuple[Factor, ...], out: tuple[Index, ...],
@@ -286,6 +288,11 @@ class Product(Node):
             plain = (not extents and not out) or out == tuple(range(len(extents)))
             node.is_core = not plain and len({label for index in out for label in labels_of(index)}) < len(extents)
             node.dense = plain and extents == type.shape
+            dtype = type.dtype
+            node.narrows = False
+            for child in node.children:
+                if child.type.dtype != dtype and promote(child.type.dtype, dtype) != dtype:
+                    node.narrows = True
             if canonical is not None:
                 _, written, sizes, count = canonical
                 node.key = hash((8, tuple([factor_key(f) for f in written]), shape_key(sizes), count, name_key(type.dtype)))

@@ -102,8 +102,8 @@ def within_noise(name: str, outputs: dict[str, Any], values: dict[Any, Array], f
     spread = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        moved = {s: (v * (1 + 4 * np.finfo(v.dtype).eps * rng.choice([-1, 1], v.shape))).astype(v.dtype) if v.dtype.kind == "f" else v
-                 for s, v in values.items()}
+        moved = {s: (v * (1 + 4 * np.finfo(v.dtype).eps * rng.choice([-1, 1], v.shape))).astype(v.dtype)
+                 if v.dtype.kind == "f" else v for s, v in values.items()}
         spread.append(np.asarray(sd.evaluate(root, moved), np.float64))
     low, high = np.min(spread, axis=0), np.max(spread, axis=0)
     slack = 100 * (high - low) + tolerance * np.abs(high)

@@ -221,7 +221,7 @@ def joined(p: Pool) -> str | None:
     y = p.pick(fits=lambda v: v.ndim == len(p.shape(x)) and
                rest == [s for k, s in enumerate(v.shape) if k != axis % v.ndim])
     same = p.pick(fits=lambda v: v.shape == p.shape(x))
-    return p.take(*p.one([(f"sd.concat([{{0}}, {{1}}], axis={axis})", x, y), ("sd.stack([{0}, {1}], axis=%d)" % axis, x, same),
+    return p.take(*p.one([(f"sd.concat([{{0}}, {{1}}], axis={axis})", x, y), (f"sd.stack([{{0}}, {{1}}], axis={axis})", x, same),
                           (f"sd.concat([{{0}}, 2 * {{0}}[::-1], {{0}}], axis={axis})", x)]))
 
 

@@ -21,7 +21,8 @@ TOP = Path(__file__).parents[1]
 GROUND = (
     "symdiff.errors", "symdiff.settings", "symdiff.sizes", "symdiff.tensor_type", "symdiff.notation",
     "symdiff.index_notation", "symdiff.functions", "symdiff.expression", "symdiff.normal_form", "symdiff.reference",
-    "symdiff.products",    "symdiff.nodes", "symdiff.facts", "symdiff.traversal", "symdiff.trees", "symdiff.simplification", "symdiff.binding",
+    "symdiff.products", "symdiff.nodes",
+    "symdiff.facts", "symdiff.traversal", "symdiff.trees", "symdiff.simplification", "symdiff.binding",
 )
 # What stands above both packages; nothing else may import it.
 ROOF = ("symdiff.training", "symdiff.verification", "symdiff.demo", "symdiff.cli", "symdiff.__main__", "symdiff=")

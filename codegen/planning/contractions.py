@@ -173,4 +173,5 @@ def step(factors: list[Factor], labels: Sequence[object], extents: dict[Label, S
     dtype = promote(*[f.dtype for f, _ in factors])
     made = tuple((f, tuple(names[i] for i in at)) for f, at in factors)  # type: ignore[index]
     shape = tuple(extents[label] for label in kept)
-    return Product(1, made, tuple(range(len(kept))), tuple(extents[label] for label in order), TensorType(dtype, shape)), tuple(kept)
+    ordered = tuple(extents[label] for label in order)
+    return Product(1, made, tuple(range(len(kept))), ordered, TensorType(dtype, shape)), tuple(kept)

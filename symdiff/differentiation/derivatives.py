@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from symdiff.differentiation.blocked import refuse_blocked
 from symdiff.differentiation.sweeps import forward, identity_seed, reverse
 from symdiff.errors import NotDifferentiable, ShapeMismatch, TypeMismatch
 from symdiff.expression import Node, Symbol
@@ -90,7 +91,7 @@ def hessian(f: Any, wrt: Tree) -> Tree:
     for g in gradients:
         # What the phases recognise in a gradient (softmax, σ) has its own second derivative.
         g = before_differentiation(g)
-        rows.append(back([simplify(h) for h in reverse(g, identity_seed(g), targets)]))
+        rows.append(back([simplify(h) for h in reverse(g, identity_seed(g), targets, written=False)]))
     return back(rows)
 
 
@@ -107,6 +108,7 @@ def jvp(f: Any, wrt: Tree, tangent: Tree) -> Node:
     targets, _ = targets_of("jvp", wrt)
     node = differentiable("jvp", f)
     changes = vectors_of("tangent", tangent, targets)
+    refuse_blocked(node, targets)
     return simplify(forward(node, dict(zip(targets, changes, strict=True))))
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from symdiff.differentiation.blocked import refuse_blocked
 from symdiff.differentiation.rules import child_adjoints, guards_of, passes, tangent
 from symdiff.expression import Node, Product
+from symdiff.index_notation import Label
 from symdiff.normal_form import add, number, product
+from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, TensorType
 from symdiff.traversal import reaching, topological
 
@@ -16,9 +18,12 @@ def identity_seed(root: Node) -> Node:
     return product(1, [], [*labels, *labels], dict(enumerate(root.shape)), TensorType(root.dtype, (*root.shape, *root.shape)))
 
 
-def reverse(root: Node, seed: Node, targets: list[Node]) -> list[Node]:
-    """The adjoint of each target, of shape S + its shape, for a seed of shape S + shape of the root."""
-    refuse_blocked(root, targets)
+def reverse(root: Node, seed: Node, targets: list[Node], written: bool = True) -> list[Node]:
+    """The adjoint of each target, of shape S + its shape, for a seed of shape S + shape of the root.
+
+    Where the root is what a user has `written`, and no derivative of something, a target that it holds only in truth
+    values and integers is refused.
+    """
     s = seed.shape[: seed.ndim - root.ndim]
     order = topological([root])
     wanted = reaching(order, targets)
@@ -39,6 +44,9 @@ def reverse(root: Node, seed: Node, targets: list[Node]) -> list[Node]:
             for child, passed in child_adjoints(node, adjoint, wanted):
                 if not vanishes(passed):
                     parts.setdefault(child, []).append(passed)
+    missing = [t for t in targets if t not in result]
+    if written and missing:
+        refuse_blocked(root, missing)
     return [result[t] if t in result else number(0, t.dtype, (*s, *t.shape)) for t in targets]
 
 
@@ -53,9 +61,32 @@ def joined(pending: list[Node], type: TensorType) -> list[Node]:
         return pending
     groups: dict[object, list[Node]] = {}
     for adjoint in pending:
-        groups.setdefault(guards_of(adjoint), []).append(adjoint)
-    sums = [add([(1, adjoint) for adjoint in group], type) for group in groups.values()]
+        guards = guards_of(adjoint)
+        key = (guards, adjoint.out, adjoint.extents) if guards and isinstance(adjoint, Product) else None
+        groups.setdefault(key, []).append(adjoint)
+    sums = [add([(1, adjoint) for adjoint in group], type) if key is None or len(group) == 1 else guarded(group, type)
+            for key, group in groups.items()]
     return [total for total in sums if not vanishes(total)]
+
+
+def guarded(group: list[Node], type: TensorType) -> Node:
+    """The sum of products with the same guards, written at the same positions: guards · (sum of the rests).
+
+    The guards stay factors of the whole: in a sum of guarded terms a later factor that is NaN would meet a plain zero.
+    """
+    first = group[0]
+    assert isinstance(first, Product)
+    guards = guards_of(first)
+    labels = tuple(range(len(first.extents)))
+    extents: dict[Label, Size] = dict(enumerate(first.extents))
+    inner_type = TensorType(type.dtype, first.extents)
+    rests = []
+    for node in group:
+        assert isinstance(node, Product)
+        rests.append((1, product(node.coefficient, [f for f in node.factors if f not in guards], list(labels), dict(extents),
+                                 inner_type)))
+    kept = [f for f in first.factors if f in guards]
+    return product(1, [(add(rests, inner_type), labels), *kept], list(first.out), extents, type)
 
 
 def forward(root: Node, tangents: dict[Node, Node]) -> Node:

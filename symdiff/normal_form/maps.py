@@ -174,10 +174,11 @@ def reduce_node(function: ReduceRow, arg: Node, axes: tuple[int, ...]) -> Node:
 
 def number_like(condition: Node, like: Node) -> Node:
     """1 where the condition holds, else 0, in the floating dtype of another expression."""
-    if like.dtype not in FLOATING or like.dtype == ROWS["number"].result:
-        return map_node(ROWS["number"], (condition,))
+    bracket = map_node(ROWS["number"], (condition,))
+    if like.dtype not in FLOATING or like.dtype == bracket.dtype:
+        return bracket
     labels = tuple(range(condition.ndim))
-    return product(1, [(condition, labels)], list(labels), dict(enumerate(condition.shape)),
+    return product(1, [(bracket, labels)], list(labels), dict(enumerate(condition.shape)),
                    TensorType(like.dtype, condition.shape))
 
 

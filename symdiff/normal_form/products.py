@@ -47,7 +47,7 @@ def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], 
                 opened.append((node, least_reading(node, at)) if p.symmetries else factor)
                 continue
             coefficient = times(coefficient, p.coefficient)
-            if len(p.factors) > FACTOR_LIMIT and len(factors) > 1:
+            if len(factors) > 1 and (p.narrows or len(p.factors) > FACTOR_LIMIT):
                 opened.append((with_coefficient(1, p), at))
                 continue
             if at == p.out:
@@ -98,7 +98,7 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
     try:
         while position < len(target.factors):
             node, indices = target.factors[position]
-            if is_long(node, indices, target):
+            if node.__class__ is Product and stays(node, indices, target):
                 target.coefficient = times(target.coefficient, node.coefficient)
                 target.factors[position] = with_coefficient(1, node), indices
             elif node.__class__ is Product and opens(node, indices, type):
@@ -128,10 +128,15 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
     return finish(target, type)
 
 
-def is_long(node: Node, indices: tuple[Index, ...], target: Contraction) -> bool:
-    """Whether a factor is a structural product of so many factors that it stays closed where it is read plainly."""
-    return (node.__class__ is Product and len(node.factors) > FACTOR_LIMIT and len(target.factors) > 1 and
-            node.dense and all([i.__class__ is int for i in indices]) and len(set(indices)) == len(indices))
+def stays(node: Product, indices: tuple[Index, ...], target: Contraction) -> bool:
+    """Whether a structural product stays closed, but for its coefficient: one that rounds, or a long one read plainly.
+
+    Alone, in a product that sums nothing, it opens: a scaled or permuted product is a product.
+    """
+    if not node.dense or not (node.narrows or len(node.factors) > FACTOR_LIMIT):
+        return False
+    alone = len(target.factors) == 1 and len({label for i in target.out for label in labels_of(i)}) == len(target.extents)
+    return not alone and (node.narrows or (all([i.__class__ is int for i in indices]) and len(set(indices)) == len(indices)))
 
 
 def opens(node: Product, indices: tuple[Index, ...], type: TensorType) -> bool:

@@ -8,7 +8,7 @@ from collections import Counter
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.functions.row import ROWS
 from symdiff.normal_form import add, map_node, number, number_of, scale
-from symdiff.normal_form.numbers import exact, times
+from symdiff.normal_form.numbers import base_and_exponent, exact, times
 from symdiff.simplification.patterns import Place, is_map, is_minus, positive, powers_of, with_factors
 
 Powers = Counter[tuple[Node, Place]]
@@ -41,6 +41,8 @@ def half_tanh(x: Node) -> Node:
 def sigmoid_difference(node: Node) -> Node | None:
     """y σ(−x) − y σ(x) → −y tanh(x/2), where y holds what the two products share."""
     assert isinstance(node, Add)
+    if sum([holds_sigmoid(t) for _, t in node.terms]) < 2:
+        return None
     products = [(k, c, t, factor_powers(t)) for k, (c, t) in enumerate(node.terms)]
     for k, c, t, mine in products:
         if mine is None:
@@ -60,11 +62,18 @@ def sigmoid_difference(node: Node) -> Node | None:
     return None
 
 
+def holds_sigmoid(node: Node) -> bool:
+    """Whether the node is σ(x), or a product with it or a power of it."""
+    if node.__class__ is Product:
+        return any([is_map(base_and_exponent(child)[0], "sigmoid") for child in node.children])
+    return is_map(node, "sigmoid")
+
+
 def factor_powers(node: Node) -> Powers | None:
     """How often each factor stands in a structural product; None for sums, numbers and cores."""
     if is_map(node, "sigmoid"):
         return Counter({(node, tuple(range(node.ndim))): 1})
-    if not isinstance(node, Product) or not node.dense or not any(is_map(x, "sigmoid") for x, _, _ in powers_of(node)):
+    if not isinstance(node, Product) or not node.dense:
         return None
     found: Powers = Counter()
     for x, p, at in powers_of(node):
@@ -88,7 +97,7 @@ def without(node: Node, f: Node, at: Place, by: Node) -> Node:
     raise AssertionError("the factor is not there")
 
 
-def hyperbolic(node: Node) -> Node | None:
+def sum_of_exponentials(node: Node) -> Node | None:
     """c eˣ + c e⁻ˣ → 2c cosh(x), c eˣ − c e⁻ˣ → 2c sinh(x)."""
     assert isinstance(node, Add)
     places = [(k, c, t) for k, (c, t) in enumerate(node.terms) if is_map(t, "exp")]

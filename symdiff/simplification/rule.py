@@ -33,6 +33,9 @@ class Rule:
     beside: str = ""
 
 
+TABLES: dict[tuple[Rule, ...], int] = {}
+
+
 @lru_cache(maxsize=16)
 def table_of(rules: tuple[Rule, ...]) -> dict[str, tuple[Rule, ...]]:
     """The rules by head, in their order."""
@@ -62,8 +65,10 @@ def sweep(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
     verbose = int(os.environ.get("SYMDIFF_DEBUG", "0") or 0) >= 2
     table = table_of(rules)
     done: dict[Node, Node] = {}
-    for node in topological(roots, lambda n: () if n.settled is rules else n.children):
-        if node.settled is rules:
+    mark = mark_of(rules)
+    bit = 1 << TABLES[rules]
+    for node in topological(roots, lambda n: () if n.settled & bit else n.children):
+        if node.settled & bit:
             continue
         fresh = node
         for child in node.children:
@@ -74,8 +79,9 @@ def sweep(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
                 break
         head = fresh.function.name if fresh.__class__ is Map else fresh.__class__.__name__
         if head in table:
+            names = {child.function.name for child in fresh.children if child.__class__ is Map}
             for rule in table[head]:
-                changed = rule.rewrite(fresh) if not rule.beside or has_child(fresh, rule.beside) else None
+                changed = rule.rewrite(fresh) if not rule.beside or rule.beside in names else None
                 if changed is not None and changed is not fresh and not costs_more(changed, fresh):
                     if verbose:
                         report(rule, fresh, changed)
@@ -85,16 +91,14 @@ def sweep(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
         if fresh is not node:
             done[node] = fresh
         else:
-            node.settled = rules
+            node.settled |= mark
     return [done.get(root, root) for root in roots]
 
 
-def has_child(node: Node, name: str) -> bool:
-    """Whether the scalar function `name` is among the children."""
-    for child in node.children:
-        if child.__class__ is Map and child.function.name == name:
-            return True
-    return False
+def mark_of(rules: tuple[Rule, ...]) -> int:
+    """The bits that say "settled" for these rules, and for every table seen so far that holds no others."""
+    TABLES.setdefault(rules, len(TABLES))
+    return sum([1 << k for table, k in TABLES.items() if set(table) <= set(rules)])
 
 
 def report(rule: Rule, before: Node, after: Node) -> None:

@@ -11,11 +11,11 @@ from symdiff.normal_form import add, expand, map_node, number, number_of, produc
 from symdiff.normal_form.numbers import base_and_exponent, exact, times
 from symdiff.simplification.hyperbolic import (
     expm1_times_sigmoid,
-    hyperbolic,
     log_of_cosh,
     one_less_sigmoid,
     sigmoid_difference,
     sinh_over_cosh,
+    sum_of_exponentials,
 )
 from symdiff.simplification.patterns import is_map, minus_of, number_plus, one_plus, positive, powers_of, with_factors
 from symdiff.simplification.rule import Rule
@@ -222,7 +222,7 @@ RULES = (
     Rule("exp-sigmoid", "eˣ σ(−x)ⁿ → σ(x) σ(−x)ⁿ⁻¹", exp_times_sigmoid, "Product", "exp"),
     Rule("one-less-sigmoid", "1 − σ(x) → σ(−x)", one_less_sigmoid, "Add", "sigmoid"),
     Rule("sigmoid-difference", "σ(x) σ(−x)² − σ(x)² σ(−x) → −σ(x) σ(−x) tanh(x/2)", sigmoid_difference, "Add"),
-    Rule("sinh-cosh", "eˣ ± e⁻ˣ → 2 cosh(x) or 2 sinh(x)", hyperbolic, "Add", "exp"),
+    Rule("sinh-cosh", "eˣ ± e⁻ˣ → 2 cosh(x) or 2 sinh(x)", sum_of_exponentials, "Add", "exp"),
     Rule("tanh", "sinh(x)/cosh(x) → tanh(x)", sinh_over_cosh, "Product", "sinh"),
     Rule("tanh-sigmoid", "expm1(x) σ(−x) → tanh(x/2)", expm1_times_sigmoid, "Product", "expm1"),
     Rule("softmax", "eˣ / Σ eᶻ → e^(x − logsumexp z)", exp_over_sum_of_exp, "Product", "exp"),
