@@ -9,9 +9,10 @@
     Apply(operation, args)  a structured operation from an open table
 
 Two equal nodes are the same object: a table with weak references holds every living node, so equality is identity, and
-Python's own hash of identity serves sets and dictionaries.  `node.key` is a structural hash that is the same in every process and whatever the order of creation; canonical orders
-rest on it.  Nodes are built by `symdiff.normal_form`; the constructors here only intern.  Operators are given to the class
-by `symdiff.operators` through `METHODS`, so that this floor need not know them.
+Python's own hash of identity serves sets and dictionaries.  `node.key` is a structural hash that is the same in every
+process and whatever the order of creation; canonical orders rest on it.  Nodes are built by `symdiff.normal_form`; the
+constructors here only intern.  Operators are given to the class by `symdiff.operators` through `METHODS`, so that this
+floor need not know them.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from symdiff.differentiation.blocked import refuse_blocked
 from symdiff.differentiation.rules import child_adjoints, guards_of, passes, tangent
-from symdiff.expression import Node, Product
+from symdiff.expression import Node, Number, Product
 from symdiff.index_notation import Label
 from symdiff.normal_form import add, number, product
 from symdiff.sizes import Size
@@ -80,7 +80,7 @@ def guarded(group: list[Node], type: TensorType) -> Node:
     labels = tuple(range(len(first.extents)))
     extents: dict[Label, Size] = dict(enumerate(first.extents))
     inner_type = TensorType(type.dtype, first.extents)
-    rests = []
+    rests: list[tuple[Number, Node]] = []
     for node in group:
         assert isinstance(node, Product)
         rests.append((1, product(node.coefficient, [f for f in node.factors if f not in guards], list(labels), dict(extents),

@@ -109,6 +109,7 @@ def expand(y: Any, x: Any, axes: tuple[int, ...]) -> Any:
 
 
 STAND_INS: dict[str, Callable[..., Any]] = {
-    "map": apply_row, "number": lambda c, like: apply_row(ROWS["number"], (c,)), "reduce": apply_reduction, "number_of": lambda p: None, "expand": expand,
+    "map": apply_row, "number": lambda c, like: apply_row(ROWS["number"], (c,)), "reduce": apply_reduction,
+    "number_of": lambda p: None, "expand": expand,
     "sum": lambda x, axes: linear(lambda v: np.sum(v, axis=axes), x), "product_of_others": product_of_others,
 }
