@@ -443,8 +443,7 @@ def total_variation() -> Problem:
 @entry
 def autoregression() -> Problem:
     """Autoregression of order 2."""
-    t = sd.dim("n", minimum=3)
-    x, a, b = sd.symbol("x", t), *sd.symbols("a b")
+    x, a, b = sd.symbol("x", n), *sd.symbols("a b")
     return Problem(sd.sum((x[2:] - a * x[1:-1] - b * x[:-2]) ** 2), [a, b])
 
 

@@ -152,17 +152,17 @@ def build(tree: Tree, node: Product, extents: dict[Label, Size], needed: frozens
     if isinstance(tree, int):
         child, at = node.factors[tree]
         gone = [i for i in at if i not in needed]
-        return step([(child, at)], at, extents, needed) if gone else (child, at)
+        return step([(child, at)], at, extents, needed, node.dtype) if gone else (child, at)
     inside = [frozenset(node.factors[k][1]) for k in leaves(tree[0])]
     other = [frozenset(node.factors[k][1]) for k in leaves(tree[1])]
     left = build(tree[0], node, extents, needed.union(*other))  # type: ignore[arg-type]
     right = build(tree[1], node, extents, needed.union(*inside))  # type: ignore[arg-type]
     first, second = (left, right) if min(leaves(tree[0])) < min(leaves(tree[1])) else (right, left)
-    return step([first, second], (*first[1], *second[1]), extents, needed, final)
+    return step([first, second], (*first[1], *second[1]), extents, needed, node.dtype, final)
 
 
 def step(factors: list[Factor], labels: Sequence[object], extents: dict[Label, Size], needed: frozenset[Label],
-         final: bool = False) -> Factor:
+         dtype: str, final: bool = False) -> Factor:
     """One product of a path."""
     present: list[Label] = list(dict.fromkeys(labels))  # type: ignore[arg-type]
     kept = [label for label in present if label in needed]
@@ -170,7 +170,8 @@ def step(factors: list[Factor], labels: Sequence[object], extents: dict[Label, S
         kept.sort()
     order = kept + [label for label in present if label not in needed]
     names = {label: k for k, label in enumerate(order)}
-    dtype = promote(*[f.dtype for f, _ in factors])
+    # A sum has the dtype of the whole contraction: truth values are counted, not joined.
+    dtype = promote(*[f.dtype for f, _ in factors]) if len(kept) == len(order) else dtype
     made = tuple((f, tuple(names[i] for i in at)) for f, at in factors)  # type: ignore[index]
     shape = tuple(extents[label] for label in kept)
     ordered = tuple(extents[label] for label in order)

@@ -47,8 +47,8 @@ def add(x: Value, y: Value) -> Node:
     """x + y, with broadcasting; of two booleans, whether one holds, as in NumPy.
 
     >>> import symdiff as sd
-    >>> print(sd.add(sd.symbol("x"), 1))
-    x + 1
+    >>> print(sd.add(sd.symbol("price"), 1))
+    price + 1
     """
     nodes = numeric("sum", x, y)
     type = result_type(nodes)
