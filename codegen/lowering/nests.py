@@ -128,12 +128,15 @@ class Nests:
             self.element(node, node)
 
     def element(self, node: Node, formula: Node | None) -> None:
-        """buffer[i] = formula at i, for every position i (zero for no formula)."""
+        """buffer[i] = formula at i, for every position i (zero for no formula).
+
+        A formula that is no child of the node is computed even where it is stored too: that may come later.
+        """
         sample = self.passes.sample.get(node) if self.tiled else None
         loops = self.open_loops(range(node.ndim), node.shape, sample)
         at = tuple(loops[k] for k in range(node.ndim))
         value: Value = literal(0, node.dtype) if formula is None else \
-            self.elements.value(formula, at, computing=formula is node)
+            self.elements.value(formula, at, computing=all(formula is not child for child in node.children))
         self.store(node, at, value)
         self.close_loops(self.base_depth(sample))
 

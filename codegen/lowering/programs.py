@@ -8,12 +8,13 @@ sums is in the `init` of the next pass, or in the `finish` of the last.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from codegen.loop_ir.nodes import Buffer, Fill, Program, Role, Section, Statement
+from codegen.loop_ir.walks import section_buffers
 from codegen.lowering.nests import Nests, fold_of, identity
 from codegen.lowering.scopes import Names
 from codegen.planning.costs import Hints
@@ -75,8 +76,21 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
         sections.append(Section("finish", count, nests.statements()))
     sizes = tuple(sorted({name for buffer in naming.table for s in buffer.shape for name in named_sizes(s)}
                          | {name for node in topological(distinct) for name in sizes_of(node)}))
-    program = Program("kernel", sizes, tuple(naming.table), tuple(sections))
+    program = kept_whole(Program("kernel", sizes, tuple(naming.table), tuple(sections)))
     return Lowered(program, tuple(naming.constants), tuple(explain(order, naming, passes, forms)))
+
+
+def kept_whole(program: Program) -> Program:
+    """The program with every tile buffer that more than one section uses stored at full length.
+
+    Tiles and full buffers are indexed alike, so only the role changes.
+    """
+    uses: dict[str, list[str]] = {}
+    for section in program.sections:
+        for buffer in section_buffers(section, program):
+            uses.setdefault(buffer.name, []).append(section.kind)
+    return replace(program, buffers=tuple(
+        replace(b, role="full") if b.role == "tile" and uses.get(b.name, ["range"]) != ["range"] else b for b in program.buffers))
 
 
 def sizes_of(node: Node) -> set[str]:
