@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from symdiff.errors import NotDifferentiable
 from symdiff.expression import METHODS, Add, Factor, Map, Node, Product, Reduce
-from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, form_of, tidy
 from symdiff.normal_form import add, expand, product
 from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, TensorType
-
-NO_GUARDS: frozenset[tuple[Node, tuple[Index, ...]]] = frozenset()
 
 
 def shifted(index: Index, by: int) -> Index:
@@ -162,12 +159,3 @@ def reduce_tangent(node: Reduce, change: Node) -> Node:
     kept = [a for a in labels if a not in node.axes]
     return product(1, [(weight, labels), (change, labels)], list(kept), dict(enumerate(change.shape)),
                    TensorType(node.dtype, node.shape))
-
-
-def guards_of(adjoint: Node) -> frozenset[tuple[Node, tuple[Index, ...]]]:
-    """The guards that an adjoint holds: contributions with different guards are kept apart, for a sum would lose them."""
-    if adjoint.__class__ is not Product:
-        return NO_GUARDS
-    found = [(child, at) for child, at in adjoint.factors
-             if child.__class__ is Map and child.function is ROWS["guard"]]
-    return frozenset(found) if found else NO_GUARDS

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from symdiff.differentiation.blocked import refuse_blocked
-from symdiff.differentiation.rules import child_adjoints, guards_of, passes, tangent
-from symdiff.expression import Node, Number, Product
-from symdiff.index_notation import Label
+from symdiff.differentiation.guards import joined, vanishes
+from symdiff.differentiation.rules import child_adjoints, passes, tangent
+from symdiff.expression import Node
 from symdiff.normal_form import add, number, product
-from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, TensorType
 from symdiff.traversal import reaching, topological
 
@@ -48,45 +47,6 @@ def reverse(root: Node, seed: Node, targets: list[Node], written: bool = True) -
     if written and missing:
         refuse_blocked(root, missing)
     return [result[t] if t in result else number(0, t.dtype, (*s, *t.shape)) for t in targets]
-
-
-def vanishes(node: Node) -> bool:
-    """Whether the adjoint is the number zero."""
-    return isinstance(node, Product) and not node.factors and node.coefficient == 0
-
-
-def joined(pending: list[Node], type: TensorType) -> list[Node]:
-    """The sum of the contributions; those under different guards stay apart, so that each keeps its guard."""
-    if len(pending) == 1 and pending[0].type == type:
-        return pending
-    groups: dict[object, list[Node]] = {}
-    for adjoint in pending:
-        guards = guards_of(adjoint)
-        key = (guards, adjoint.out, adjoint.extents) if guards and isinstance(adjoint, Product) else None
-        groups.setdefault(key, []).append(adjoint)
-    sums = [add([(1, adjoint) for adjoint in group], type) if key is None or len(group) == 1 else guarded(group, type)
-            for key, group in groups.items()]
-    return [total for total in sums if not vanishes(total)]
-
-
-def guarded(group: list[Node], type: TensorType) -> Node:
-    """The sum of products with the same guards, written at the same positions: guards · (sum of the rests).
-
-    The guards stay factors of the whole: in a sum of guarded terms a later factor that is NaN would meet a plain zero.
-    """
-    first = group[0]
-    assert isinstance(first, Product)
-    guards = guards_of(first)
-    labels = tuple(range(len(first.extents)))
-    extents: dict[Label, Size] = dict(enumerate(first.extents))
-    inner_type = TensorType(type.dtype, first.extents)
-    rests: list[tuple[Number, Node]] = []
-    for node in group:
-        assert isinstance(node, Product)
-        rests.append((1, product(node.coefficient, [f for f in node.factors if f not in guards], list(labels), dict(extents),
-                                 inner_type)))
-    kept = [f for f in first.factors if f in guards]
-    return product(1, [(add(rests, inner_type), labels), *kept], list(first.out), extents, type)
 
 
 def forward(root: Node, tangents: dict[Node, Node]) -> Node:

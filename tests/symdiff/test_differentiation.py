@@ -301,44 +301,6 @@ def test_logsumexp_of_nothing() -> None:
     np.testing.assert_allclose(at(sd.hessian(sd.logsumexp(z), z), -INF, 0, 0, -INF, -INF)[1, 1], 0.25)
 
 
-def smooth_root(t: Any) -> Any:
-    return sd.where(t > 0, sd.sqrt(t), 0)
-
-
-shared = sd.sqrt(a)
-DEAD: list[tuple[str, Any, float, float]] = [
-    ("root", smooth_root(a), -1.0, 0.0), ("root, alive", smooth_root(a), 4.0, 0.25),
-    ("logarithm", sd.where(a > 0, sd.log(a), a), -2.0, 1.0), ("division", sd.where(sd.not_equal(a, 0), sd.sin(a) / a, 1), 0.0, 0.0),
-    ("nested", sd.where(a > 0, sd.where(a > 1, sd.log(a - 1), sd.sqrt(a)), a**2), -3.0, -6.0),
-    ("nested, inner dead", sd.where(a > 0, sd.where(a > 1, sd.log(a - 1), 3 * a), a**2), 0.5, 3.0),
-    ("shared inside and outside", sd.where(a > 0, shared, 0) * 2 + sd.where(a > 0, shared * a, a), -1.0, 1.0),
-    ("chain above the selection", sd.exp(sd.where(a > 0, sd.sqrt(a), a)) * 2, -1.0, 2 * math.exp(-1)),
-    ("chain below the selection", sd.where(a > 0, sd.sin(sd.sqrt(a) * sd.log(a)) ** 2, a**3), -1.0, 3.0),
-    ("overflow", sd.where(a < 100, sd.exp(a), a), 1e4, 1.0),
-    ("two dead branches added", sd.where(a > 0, sd.log(a), 0) + sd.where(a > 0, sd.sqrt(a), 0) + a, -1.0, 1.0),
-    ("same branch twice", sd.where(a > 0, shared, 0) + sd.where(a > 2, shared, 0) + a, -1.0, 1.0),
-    ("sum of a vector", sd.sum(sd.where(sd.stack([a, -a]) > 0, sd.sqrt(sd.stack([a, -a])), 0)), -4.0, -0.25),
-    ("contraction below", sd.where(a > 0, sd.sqrt(sd.sum(sd.stack([a, a]) * a) * sd.sign(a)), 0) + a, -1.0, 1.0),
-]
-
-
-@pytest.mark.parametrize(("name", "f", "point", "expected"), DEAD, ids=[row[0] for row in DEAD])
-def test_dead_branches_stay_dead(name: str, f: Any, point: float, expected: float) -> None:
-    values = {a: np.asarray(point)}
-    near(value(sd.grad(f, a), values), expected)
-    near(value(sd.jvp(f, a, 1.0), values), expected)
-    assert np.isfinite(value(sd.hessian(f, a), values)).all()
-    near(value(sd.jvp(sd.grad(f, a), a, 1.0), values), value(sd.hessian(f, a), values))
-    assert np.isfinite(value(sd.grad(sd.grad(sd.grad(f, a), a), a), values)).all()
-
-
-def test_dead_branches_of_vectors() -> None:
-    f = sd.sum(sd.where(z > 0, sd.log(z), z**2))
-    np.testing.assert_allclose(at(sd.grad(f, z), -1, 2, 0, -3, 4), [-2, 0.5, 0, -6, 0.25])
-    np.testing.assert_allclose(at(sd.hessian(f, z), -1, 2, 0, -3, 4), np.diag([2, -0.25, 2, 2, -1 / 16]))
-    np.testing.assert_allclose(at(sd.hvp(f, z, z), -1, 2, 0, -3, 4), [-2, -0.5, 0, -6, -0.25])
-
-
 i = sd.symbol("i", 3, "int64")
 REFUSED: dict[str, Callable[[], Any]] = {
     "integer symbol": lambda: sd.grad(sd.sum(i * 1.5), i), "boolean function": lambda: sd.grad(a > 0, a),

@@ -1,0 +1,72 @@
+"""Derivatives through `where`: a dead branch's NaN stays dead, at every order, and nested selections stay linear."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symdiff as sd
+from symdiff.traversal import topological
+from tests.symdiff.test_differentiation import a, at, near, slope, value, z
+
+
+def smooth_root(t: Any) -> Any:
+    return sd.where(t > 0, sd.sqrt(t), 0)
+
+
+shared = sd.sqrt(a)
+DEAD: list[tuple[str, Any, float, float]] = [
+    ("root", smooth_root(a), -1.0, 0.0), ("root, alive", smooth_root(a), 4.0, 0.25),
+    ("logarithm", sd.where(a > 0, sd.log(a), a), -2.0, 1.0), ("division", sd.where(sd.not_equal(a, 0), sd.sin(a) / a, 1), 0.0, 0.0),
+    ("nested", sd.where(a > 0, sd.where(a > 1, sd.log(a - 1), sd.sqrt(a)), a**2), -3.0, -6.0),
+    ("nested, inner dead", sd.where(a > 0, sd.where(a > 1, sd.log(a - 1), 3 * a), a**2), 0.5, 3.0),
+    ("shared inside and outside", sd.where(a > 0, shared, 0) * 2 + sd.where(a > 0, shared * a, a), -1.0, 1.0),
+    ("chain above the selection", sd.exp(sd.where(a > 0, sd.sqrt(a), a)) * 2, -1.0, 2 * math.exp(-1)),
+    ("chain below the selection", sd.where(a > 0, sd.sin(sd.sqrt(a) * sd.log(a)) ** 2, a**3), -1.0, 3.0),
+    ("overflow", sd.where(a < 100, sd.exp(a), a), 1e4, 1.0),
+    ("two dead branches added", sd.where(a > 0, sd.log(a), 0) + sd.where(a > 0, sd.sqrt(a), 0) + a, -1.0, 1.0),
+    ("same branch twice", sd.where(a > 0, shared, 0) + sd.where(a > 2, shared, 0) + a, -1.0, 1.0),
+    ("sum of a vector", sd.sum(sd.where(sd.stack([a, -a]) > 0, sd.sqrt(sd.stack([a, -a])), 0)), -4.0, -0.25),
+    ("contraction below", sd.where(a > 0, sd.sqrt(sd.sum(sd.stack([a, a]) * a) * sd.sign(a)), 0) + a, -1.0, 1.0),
+]
+
+
+@pytest.mark.parametrize(("name", "f", "point", "expected"), DEAD, ids=[row[0] for row in DEAD])
+def test_dead_branches_stay_dead(name: str, f: Any, point: float, expected: float) -> None:
+    values = {a: np.asarray(point)}
+    near(value(sd.grad(f, a), values), expected)
+    near(value(sd.jvp(f, a, 1.0), values), expected)
+    assert np.isfinite(value(sd.hessian(f, a), values)).all()
+    near(value(sd.jvp(sd.grad(f, a), a, 1.0), values), value(sd.hessian(f, a), values))
+    assert np.isfinite(value(sd.grad(sd.grad(sd.grad(f, a), a), a), values)).all()
+
+
+def test_dead_branches_of_vectors() -> None:
+    f = sd.sum(sd.where(z > 0, sd.log(z), z**2))
+    np.testing.assert_allclose(at(sd.grad(f, z), -1, 2, 0, -3, 4), [-2, 0.5, 0, -6, 0.25])
+    np.testing.assert_allclose(at(sd.hessian(f, z), -1, 2, 0, -3, 4), np.diag([2, -0.25, 2, 2, -1 / 16]))
+    np.testing.assert_allclose(at(sd.hvp(f, z, z), -1, 2, 0, -3, 4), [-2, -0.5, 0, -6, -0.25])
+
+
+def test_selections_in_selections_grow_linearly() -> None:
+    counts = []
+    for depth in (20, 40):
+        chain = a
+        for _ in range(depth):
+            chain = sd.where(chain > 0, sd.sin(chain), chain / 2) + sd.where(chain > 1, sd.sqrt(chain - 1), 0) + sd.where(
+                chain < -1, sd.log(-1 - chain), 0) + sd.where(chain > 2, sd.log(chain - 2), 0)
+        gradient = sd.grad(chain, a)
+        counts.append(len(topological([gradient])))
+        for point in (0.3, 1.7, -2.5, 3.0):
+            near(value(gradient, {a: np.asarray(point)}), slope(chain, {a: np.asarray(point)}, {a: np.asarray(1.0)}, 1e-5), 1e-6)
+    assert counts[1] < 2.2 * counts[0]
+
+
+def test_many_selections_of_one_value() -> None:
+    root = sd.sqrt(z)
+    f = sum(sd.sum(sd.where(z > t, root, 0)) for t in range(40))
+    point = (-1.0, 0.5, 2.5, 17.5, 50.0)
+    near(at(sd.grad(f, z), *point), [0, 0.5 / 0.5**0.5, 1.5 / 2.5**0.5, 9 / 17.5**0.5, 20 / 50**0.5])
