@@ -148,7 +148,8 @@ class StatementWriter(ValueWriter):
             extents[panel.column_axis] = columns
         cuts = []
         for axis, index in enumerate(panel.index):
-            start = affine_text(index, self.names)[0]
+            tiled = buffer.role == "tile" and axis == buffer.sample_axis and axis not in extents
+            start = affine_text(index, self.names, self.tile_start if tiled else "")[0]
             if axis not in extents:
                 cuts.append(start)
             elif extents[axis] is None:

@@ -323,7 +323,7 @@ class SectionCheck:
                 self.index(i)
                 if axis in axes and axes[axis] is None and (self.section.kind != "range" or self.samples):
                     self.fail("the rows of a tile are only known in a range section, outside of SampleLoops")
-                if buffer.role == "tile" and axis == buffer.sample_axis and axes.get(axis, 0) is not None:
+                if buffer.role == "tile" and axis == buffer.sample_axis and axes.get(axis) is not None:
                     self.fail(f"the sample axis of tile buffer {buffer.name} is taken whole")
             for extent in axes.values():
                 if extent is not None:

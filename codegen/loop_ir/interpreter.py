@@ -207,6 +207,7 @@ class Machine:
             start = self.affine(index)
             extent = extents.get(axis)
             if axis not in extents:
+                start -= self.lo if buffer.role == "tile" and axis == buffer.sample_axis else 0
                 cut.append(start)
                 stop = start + 1
             else:

@@ -259,7 +259,7 @@ class Panel:
 
     `index` has an Affine for each axis; those of `row_axis` and `column_axis` are the start (Affine(0)).  A None
     `column_axis` makes it a vector.  An axis whose extent (m, n or k of the product) is None stands for the rows of the
-    present tile (without a TileLoop: of the present range).
+    present tile (without a TileLoop: of the present range).  A tile buffer is fixed at a sample as it is loaded at one.
     """
 
     buffer: str

@@ -301,3 +301,15 @@ def test_float32_stays_float32() -> None:
     for target in ("numba", "interpreter"):
         value, gradient = sd.compile(sd.value_and_grad(loss, a), target=target)(np.ones((70, 3), np.float32))
         assert value.dtype == gradient.dtype == np.float32
+
+
+@pytest.mark.parametrize("target", ["interpreter", "numba"])
+def test_products_for_each_sample_over_many_tiles(target: str) -> None:
+    P, Q = sd.symbol("P", ("n", 5, 20)), sd.symbol("Q", ("n", 20, 21))
+    R = sd.exp(P) @ sd.tanh(Q)
+    outputs = [sd.sum(R**2), sd.grad(sd.sum(R**2), P)]
+    rows = 30 if target == "interpreter" else 1300
+    values = [RNG.normal(size=(rows, 5, 20)), RNG.normal(size=(rows, 20, 21))]
+    kernel = sd.compile(outputs, [P, Q], target=target)
+    assert "matmul" in kernel.loop_ir and "tile" in kernel.loop_ir
+    same(kernel(*values), sd.evaluate(outputs, {"P": values[0], "Q": values[1]}))
