@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
-from codegen.emitters.python import INPUTS, parameters
 from codegen.loop_ir.checks import check
 from codegen.loop_ir.interpreter import interpret
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.text import program_text
+from codegen.loop_ir.walks import INPUTS, parameters
 from codegen.scheduling.schedule import SCHEDULE
 from symdiff.errors import BackendUnavailable
 

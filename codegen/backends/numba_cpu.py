@@ -12,6 +12,7 @@ import numpy as np
 from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
 from codegen.emitters import python
 from codegen.loop_ir.nodes import Program
+from codegen.loop_ir.walks import INPUTS, parameters
 from codegen.scheduling.schedule import SCHEDULE
 
 
@@ -27,14 +28,14 @@ class NumbaExecutable:
         kernel = module["kernel"]
         # Arguments are declared read-only, which takes writeable arrays as well: so one signature serves all calls.
         arrays = [types.Array(numba.from_dtype(np.dtype(b.dtype)), len(b.shape), "C",
-                              readonly=b.role in python.INPUTS) for b in python.parameters(program)]
+                              readonly=b.role in INPUTS) for b in parameters(program)]
         signature = (*arrays, *[types.int64] * len(program.sizes))
         kernel.compile(signature)
         kernel.disable_compile()
         self.entry = kernel.overloads[signature].entry_point
 
     def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
-        """Run on arrays and sizes in the order of `python.parameters`."""
+        """Run on arrays and sizes in the order of `parameters`."""
         self.entry(*arrays, *sizes)
 
     def inline(self, constants: Sequence[Array] = ()) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 
 from codegen.backends.interpreted import Interpreted
+from codegen.backends.llvm_cpu import LlvmCpu
 from codegen.backends.numba_cpu import NumbaCpu
 from codegen.backends.protocol import Backend
 from symdiff.errors import BackendUnavailable
 
-BACKENDS: dict[str, Backend] = {"cpu": NumbaCpu(), "numba": NumbaCpu(), "interpreter": Interpreted()}
+BACKENDS: dict[str, Backend] = {"cpu": LlvmCpu(), "numba": NumbaCpu(), "interpreter": Interpreted()}
 PLANNED = {"cuda": "use target=\"cpu\"; kernels for NVIDIA GPUs are not built yet"}
 
 

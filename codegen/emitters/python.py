@@ -14,18 +14,11 @@ from codegen.emitters.preamble import BLAS_IMPORTS, IMPORTS, ROUTINES, TYPES, ro
 from codegen.emitters.python_statements import INDENT, StatementWriter
 from codegen.loop_ir.arithmetic import Level, join_sum, size_parts, size_text
 from codegen.loop_ir.nodes import Buffer, Program, Section
-from codegen.loop_ir.walks import section_buffers, section_sizes, storage_shape, tile_rows
+from codegen.loop_ir.walks import INPUTS, parameters, section_buffers, section_sizes, storage_shape, tile_rows
 from symdiff.binding.solving import SizeSource, size_sources
 from symdiff.sizes import Size, combine
 
-INPUTS = ("arg", "const")
 WIDTH = 120
-
-
-def parameters(program: Program) -> list[Buffer]:
-    """The arrays in the order in which `kernel` takes them: arguments, constants, outputs, scratch."""
-    order = {"arg": 0, "const": 1, "out": 2}
-    return sorted(program.buffers, key=lambda b: order.get(b.role, 3))
 
 
 def emit(program: Program, fast_math: bool = False) -> str:

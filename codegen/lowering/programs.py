@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import Buffer, Fill, Program, Role, Section, Statement
 from codegen.loop_ir.walks import section_buffers
-from codegen.lowering.nests import Nests, fold_of, identity
+from codegen.lowering.nests import Nests, fold_of
 from codegen.lowering.scopes import Names
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import choose_stored

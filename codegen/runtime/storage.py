@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from codegen.emitters.python import INPUTS, parameters
 from codegen.loop_ir.nodes import Buffer, Program
-from codegen.loop_ir.walks import storage_shape, tile_rows
+from codegen.loop_ir.walks import INPUTS, parameters, storage_shape, tile_rows
 from symdiff.errors import ArgumentMismatch
 from symdiff.sizes import value_of
 
