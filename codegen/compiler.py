@@ -28,7 +28,7 @@ from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
 from codegen.planning.expansions import expand_functions
 from codegen.runtime.kernel import Kernel, Planned
-from symdiff.binding import argument_of
+from symdiff.binding import argument_of, size_demands
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
 from symdiff.reference import evaluate_nodes
@@ -97,7 +97,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     def regroup(values: Tree) -> list[Any]:
         return flatten(values, lambda v: not isinstance(v, (list, tuple, dict)), "array")[0]
 
-    return Kernel(plan, arguments, unflatten, regroup, check=check,
+    return Kernel(plan, arguments, unflatten, regroup, check=check, demands=size_demands(leaves),
                   formula=lambda: "\n".join(str(METHODS["str"](leaf)) for leaf in leaves))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symdiff.binding import Argument, Binder, argument_of
+from symdiff.binding import Argument, Binder, argument_of, size_demands
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import Node, Symbol
 from symdiff.operators.coercion import as_node, user_line
@@ -41,7 +41,7 @@ def bind_symbols(roots: Sequence[Node], values: Mapping[Any, Any], callee: str =
     symbols = symbols_of(roots)
     for key in values:
         if isinstance(key, Symbol):
-            symbols += [key] if key not in symbols else []
+            symbols += [key] if all(key is not s for s in symbols) else []
         elif not isinstance(key, str):
             raise TypeMismatch(f"{key!r:.60} is no symbol", where=f"{callee} at {user_line()}",
                                mend="use symbols or their names as keys")
@@ -58,5 +58,5 @@ def bind_symbols(roots: Sequence[Node], values: Mapping[Any, Any], callee: str =
                                    mend="leave out one of the two")
         named[name] = value
     arguments: list[Argument] = [argument_of(symbol) for symbol in symbols]
-    arrays, sizes = Binder(arguments, callee=callee).bind((), named)
+    arrays, sizes = Binder(arguments, callee=callee, demands=size_demands(roots)).bind((), named)
     return dict(zip(symbols, arrays, strict=True)), sizes

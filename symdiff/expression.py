@@ -36,6 +36,7 @@ Factor = tuple["Node", tuple[Index, ...]]
 METHODS: dict[str, Callable[..., Any]] = {}
 TABLE: dict[tuple[object, ...], Entry] = {}
 NAME_KEYS: dict[str, int] = {}
+WRAPPED = {"int32": 1 << 31, "int64": 1 << 63}
 
 
 class Entry(ref["Node"]):
@@ -143,6 +144,14 @@ class Node:
         return method(self)
 
 
+def fitting(c: Number, dtype: str) -> Number:
+    """A coefficient of an integer sum or product, wrapped round as the machine's integers are."""
+    if c.__class__ is int and dtype in WRAPPED and not -WRAPPED[dtype] <= c < WRAPPED[dtype]:
+        half = WRAPPED[dtype]
+        return (c + half) % (2 * half) - half
+    return c
+
+
 def number_hash(c: Number) -> int:
     """A hash of a coefficient that tells -1 from -2."""
     return c + APART if c.__class__ is int else hash((c.numerator + APART, c.denominator)) \
@@ -222,6 +231,8 @@ class Add(Node):
     terms: tuple[tuple[Number, Node], ...]
 
     def __new__(cls, terms: tuple[tuple[Number, Node], ...], type: TensorType) -> Add:
+        if type.dtype in WRAPPED:
+            terms = tuple([(fitting(c, type.dtype), t) for c, t in terms])
         keys = [(t.key, number_hash(c)) for c, t in terms]
         ordered = terms
         if len(keys) > 2 or keys[0] > keys[-1]:
@@ -271,6 +282,8 @@ class Product(Node):
                 extents: tuple[Size, ...], type: TensorType, canonical: tuple[Any, ...] | None = None,
                 order: tuple[int, ...] = (), symmetries: tuple[tuple[int, ...], ...] = ()) -> Product:
         keys: list[tuple[int, int]] = []
+        if type.dtype in WRAPPED:
+            coefficient = fitting(coefficient, type.dtype)
         if canonical is None:
             written = factors
             keys = [(f[0].key, index_hash(f[1])) for f in factors]

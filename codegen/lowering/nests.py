@@ -125,7 +125,11 @@ class Nests:
         at = tuple(loops[k] for k in range(node.ndim))
         value: Value = literal(0, node.dtype) if formula is None else \
             self.elements.value(formula, at, computing=all(formula is not child for child in node.children))
-        self.store(node, at, value)
+        if formula is node:
+            self.store(node, at, value)
+        else:
+            # Patterns are added to it later: what is stored here is not its value yet.
+            self.scopes.inner.body.append(Store(self.buffers[node], at, value))
         self.close_loops(self.base_depth(sample))
 
     def copy(self, name: str, node: Node) -> None:

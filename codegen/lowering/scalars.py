@@ -8,7 +8,7 @@ from fractions import Fraction
 from codegen.loop_ir.nodes import Call, Literal, Value
 from codegen.loop_ir.scalars import SCALARS
 from symdiff.errors import CannotLower
-from symdiff.expression import Map, Number
+from symdiff.expression import Map, Number, fitting
 from symdiff.normal_form import number_of
 from symdiff.tensor_type import FLOATING, INTEGRAL, promote
 
@@ -18,7 +18,7 @@ def literal(value: Number, dtype: str) -> Literal:
     if dtype == "bool":
         return Literal(bool(value), dtype)
     if dtype in INTEGRAL:
-        return Literal(int(value), dtype)
+        return Literal(int(fitting(int(value), dtype)), dtype)
     return Literal(float(value), dtype)
 
 

@@ -16,6 +16,7 @@ from codegen.loop_ir.text import program_text
 from codegen.loop_ir.walks import statements
 from codegen.runtime.storage import Storage, fresh_outputs, given_outputs
 from symdiff.binding.arguments import Argument, Binder
+from symdiff.binding.demands import Demand
 from symdiff.errors import ArgumentMismatch
 
 Array = np.ndarray[Any, Any]
@@ -45,9 +46,10 @@ class Kernel:
 
     def __init__(self, plan: Callable[[dict[str, int] | None], Planned], arguments: Sequence[Argument],
                  unflatten: Callable[[list[Any]], Tree], flatten: Callable[[Tree], list[Any]], *,
-                 formula: Callable[[], str] = str, check: bool = False) -> None:
+                 formula: Callable[[], str] = str, check: bool = False,
+                 demands: Sequence[Demand] = ()) -> None:
         self.plan, self.unflatten, self.flatten = plan, unflatten, flatten
-        self.binder = Binder(arguments, check)
+        self.binder = Binder(arguments, check, demands=demands)
         self.formula_text = formula
         self.lock = threading.RLock()
         self.ready: Planned | None = None

@@ -4,5 +4,6 @@ The reference (`symdiff.evaluation`) and compiled kernels bind the same way, wit
 """
 
 from symdiff.binding.arguments import Argument, Binder, argument_of
+from symdiff.binding.demands import size_demands
 
-__all__ = ["Argument", "Binder", "argument_of"]
+__all__ = ["Argument", "Binder", "argument_of", "size_demands"]

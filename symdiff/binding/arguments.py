@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.binding.conversions import as_argument, check_finite
+from symdiff.binding.demands import Demand, check_demands
 from symdiff.binding.solving import SizeSource, size_sources
 from symdiff.errors import ArgumentMismatch
 from symdiff.expression import Symbol
@@ -39,10 +40,15 @@ def argument_of(symbol: Symbol) -> Argument:
 
 
 class Binder:
-    """Binds calls to a list of arguments; `check` also refuses NaN and infinities, `callee` is the name in errors."""
+    """Binds calls to a list of arguments.
 
-    def __init__(self, arguments: Sequence[Argument], check: bool = False, callee: str = "f") -> None:
+    `check` also refuses NaN and infinities, `callee` is the name in errors, `demands` are what the outputs ask of sizes.
+    """
+
+    def __init__(self, arguments: Sequence[Argument], check: bool = False, callee: str = "f",
+                 demands: Sequence[Demand] = ()) -> None:
         self.arguments = tuple(arguments)
+        self.demands = tuple(demands)
         self.check, self.callee = check, callee
         self.expected = [(np.dtype(a.dtype), len(a.shape)) for a in arguments]
         self.sources = size_sources([a.shape for a in arguments])
@@ -68,6 +74,7 @@ class Binder:
         sizes = self.solved.get(shapes)
         if sizes is None:
             sizes = solve_sizes(self.arguments, shapes, self.sources)
+            check_demands(self.demands, sizes)
             if len(self.solved) >= REMEMBERED:
                 self.solved.clear()
             self.solved[shapes] = sizes

@@ -23,9 +23,9 @@ def exact(value: Any) -> Number:
     (2, Fraction(1, 2), 0.1)
     """
     if type(value) is int:
-        return value
+        return value if value.bit_length() <= 1024 else float("inf") if value > 0 else float("-inf")
     if isinstance(value, Fraction):
-        return value.numerator if value.denominator == 1 else value
+        return exact(value.numerator) if value.denominator == 1 else value
     if isinstance(value, (bool, np.bool_, int, np.integer)):
         return int(value)
     value = float(value)

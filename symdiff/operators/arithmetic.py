@@ -86,7 +86,7 @@ def multiply(x: Value, y: Value) -> Node:
 def divide(x: Value, y: Value) -> Node:
     """x / y element by element; integers give float64."""
     if isinstance(y, (int, float)) and is_weak(y) and y != 0 and isinstance(x, Node) and x.dtype in FLOATING:
-        if float(y).is_integer():
+        if isinstance(y, int) or float(y).is_integer():
             return located(scale(Fraction(1, int(y)) if y not in (1, -1) else int(y), x))
         return multiply(x, power(number(y, x.dtype), -1))
     a, b = as_nodes(x, y)

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from symdiff import sizes
+from symdiff.binding.demands import shortened
 from symdiff.errors import TypeMismatch
-from symdiff.expression import METHODS, Map, Node, Product
+from symdiff.expression import METHODS, Constant, Map, Node, Product
 from symdiff.functions import ROWS
+from symdiff.normal_form import number_of
 from symdiff.operators import (
     arithmetic,
     contraction,
@@ -40,25 +42,33 @@ UFUNC_REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum
 
 
 def truth(node: Node) -> bool:
-    """The truth value of `a == b` (or `!=`) says whether both sides are the same expression; others have none."""
-    if isinstance(node, Map) and node.function.name in ("equal", "not_equal"):
-        same = node.args[0] is node.args[1]
-        return same if node.function.name == "equal" else not same
-    if isinstance(node, Product) and len(node.factors) == 1 and node.dtype == "bool":
-        return truth(node.factors[0][0])
-    raise TypeMismatch("an expression has no truth value", where=user_line(),
+    """The truth value of `a == b` (or `!=`) of two expressions says whether they are the same one; nothing else has one."""
+    inner = node
+    while isinstance(inner, Product) and len(inner.factors) == 1 and inner.dtype == "bool":
+        inner = inner.factors[0][0]
+    if isinstance(inner, Map) and inner.function.name in ("equal", "not_equal"):
+        a, b = inner.args
+        if a is b or not (is_known(a) or is_known(b)):
+            return (a is b) == (inner.function.name == "equal")
+    known = number_of(inner)
+    if known is not None:
+        return bool(known)
+    raise TypeMismatch("an expression has no truth value", where=f"{shortened(str(node))} at {user_line()}",
                        mend="use sd.where(condition, a, b) instead of if, and & | ~ instead of and, or, not")
 
 
+def is_known(node: Node) -> bool:
+    """Whether a node is a number or a known array: to ask whether an expression equals it is to ask for its value."""
+    return number_of(node) is not None or isinstance(node, Constant)
+
+
 def equals(x: Node, y: Any) -> Any:
-    """x == y as an expression; False where y is nothing that x can be compared with."""
-    if isinstance(y, Node) and (y is x or y.shape == x.shape):
-        return ROWS["equal"](x, y)
+    """x == y as an expression; False where y is nothing that x can be compared with, as in a search of a list."""
     if y is None or isinstance(y, (str, dict, set)):
         return NotImplemented
-    if isinstance(y, Node):
-        sizes = [(a, b) for a, b in zip(x.shape[::-1], y.shape[::-1], strict=False) if a not in (b, 1) and b != 1]
-        if sizes:
+    if isinstance(y, Node) and y is not x:
+        sizes = zip(x.shape[::-1], y.shape[::-1], strict=False)
+        if any(a not in (b, 1) and b != 1 for a, b in sizes):
             return False
     return ROWS["equal"](x, y)
 

@@ -90,7 +90,7 @@ def sum_form(forms: Sequence[Monomial], style: MatrixStyle, axes: int) -> Monomi
         common = exact(-common)
         rests = [Monomial(exact(-r.coefficient), r.scalars, r.body, r.divisors) for r in rests]
     rests = ordered(rests, axes)
-    first = next(k for k, r in enumerate(rests) if r.coefficient >= 0)
+    first = next((k for k, r in enumerate(rests) if not r.coefficient < 0), 0)
     rests = [rests[first], *rests[:first], *rests[first + 1:]]
     total = style.total([(r.coefficient < 0, style.monomial(r)) for r in rests])
     return Monomial(common, scalars, Piece(total.text, total.level, axes), divisors)

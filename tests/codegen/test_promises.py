@@ -313,3 +313,11 @@ def test_products_for_each_sample_over_many_tiles(target: str) -> None:
     kernel = sd.compile(outputs, [P, Q], target=target)
     assert "matmul" in kernel.loop_ir and "tile" in kernel.loop_ir
     same(kernel(*values), sd.evaluate(outputs, {"P": values[0], "Q": values[1]}))
+
+
+def test_a_pattern_is_read_after_it_is_written() -> None:
+    x = sd.symbol("x", n)
+    turned = sd.expand_dims(sd.reshape(x, (-1, 1)), 1)
+    outputs = [turned, sd.sum(sd.tanh(turned)), sd.diag(x), sd.sum(sd.exp(sd.diag(x)), axis=1)]
+    values = RNG.normal(size=70)
+    same(sd.compile(outputs, [x], target="interpreter")(values), sd.evaluate(outputs, {x: values}))

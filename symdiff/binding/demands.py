@@ -1,0 +1,80 @@
+"""What expressions ask of sizes beyond the shapes of arguments: an axis such as n − 3 must not turn out negative.
+
+Most sizes are proved to be long enough when an expression is written; those that are not are looked at when a call tells them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from symdiff.errors import ArgumentMismatch
+from symdiff.expression import Node, Product, Reduce
+from symdiff.sizes import Size, at_least, named_sizes, value_of
+from symdiff.traversal import topological
+
+LONGEST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """`size` must be at least `least`, because of `node`: an axis of it, or one that it reduces."""
+
+    size: Size
+    least: int
+    node: Node
+    reduced: Node | None = None
+
+
+def size_demands(roots: Iterable[Node]) -> list[Demand]:
+    """The demands of all nodes under the roots that are not proved to hold, each once.
+
+    >>> import symdiff as sd
+    >>> x = sd.symbol("x", "n")
+    >>> [(d.size, d.least) for d in size_demands([sd.max(x[1:])])]
+    [(n - 1, 1)]
+    """
+    found: dict[Size, Demand] = {}
+
+    def ask(size: Size, least: int, node: Node, reduced: Node | None = None) -> None:
+        if isinstance(size, int) or at_least(size, least):
+            return
+        if size not in found or found[size].least < least:
+            found[size] = Demand(size, least, node, reduced)
+    for node in topological(roots):
+        if isinstance(node, Reduce) and node.function.needs_elements:
+            for axis in node.axes:
+                ask(node.arg.shape[axis], 1, node.arg, node)
+        for size in node.shape:
+            ask(size, 0, node)
+        if isinstance(node, Product):
+            for size in node.extents:
+                ask(size, 0, node)
+    return list(found.values())
+
+
+def check_demands(demands: Sequence[Demand], sizes: Mapping[str, int]) -> None:
+    """Raise `ArgumentMismatch` where a size is too small for what is computed with it."""
+    for demand in demands:
+        names = sorted(named_sizes(demand.size))
+        if any(name not in sizes for name in names):
+            continue
+        value = value_of(demand.size, sizes)
+        if value >= demand.least:
+            continue
+        node = demand.node if demand.reduced is None else demand.reduced
+        origin = node.origin or demand.node.origin
+        where = shortened(str(demand.node)) + (f" at {origin}" if origin else "")
+        known = ", ".join(f"{name} = {sizes[name]}" for name in names)
+        if demand.reduced is not None:
+            assert isinstance(node, Reduce)
+            raise ArgumentMismatch(f"an axis of length {demand.size} has {value} elements where {known}, but "
+                                   f"{node.function.name} needs one", where=where, mend="pass longer arrays")
+        raise ArgumentMismatch(f"an axis of length {demand.size} would have {value} elements where {known}", where=where,
+                               mend="pass longer arrays, or take less off them")
+
+
+def shortened(text: str) -> str:
+    """The first line of a text, cut where it is long."""
+    line = text.split("\n")[0]
+    return line if len(line) <= LONGEST else line[:LONGEST] + "…"

@@ -1,0 +1,75 @@
+"""Sizes that are only known at the call: axes that would be negative, or empty where an element is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symdiff as sd
+from symdiff.errors import ArgumentMismatch, ShapeMismatch, TypeMismatch
+
+n, m = sd.dims("n m")
+y, b, A = sd.symbol("y", n), sd.symbol("b", m), sd.symbol("A", (n, n))
+TOO_SHORT: dict[str, tuple[Any, list[Any]]] = {
+    "longer than is there": (sd.concat([y[m:], b]), [np.arange(5.0), np.arange(7.0)]),
+    "third difference of two": (sd.sum(sd.diff(y, 3)), [[1.0, 2.0]]),
+    "third difference as it is": (sd.diff(y, 3), [[1.0, 2.0]]),
+    "its gradient": (sd.grad(sd.sum(sd.diff(y, 3) ** 2), y), [[1.0, 2.0]]),
+    "max of none": (sd.max(y[1:]), [[1.0]]), "argmax of none": (sd.argmax(sd.diff(y)), [[1.0]]),
+    "largest norm of none": (sd.norm(y[1:], np.inf), [[1.0]]), "far diagonal": (sd.diag(A, 5), [np.ones((3, 3))]),
+}
+
+
+@pytest.mark.parametrize("name", TOO_SHORT)
+def test_too_short(name: str) -> None:
+    expression, values = TOO_SHORT[name]
+    kernel = sd.compile(expression, target="interpreter")
+    names = [a.name for a in kernel.binder.arguments]
+    for call in (lambda: kernel(*values), lambda: sd.evaluate(expression, dict(zip(names, values, strict=True)))):
+        with pytest.raises(ArgumentMismatch, match=r"axis of length .* elements where .*\n  in: .*\n  mend: pass longer"):
+            call()
+
+
+def test_empty_where_none_is_needed() -> None:
+    assert sd.compile(sd.sum(y[1:]), target="interpreter")([1.0]) == 0.0
+    assert sd.evaluate(sd.all(y[1:] > 0), {y: [1.0]})
+
+
+x, v3, v4 = sd.symbol("x"), sd.symbol("v3", 3), sd.symbol("v4", 4)
+WITHOUT_TRUTH: dict[str, Callable[[], Any]] = {
+    "equal to a number": lambda: bool(x == 1), "in numbers": lambda: x in [1, 2, 3], "greater": lambda: bool(x > 0),
+    "different from a number": lambda: bool(v3 != 0),
+    "a branch on a value": lambda: sd.from_numpy(lambda a: a if a.sum() == 0 else -a, a=3),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_TRUTH)
+def test_a_value_is_not_known_when_a_formula_is_written(name: str) -> None:
+    with pytest.raises(TypeMismatch, match=r"no truth value\n  in: .*test_sizes_at_the_call\.py:\d+\n  mend: use sd\.where"):
+        WITHOUT_TRUTH[name]()
+
+
+def test_comparing_expressions() -> None:
+    assert bool(x == x) and not bool(x == x + 1) and bool(x != v3[0]) and x in [v3[0], x]
+    assert (v3 == v4) is False and v4 in [v3, v4]
+    with pytest.raises(ShapeMismatch, match="sizes 3 and 4 differ"):
+        sd.equal(v3, v4)
+
+
+def test_integers_wrap_round_in_coefficients() -> None:
+    k, i = sd.symbol("k", 3, "int64"), sd.symbol("i", 3, "int32")
+    for symbol, expression, expected in ((k, k * 2**62 * 4, [0, 0, 0]), (k, k * 2**62 * 2, [-(2**63), 0, -(2**63)]),
+                                         (k, (k + 2**62) + 2**62, [1 - 2**63, 2 - 2**63, 3 - 2**63]),
+                                         (i, i * 2**30 * 2, [-(2**31), 0, -(2**31)])):
+        values = np.array([1, 2, 3], symbol.dtype)
+        np.testing.assert_array_equal(sd.evaluate(expression, {symbol: values}), expected)
+        np.testing.assert_array_equal(sd.compile(expression, target="interpreter")(values), expected)
+
+
+def test_not_a_number_is_printed() -> None:
+    assert str(np.nan - v3) == "nan - v3"
+    with pytest.raises(ShapeMismatch, match="nan - v3"):
+        _ = (np.nan - v3) + v4
