@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import symdiff as sd
 from tests.fuzz_graphs import KINKED, NAMES, Array, Graph, flat, generate, run, values_for
 
-TARGETS = ("interpreter", "numba")
+TARGETS = ("interpreter", "numba", "cpu")
 IN_ONE_KERNEL = 4
 STEP = 1e-5
 MOST_TRIES = 80

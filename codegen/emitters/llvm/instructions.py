@@ -7,6 +7,7 @@ effects is written once in a scope, and in the outermost scope in which all its 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -80,6 +81,8 @@ class Function:
         # Flags of floating-point arithmetic that a user wrote; recipes of elementary functions never take them.
         self.flags = ""
         self.slots: list[str] = []
+        # What was negated, by the name of the result: |−x| is |x|.
+        self.negated: dict[str, Ssa] = {}
 
     @property
     def depth(self) -> int:
@@ -199,6 +202,8 @@ class Function:
     def intrinsic(self, name: str, *args: Ssa, flags: str = "") -> Ssa:
         """The call of an LLVM intrinsic on arguments of one type, which is that of the result."""
         args = self.alike(*args)
+        if name == "fabs":
+            args = (self.negated.get(args[0].name, args[0]),)
         a = args[0]
         suffix = {"double": "f64", "float": "f32"}.get(a.kind, a.kind)
         full = f"llvm.{name}.{suffix if a.lanes == 1 else f'v{a.lanes}{suffix}'}"
@@ -240,11 +245,32 @@ class Function:
 
     def unary(self, op: str, a: Ssa) -> Ssa:
         """`op a`."""
-        return self.pure(f"{op} {a.type} {a.name}", a.kind, a.lanes, a.depth)
+        value = self.pure(f"{op} {a.type} {a.name}", a.kind, a.lanes, a.depth)
+        if op == "fneg":
+            self.negated[value.name] = a
+        return value
 
     def negation(self, a: Ssa) -> Ssa:
         """Not a."""
         return self.binary("xor", a, literal(True, "i1", a.lanes))
+
+    def either(self, condition: Ssa, usual: Callable[[], Ssa], otherwise: Callable[[], Ssa]) -> Ssa:
+        """The value of one side of a branch, of which only that side runs."""
+        start, sides, after = self.block, (self.new_block(), self.new_block()), self.new_block()
+        start.end = f"br i1 {condition.name}, label %{sides[0].label}, label %{sides[1].label}"
+        found = []
+        for block, write in zip(sides, (usual, otherwise), strict=True):
+            self.open(block, branch=True)
+            value = write()
+            end = self.close()
+            end.end = f"br label %{after.label}"
+            found.append((value, end.label))
+        self.move_to(after)
+        first = found[0][0]
+        value = Ssa(self.fresh(), first.kind, first.lanes, self.depth)
+        pairs = ", ".join(f"[ {v.name}, %{label} ]" for v, label in found)
+        after.phis.append(f"{value.name} = phi {value.type} {pairs}")
+        return value
 
     def lines(self) -> list[str]:
         """The body: every block with its label."""

@@ -36,6 +36,10 @@ class Format:
     expm1_range: tuple[float, float]
     exp: tuple[float, ...]
     log: tuple[float, ...]
+    half_pi: tuple[float, ...]
+    sin: tuple[float, ...]
+    cos: tuple[float, ...]
+    largest_angle: float
 
 
 FORMATS = {
@@ -45,13 +49,21 @@ FORMATS = {
         (0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333326136, 0.0013888888888883748, 0.00019841269874820627,
          2.4801587325547743e-05, 2.7557255400206422e-06, 2.75572736431103e-07, 2.5105217004720745e-08, 2.0914686968086876e-09),
         (6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01, 2.222219843214978396e-01,
-         1.818357216161805012e-01, 1.531383769920937332e-01, 1.479819860511658591e-01)),
+         1.818357216161805012e-01, 1.531383769920937332e-01, 1.479819860511658591e-01),
+        (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33),
+        (-1.66666666666666324348e-01, 8.33333333332248946124e-03, -1.98412698298579493134e-04, 2.75573137070700676789e-06,
+         -2.50507602534068634195e-08, 1.58969099521155010221e-10),
+        (4.16666666666666019037e-02, -1.38888888888741095749e-03, 2.48015872894767294178e-05, -2.75573143513906633035e-07,
+         2.08757232129817482790e-09, -1.13596475577881948265e-11), 2.0**25),
     "float": Format(
         "i32", 23, 127, 1.5 * 2.0**23, 0.693145751953125, 1.428606765330187e-06, 2.0**-126, 25,
         (-104.0, 89.0), (-20.0, 89.0),
         (0.500000001346581, 0.16666666681623232, 0.041666464925285904, 0.0083333109254809, 0.0013933649996309251,
          0.00019890990824673654),
-        (0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841)),
+        (0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841),
+        (1.5707963705062866, -4.371139000186241e-08, -1.7151245100058819e-15),
+        (-1.6666654611e-01, 8.3321608736e-03, -1.9515295891e-04),
+        (4.166664568298827e-02, -1.388731625493765e-03, 2.443315711809948e-05), 2.0**13),
 }
 
 
@@ -232,6 +244,25 @@ def tanh(w: Function, x: Ssa) -> Ssa:
     t = expm1(w, w.binary("fmul", size, constant(x, -2.0)))
     value = w.binary("fdiv", w.unary("fneg", t), w.binary("fadd", t, constant(x, 2.0)))
     return signed(w, value, x)
+
+
+def sine(w: Function, x: Ssa, quarter: int) -> Ssa:
+    """sin(x + quarter · π/2) for |x| up to `largest_angle`: x less the nearest multiple of π/2, taken off in three parts."""
+    f = FORMATS[x.kind]
+    k, whole = nearest(w, x, 2 / math.pi)
+    r = x
+    for part in f.half_pi:
+        r = fma(w, k, constant(x, -part), r)
+    z = w.binary("fmul", r, r)
+    odd = fma(w, w.binary("fmul", polynomial(w, z, f.sin), z), r, r)
+    even = fma(w, w.binary("fmul", z, z), polynomial(w, z, f.cos), fma(w, z, constant(x, -0.5), constant(x, 1.0)))
+    turn = w.binary("add", whole, integer(x, quarter))
+    one = integer(x, 1)
+    value = w.select(w.compare("icmp eq", w.binary("and", turn, one), one), even, odd)
+    half = w.compare("icmp ne", w.binary("and", turn, integer(x, 2)), integer(x, 0))
+    value = w.select(half, w.unary("fneg", value), value)
+    # −0 stays −0.
+    return w.select(w.compare("fcmp oeq", x, constant(x, 0.0)), x, value) if quarter == 0 else value
 
 
 def sinh(w: Function, x: Ssa) -> Ssa:

@@ -208,6 +208,17 @@ def recipe(name: str) -> Code:
     return code
 
 
+def angle(name: str, quarter: int) -> Code:
+    """A sine or cosine; where an angle is very large, or no number, the library's."""
+    def code(w: Function, a: Ssa, kind: str) -> Ssa:
+        if a.lanes == 1:
+            return library(w, name, a)
+        limit = constant(a, mathematics.FORMATS[a.kind].largest_angle)
+        large = w.any_lane(w.compare("fcmp uge", w.intrinsic("fabs", a), limit))
+        return w.either(large, lambda: library(w, name, a), lambda: mathematics.sine(w, a, quarter))
+    return code
+
+
 def sigmoid(w: Function, x: Ssa, kind: str) -> Ssa:
     """1 / (1 + e⁻ˣ)."""
     one = constant(x, 1.0)
@@ -300,7 +311,8 @@ EXTREMES: dict[str, Code] = {
 FUNCTIONS: dict[str, Code] = {
     "sqrt": lambda w, a, kind: w.intrinsic("sqrt", a),
     **{name: recipe(name) for name in "exp exp2 expm1 log log1p tanh sinh cosh".split()},
-    **{name: of_library(name) for name in "cbrt log2 log10 sin cos tan asin acos atan asinh acosh atanh atan2 hypot erf erfc".split()},
+    **{name: of_library(name) for name in "cbrt log2 log10 tan asin acos atan asinh acosh atanh atan2 hypot erf erfc".split()},
+    "sin": angle("sin", 0), "cos": angle("cos", 1),
     "sigmoid": sigmoid, "softplus": softplus, "logaddexp": logaddexp, "xlogy": xlogy,
 }
 LOGIC: dict[str, Code] = {
