@@ -143,13 +143,18 @@ def scaled(w: Function, x: Ssa, k: Ssa) -> Ssa:
     return w.binary("fmul", w.binary("fmul", x, power_of_two(w, half, x.kind)), power_of_two(w, rest, x.kind))
 
 
-def exp(w: Function, x: Ssa) -> Ssa:
-    """eˣ."""
+def exp_parts(w: Function, x: Ssa, low: Ssa | None = None) -> tuple[Ssa, Ssa]:
+    """(eʳ − 1, k) with e^(x + low) = 2ᵏ eʳ; `low` is what x has lost by rounding."""
     f = FORMATS[x.kind]
     r, k = reduced(w, clamped(w, x, *f.exp_range))
-    q = polynomial(w, r, f.exp)
-    square = w.binary("fmul", r, r)
-    return scaled(w, w.binary("fadd", fma(w, q, square, r), constant(x, 1.0)), k)
+    r = r if low is None else w.binary("fadd", r, low)
+    return fma(w, polynomial(w, r, f.exp), w.binary("fmul", r, r), r), k
+
+
+def exp(w: Function, x: Ssa) -> Ssa:
+    """eˣ."""
+    grown, k = exp_parts(w, x)
+    return scaled(w, w.binary("fadd", grown, constant(x, 1.0)), k)
 
 
 def exp2(w: Function, x: Ssa) -> Ssa:

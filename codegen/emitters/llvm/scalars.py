@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from codegen.emitters.llvm import mathematics
+from codegen.emitters.llvm import error_functions, mathematics
 from codegen.emitters.llvm.instructions import BITS, Function, Ssa, literal
 from codegen.emitters.llvm.mathematics import constant
 
@@ -200,12 +200,8 @@ def of_library(name: str) -> Code:
 
 def recipe(name: str) -> Code:
     """A row that is a recipe of ours in vectors; alone it is a call of the library where that has it, for shorter code."""
-    own = getattr(mathematics, name)
-    short = name in ("exp", "exp2", "expm1", "log", "log1p", "tanh", "sinh", "cosh")
-
-    def code(w: Function, a: Ssa, kind: str) -> Ssa:
-        return library(w, name, a) if short and a.lanes == 1 else own(w, a)  # type: ignore[no-any-return]
-    return code
+    own = getattr(error_functions if name.startswith("erf") else mathematics, name)
+    return lambda w, a, kind: library(w, name, a) if a.lanes == 1 else own(w, a)
 
 
 def angle(name: str, quarter: int) -> Code:
@@ -310,8 +306,8 @@ EXTREMES: dict[str, Code] = {
 }
 FUNCTIONS: dict[str, Code] = {
     "sqrt": lambda w, a, kind: w.intrinsic("sqrt", a),
-    **{name: recipe(name) for name in "exp exp2 expm1 log log1p tanh sinh cosh".split()},
-    **{name: of_library(name) for name in "cbrt log2 log10 tan asin acos atan asinh acosh atanh atan2 hypot erf erfc".split()},
+    **{name: recipe(name) for name in "exp exp2 expm1 log log1p tanh sinh cosh erf erfc".split()},
+    **{name: of_library(name) for name in "cbrt log2 log10 tan asin acos atan asinh acosh atanh atan2 hypot".split()},
     "sin": angle("sin", 0), "cos": angle("cos", 1),
     "sigmoid": sigmoid, "softplus": softplus, "logaddexp": logaddexp, "xlogy": xlogy,
 }
