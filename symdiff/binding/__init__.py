@@ -3,6 +3,6 @@
 The reference (`symdiff.evaluation`) and compiled kernels bind the same way, with the same errors.
 """
 
-from symdiff.binding.arguments import Argument, Binder, argument_of
+from symdiff.binding.arguments import Argument, Binder, argument_of, named_values
 
-__all__ = ["Argument", "Binder", "argument_of"]
+__all__ = ["Argument", "Binder", "argument_of", "named_values"]
