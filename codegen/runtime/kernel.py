@@ -14,6 +14,7 @@ from codegen.backends.protocol import Executable
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.text import program_text
 from codegen.loop_ir.walks import statements
+from codegen.runtime.inlined import Inlined
 from codegen.runtime.storage import Storage, fresh_outputs, given_outputs
 from symdiff.binding.arguments import Argument, Binder, named_values
 from symdiff.errors import ArgumentMismatch
@@ -144,7 +145,7 @@ class Kernel:
     def njit(self) -> Any:
         """The kernel for the user's own Numba code: takes the inputs in order, returns an output or a tuple of them."""
         executable = self.build()
-        return executable.inline(self.planned().constants)
+        return Inlined(executable.inline(self.planned().constants), self.binder)
 
     def explain(self, check: Mapping[Any, Any] | None = None) -> str:
         """Where each step of the formulas went; with `check`, values of the inputs, also where numbers part.
