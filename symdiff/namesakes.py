@@ -20,13 +20,13 @@ def signature(symbol: Symbol) -> str:
 
 
 def refuse_namesakes(wanted: Iterable[Symbol], present: Sequence[Symbol], what: str) -> None:
-    """Raise `ArgumentMismatch` for a symbol that is not present, while another of its name is; `what` holds those present."""
+    """Raise `ArgumentMismatch` for a symbol that is not present, while another of its name is, in `what`."""
     known = set(present)
     for symbol in wanted:
         for other in present:
             if other.name == symbol.name and symbol not in known:
                 raise ArgumentMismatch(
-                    f"{signature(symbol)} is not in {what}, which holds {signature(other)}",
+                    f"{signature(symbol)} does not stand in {what}, but {signature(other)} does",
                     mend=f"declare {symbol.name} once, and use that symbol everywhere")
 
 

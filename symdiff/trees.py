@@ -32,7 +32,7 @@ def flatten(tree: Any, leaf: Callable[[Any], bool], what: str) -> tuple[list[Any
             return joined(parts, lambda items: kind(*items))
         return joined(parts, tuple if isinstance(tree, tuple) else list)
     kind_name = "" if tree is None else f"{type(tree).__name__} "
-    raise TypeMismatch(f"{kind_name}{tree!r:.60} is no {what}", mend=f"give a {what}, or a list, tuple or dict of them")
+    raise TypeMismatch(f"{kind_name}{tree!r:.60} is no {what}", mend=f"give one {what}, or a list, tuple or dict of them")
 
 
 def joined(parts: list[tuple[list[Any], Unflatten]], build: Callable[[list[Any]], Any]) -> tuple[list[Any], Unflatten]:

@@ -114,7 +114,7 @@ class Objective:
         array = as_argument(x, np.dtype(float), name, self.operation)
         if array.shape != self.start.shape:
             parameters = ", ".join(describe(s) for s in self.targets)
-            raise ArgumentMismatch(f"{name} has shape {array.shape}, but the parameters are {self.start.size} numbers",
+            raise ArgumentMismatch(f"{name} has shape {array.shape}, but that of all parameters is {self.start.shape}",
                                    where=f"{self.operation} with {parameters}",
                                    mend=f"give one vector of shape {self.start.shape}, as x0 is")
         return array
