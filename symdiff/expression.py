@@ -178,7 +178,7 @@ def forward(name: str) -> Callable[..., Any]:
 
 for _name in ("add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul neg pos "
               "abs lt le gt ge eq ne and rand or ror xor rxor invert getitem str repr array_ufunc array_function "
-              "array_namespace round").split():
+              "array_namespace round copy deepcopy reduce").split():
     setattr(Node, f"__{_name}__", forward(_name))
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from codegen.backends.numba_cpu import inlined, load_module
 from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
+from codegen.emitters import python
 from codegen.emitters.llvm import module as llvm_module
 from codegen.emitters.llvm.products import ROUTINES
 from codegen.loop_ir.nodes import MatMul, Program
@@ -15,7 +17,6 @@ from codegen.loop_ir.walks import parameters, statements
 from codegen.scheduling.dead_code import drop_dead_code
 from codegen.scheduling.open_products import open_products
 from codegen.scheduling.vectorise import vectorise
-from symdiff.errors import BackendUnavailable
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -86,22 +87,25 @@ def blas_addresses() -> Any:
 class LlvmExecutable:
     """A compiled kernel, called by address."""
 
-    def __init__(self, program: Program, code: bytes) -> None:
+    def __init__(self, program: Program, code: bytes, fast_math: bool) -> None:
         self.library, address = machine().load(code)
         self.entry = ENTRY(address)
-        self.program = program
+        self.program, self.fast_math = program, fast_math
         self.arrays = ctypes.c_void_p * max(len(parameters(program)), 1)
         self.sizes = ctypes.c_int64 * max(len(program.sizes), 1)
         products = any(isinstance(s, MatMul) for section in program.sections for s in statements(section.body))
         self.routines = blas_addresses() if products else None
+        self.inlined: Any = None
 
     def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
-        """Run on arrays and sizes in the order of `parameters`."""
+        """Run on arrays and sizes in the order of `parameters`; other Python threads go on meanwhile."""
         self.entry(self.arrays(*[a.ctypes.data for a in arrays]), self.sizes(*sizes), self.routines)
 
     def inline(self, constants: Sequence[Array] = ()) -> Any:
-        """Not callable from Numba yet."""
-        raise BackendUnavailable("not yet")
+        """The same program through Numba, which inlines it into the user's own code."""
+        if self.inlined is None:
+            self.inlined = inlined(load_module(python.emit(self.program, self.fast_math)), self.program, constants)
+        return self.inlined
 
 
 class LlvmCpu:
@@ -114,6 +118,14 @@ class LlvmCpu:
         """A module of LLVM IR."""
         return llvm_module.emit(program, machine().vector_bytes, options.fast_math)
 
-    def build(self, program: Program, source: str, options: BuildOptions) -> Executable:
+    def source(self, program: Program, options: BuildOptions) -> str:
+        """The same program as a Python module."""
+        return python.emit(program, options.fast_math)
+
+    def build(self, program: Program, code: str, options: BuildOptions) -> Executable:
         """Compile the module."""
-        return LlvmExecutable(program, machine().object_of(source))
+        return LlvmExecutable(program, machine().object_of(code), options.fast_math)
+
+    def listings(self, code: str) -> Mapping[str, Callable[[], str]]:
+        """The module, and the instructions of the processor."""
+        return {"llvm": lambda: code, "assembly": lambda: machine().assembly_of(code)}

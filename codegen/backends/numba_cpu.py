@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,23 +40,28 @@ class NumbaExecutable:
 
     def inline(self, constants: Sequence[Array] = ()) -> Any:
         """`run`, compiled: it may be called from the user's own Numba code."""
-        import numba
-
         if self.inlined is None:
-            run = numba.njit(error_model="numpy")(self.module["run"])
-            if constants:
-                names = [b.name for b in self.program.buffers if b.role == "const"]
-                given = ", ".join(b.name for b in self.program.buffers if b.role == "arg")
-                namespace = {"run": run, **dict(zip(names, constants, strict=True))}
-                source = f"def inline({given}):\n    return run({', '.join([given, *names])})\n"
-                exec(compile(source, "<symdiff inline>", "exec"), namespace)
-                run = numba.njit(error_model="numpy")(namespace["inline"])
-            self.inlined = run
+            self.inlined = inlined(self.module, self.program, constants)
         return self.inlined
 
 
+def inlined(module: dict[str, Any], program: Program, constants: Sequence[Array]) -> Any:
+    """The `run` of an emitted module, compiled with Numba, its constants already in place."""
+    import numba
+
+    run = numba.njit(error_model="numpy")(module["run"])
+    if not constants:
+        return run
+    names = [b.name for b in program.buffers if b.role == "const"]
+    given = ", ".join(b.name for b in program.buffers if b.role == "arg")
+    namespace = {"run": run, **dict(zip(names, constants, strict=True))}
+    source = f"def inline({given}):\n    return run({', '.join([given, *names])})\n"
+    exec(compile(source, "<symdiff inline>", "exec"), namespace)
+    return numba.njit(error_model="numpy")(namespace["inline"])
+
+
 class NumbaCpu:
-    """Target "cpu", and "numba"."""
+    """Target "numba"."""
 
     NAME = "numba"
     SCHEDULE: tuple[Pass, ...] = SCHEDULE
@@ -65,9 +70,15 @@ class NumbaCpu:
         """A Python module with njit functions."""
         return python.emit(program, options.fast_math)
 
-    def build(self, program: Program, source: str, options: BuildOptions) -> Executable:
+    source = emit
+
+    def build(self, program: Program, code: str, options: BuildOptions) -> Executable:
         """Execute the module and compile its kernel."""
-        return NumbaExecutable(load_module(source), program)
+        return NumbaExecutable(load_module(code), program)
+
+    def listings(self, code: str) -> Mapping[str, Callable[[], str]]:
+        """None: the source is what is compiled."""
+        return {}
 
 
 def load_module(source: str) -> dict[str, Any]:

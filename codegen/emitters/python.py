@@ -16,7 +16,7 @@ from codegen.loop_ir.arithmetic import Level, join_sum, size_parts, size_text
 from codegen.loop_ir.nodes import Buffer, Program, Section
 from codegen.loop_ir.walks import INPUTS, parameters, section_buffers, section_sizes, storage_shape, tile_rows
 from symdiff.binding.solving import SizeSource, size_sources
-from symdiff.sizes import Size, combine
+from symdiff.sizes import Size, combine, named_sizes
 
 WIDTH = 120
 
@@ -98,11 +98,13 @@ def run_function(program: Program, writer: StatementWriter) -> str:
     arguments = [b.name for b in inputs] + [names[n] for n in program.sizes if n not in solved]
     lines = [*call_lines("def run", arguments, ":"), f'{INDENT}"""The outputs for the arguments."""']
     lines += [f"{INDENT}{source_text(s, inputs, writer)}" for s in sources if s.name in names]
-    for b in inputs:
+    for place, b in enumerate(inputs):
         if not is_told(b, inputs, sources):
             shape = tuple_text(b.shape, writer)
             lines.append(f"{INDENT}if np.shape({b.name}) != {shape}:")
-            lines.append(f'{INDENT * 2}raise ValueError("{b.name} must have the shape {shape}")')
+            told = "".join(f"; {names[s.name]} comes from axis {s.axis} of argument {s.argument + 1}"
+                           for s in sources if s.name in names and any(s.name in named_sizes(size) for size in b.shape))
+            lines.append(f'{INDENT * 2}raise ValueError("argument {place + 1} must have the shape {shape}{told}")')
     rows = tile_rows(program)
     for b in parameters(program):
         if b.role not in INPUTS:

@@ -15,7 +15,7 @@ from symdiff.printing.networks import NoMatrixForm
 from symdiff.printing.numpy_style import NumpyStyle
 from symdiff.printing.pieces import ATOM, COMPARISON, HADAMARD, SUM, Monomial, Piece
 from symdiff.printing.reading import cuts_of
-from symdiff.printing.sources import Helpers
+from symdiff.printing.sources import BASE_WORDS, Helpers, word_of
 from symdiff.printing.sums import concatenation
 from symdiff.printing.writer import Writer
 from symdiff.sizes import Dim, Size, combine, divide_exactly, monomials, named_sizes
@@ -39,7 +39,8 @@ class SourceWriter(Writer):
         kinds = {n.dtype for n in nodes if n.dtype != "bool" and not is_size(n)}
         self.pure = kinds <= {"float64"} or kinds == {"float32"}
         self.depth: dict[Node, int] = {}
-        self.numpy = NumpyStyle({s.name for s in symbols_of(roots)})
+        called = {word_of(n.function.numpy) for n in nodes if isinstance(n, (Map, Reduce))}
+        self.numpy = NumpyStyle({s.name for s in symbols_of(roots)}, BASE_WORDS | called)
         self.numpy.dtype = "float32" if kinds == {"float32"} else "float64"
         super().__init__(roots, self.numpy, limit=None)
 

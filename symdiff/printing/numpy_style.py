@@ -30,16 +30,24 @@ class NumpyStyle(MatrixStyle):
     fold_negative_sigmoid = False
     dtype = "float64"
 
-    def __init__(self, symbols: Container[str] = ()) -> None:
-        self.symbols = symbols
+    def __init__(self, symbols: Container[str] = (), called: Container[str] = ()) -> None:
+        self.symbols, self.called = symbols, called
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a name means something else in the source: Python's own words, and what it calls."""
+        return keyword.iskeyword(name) or name in self.called
 
     def name(self, text: str, axes: int = 0) -> Piece:
-        """A symbol as an argument name; Python's own words get an underscore."""
-        return Piece(f"{text}_" if keyword.iskeyword(text) else text, ATOM, axes, name=True)
+        """A symbol as an argument name; one that is taken gets an underscore."""
+        if self.is_taken(text):
+            text += "_"
+            while text in self.symbols:
+                text += "_"
+        return Piece(text, ATOM, axes, name=True)
 
     def size_name(self, name: str) -> str:
         """The variable of a named size."""
-        return f"{name}_size" if name in self.symbols or keyword.iskeyword(name) else name
+        return f"{name}_size" if name in self.symbols or self.is_taken(name) else name
 
     def number(self, value: Number) -> Piece:
         """A number as Python reads it."""

@@ -37,6 +37,10 @@ def scatter(shape, values, *indices):
 OWN = {"read": READ, "inside": INSIDE, "scatter": SCATTER}
 
 
+# What the body of a function may call beside helpers for rows: no argument may hide it.
+BASE_WORDS = frozenset({"np", "float", *OWN})
+
+
 def unwrapped(function: Callable[..., Any]) -> Any:
     """The function without its decorators."""
     while hasattr(function, "__wrapped__"):
