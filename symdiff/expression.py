@@ -36,6 +36,8 @@ Factor = tuple["Node", tuple[Index, ...]]
 METHODS: dict[str, Callable[..., Any]] = {}
 TABLE: dict[tuple[object, ...], Entry] = {}
 NAME_KEYS: dict[str, int] = {}
+# A bit of `settled`: the node is a comparison with a number, so it has no truth value.
+VALUE_ASKED = 1 << 62
 WRAPPED = {"int32": 1 << 31, "int64": 1 << 63}
 
 

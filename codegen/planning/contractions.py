@@ -13,6 +13,7 @@ from functools import cache
 from codegen.planning.costs import Hints
 from symdiff.expression import Add, Factor, Map, Node, Product, Reduce
 from symdiff.index_notation import Label
+from symdiff.normal_form import is_guard
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType, promote
 from symdiff.traversal import topological
@@ -27,7 +28,8 @@ def order_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
         children = [done[child] for child in node.children]
         fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
         if isinstance(fresh, Product) and fresh.is_core and splits(fresh):
-            fresh = split(fresh, hints)
+            fresh = silenced(fresh)
+            fresh = split(fresh, hints) if splits(fresh) else fresh
         done[node] = fresh
     return [done[root] for root in roots]
 
@@ -52,6 +54,33 @@ def splits(node: Product) -> bool:
     if any(len(set(at)) != len(at) for _, at in node.factors):
         return False
     return len(node.factors) > 2 or (len(node.factors) == 2 and any(private(node, k) for k in range(2)))
+
+
+def silenced(node: Product) -> Product:
+    """The core with its guards put on the factors that they may have to silence, rather than left to meet them on a path.
+
+    before:  Σ [c[i]] x[i] y[i,j] z[j]
+    after:   Σ ([c[i]] x[i]) ([c[i]] y[i,j]) z[j]
+
+    A step that paired the guard with one factor alone would leave a zero to meet the NaN of another.
+    """
+    guards = [(f, at) for f, at in node.factors if is_guard(f)]
+    factors: list[Factor] = [(f, at) for f, at in node.factors if not is_guard(f)]
+    kept: list[Factor] = []
+    for guard, there in guards:
+        touched = [k for k, (f, at) in enumerate(factors) if set(there) <= set(at) or (isinstance(f, Map) and set(at) < set(there))]
+        if not touched:
+            kept.append((guard, there))
+        for k in touched:
+            f, at = factors[k]
+            whole = at if set(there) <= set(at) else there
+            shape = tuple(node.extents[i] for i in whole)  # type: ignore[index]
+            places = [tuple(whole.index(i) for i in labels) for labels in (there, at)]
+            factors[k] = Product(1, ((guard, places[0]), (f, places[1])), tuple(range(len(whole))), shape,
+                                 TensorType(f.dtype, shape)), whole
+    if len(kept) == len(guards):
+        return node
+    return Product(1, (*factors, *kept), node.out, node.extents, node.type)
 
 
 def private(node: Product, k: int) -> set[Label]:
