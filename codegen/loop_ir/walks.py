@@ -36,7 +36,6 @@ from codegen.loop_ir.nodes import (
 )
 from symdiff.sizes import Size, named_sizes
 
-
 INPUTS = ("arg", "const")
 
 

@@ -43,6 +43,7 @@ from symdiff.expression import Add, Node, Number, Product, Reduce
 from symdiff.index_notation import injective
 from symdiff.sizes import Size
 
+
 def fold_of(node: Node) -> Fold:
     """How the node folds: a core adds, a reduction as its row says."""
     return node.function.fold if isinstance(node, Reduce) else "add"  # type: ignore[return-value]

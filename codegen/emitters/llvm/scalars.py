@@ -77,7 +77,8 @@ def power_int(w: Function, a: Ssa, n: Ssa, kind: str) -> Ssa:
             return raised(w, a, p, kind)
     if kind in FLOATS:
         return library(w, "pow", *w.alike(a, w.convert("sitofp", n, kind)))
-    return integer_power(w, *w.alike(a, resized(w, n, "i64")), kind)
+    base, exponent = w.alike(a, resized(w, n, "i64"))
+    return integer_power(w, base, exponent, kind)
 
 
 def integer_power(w: Function, a: Ssa, n: Ssa, kind: str) -> Ssa:
