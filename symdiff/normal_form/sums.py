@@ -233,9 +233,10 @@ def share_carriers(terms: list[Term], type: TensorType) -> list[Term]:
             for key, _ in found:
                 if key not in refused and place not in members.setdefault(key, []):
                     members[key].append(place)
-        key = next((k for k, places in members.items() if len(places) > 1), None)
-        if key is None:
+        shared = [k for k, places in members.items() if len(places) > 1]
+        if not shared:
             return collect(current, type) if merged else terms
+        key = shared[0]
         rests = [(current[place][0], next(rest for k, rest in ways[place] if k is key or k == key)) for place in members[key]]
         together = joined(rests, key, type)
         if together is None:
