@@ -74,7 +74,7 @@ class Function:
 
     def __init__(self) -> None:
         self.count = 0
-        self.entry = Block("entry")
+        self.entry = Block(".entry")
         self.blocks: list[Block] = [self.entry]
         self.chain: list[Scope] = [Scope(self.entry)]
         self.declared: dict[str, str] = {}
@@ -102,12 +102,12 @@ class Function:
     def fresh(self) -> str:
         """A new value name."""
         self.count += 1
-        return f"%x{self.count}"
+        return f"%.{self.count}"
 
     def new_block(self) -> Block:
         """A new block, to stand after those before."""
         self.count += 1
-        block = Block(f"b{self.count}")
+        block = Block(f".b{self.count}")
         self.blocks.append(block)
         return block
 
@@ -134,7 +134,7 @@ class Function:
     def slot(self, kind: str, lanes: int = 1) -> Ssa:
         """Memory on the stack for one value, for as long as the function runs."""
         self.count += 1
-        name = f"%s{self.count}"
+        name = f"%.s{self.count}"
         self.slots.append(f"{name} = alloca {type_of(kind, lanes)}, align 32")
         return Ssa(name, "ptr")
 

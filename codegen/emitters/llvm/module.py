@@ -45,21 +45,27 @@ def section_function(name: str, section: Section, program: Program, vector_bytes
                      declared: dict[str, str]) -> str:
     """The function of a section."""
     buffers = {b.name: b for b in program.buffers}
-    sizes = {size: Ssa(f"%n_{size}", "i64") for size in section_sizes_whole(section, program)}
+    numbers = size_names(program)
+    sizes = {size: Ssa(numbers[size], "i64") for size in section_sizes_whole(section, program)}
     writer = ProductWriter(sizes, buffers, tile_rows(program))
     writer.vector_bytes = vector_bytes
     writer.flags = "fast" if fast_math else ""
     writer.pointers = {b.name: Ssa(f"%{b.name}", "ptr") for b in section_buffers(section, program)}
     ends = []
     if section.kind == "range":
-        writer.lo, writer.hi = Ssa("%lo", "i64"), Ssa("%hi", "i64")
-        ends = ["i64 %lo", "i64 %hi"]
+        writer.lo, writer.hi = Ssa("%.lo", "i64"), Ssa("%.hi", "i64")
+        ends = ["i64 %.lo", "i64 %.hi"]
     writer.body(section.body)
     writer.block.end = "ret void"
     declared.update(writer.declared)
     given = [*ends, *[f"ptr noalias %{b.name}" for b in section_buffers(section, program)],
-             *[f"i64 {v.name}" for v in sizes.values()], "ptr %routines"]
+             *[f"i64 {v.name}" for v in sizes.values()], "ptr %.routines"]
     return "\n".join([f"define void @{name}({', '.join(given)}) {{", *writer.lines(), "}"])
+
+
+def size_names(program: Program) -> dict[str, str]:
+    """The values that hold the named sizes."""
+    return {name: f"%.n{k}" for k, name in enumerate(program.sizes)}
 
 
 def section_sizes_whole(section: Section, program: Program) -> list[str]:
@@ -73,13 +79,14 @@ def section_sizes_whole(section: Section, program: Program) -> list[str]:
 
 def kernel_function(program: Program, calls: list[tuple[str, Section]], vector_bytes: int) -> str:
     """The function that takes the storage apart and runs the sections in order."""
-    sizes = {name: Ssa(f"%n_{name}", "i64") for name in program.sizes}
+    numbers = size_names(program)
+    sizes = {name: Ssa(numbers[name], "i64") for name in program.sizes}
     writer = ProductWriter(sizes, {}, {})
     lines = []
     for k, b in enumerate(parameters(program)):
-        lines += [f"%p{k} = getelementptr inbounds ptr, ptr %arrays, i64 {k}", f"%{b.name} = load ptr, ptr %p{k}, align 8"]
+        lines += [f"%.p{k} = getelementptr inbounds ptr, ptr %.arrays, i64 {k}", f"%{b.name} = load ptr, ptr %.p{k}, align 8"]
     for k, name in enumerate(program.sizes):
-        lines += [f"%q{k} = getelementptr inbounds i64, ptr %sizes, i64 {k}", f"%n_{name} = load i64, ptr %q{k}, align 8"]
+        lines += [f"%.q{k} = getelementptr inbounds i64, ptr %.sizes, i64 {k}", f"{numbers[name]} = load i64, ptr %.q{k}, align 8"]
     for line in lines:
         writer.do(line)
     for name, section in calls:
@@ -88,7 +95,7 @@ def kernel_function(program: Program, calls: list[tuple[str, Section]], vector_b
             extent = ZERO if section.extent is None else writer.size(section.extent)
             ends = ["i64 0", f"i64 {extent.name}"]
         given = [*ends, *[f"ptr %{b.name}" for b in section_buffers(section, program)],
-                 *[f"i64 %n_{size}" for size in section_sizes_whole(section, program)], "ptr %routines"]
+                 *[f"i64 {numbers[size]}" for size in section_sizes_whole(section, program)], "ptr %.routines"]
         writer.do(f"call void @{name}({', '.join(given)})")
     writer.block.end = "ret void"
-    return "\n".join(["define void @kernel(ptr %arrays, ptr %sizes, ptr %routines) {", *writer.lines(), "}"])
+    return "\n".join(["define void @kernel(ptr %.arrays, ptr %.sizes, ptr %.routines) {", *writer.lines(), "}"])

@@ -84,7 +84,7 @@ class ProductWriter(StatementWriter):
             self.do(f"store {arg.kind} {arg.name}, ptr {slot.name}, align 1")
             places.append(slot)
         number = ROUTINES.index(routine)
-        entry = self.pure(f"getelementptr inbounds ptr, ptr %routines, i64 {number}", "ptr", 1, 0)
+        entry = self.pure(f"getelementptr inbounds ptr, ptr %.routines, i64 {number}", "ptr", 1, 0)
         address = self.here(f"load ptr, ptr {entry.name}, align 8", "ptr")
         self.do(f"call void {address.name}({', '.join(f'ptr {p.name}' for p in places)})")
 
