@@ -122,7 +122,8 @@ def chosen_inputs(leaves: Sequence[Node], inputs: Sequence[Node] | Node | None) 
     used = symbols_of(leaves)
     symbols = used if inputs is None else listed(inputs)
     refuse_namesakes(symbols, used, "the outputs")
-    missing = [s for s in used if s not in set(symbols)]
+    given = set(symbols)
+    missing = [s for s in used if s not in given]
     if missing:
         raise ArgumentMismatch(f"the outputs use {', '.join(s.name for s in missing)}, which inputs= leaves out",
                                mend="name every symbol that the outputs use")

@@ -11,6 +11,7 @@ import os
 import runpy
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,7 @@ def stored_values(path: str) -> dict[str, Any]:
             with stored:
                 return dict(stored)
         why = "it holds one array without a name"
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         why = str(error)
     raise ArgumentMismatch(f"{path} holds no values by name: {why}",
                            mend="save arrays of numbers with numpy.savez(file, name=array)")

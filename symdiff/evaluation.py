@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symdiff.binding import Argument, Binder, argument_of, named_values, size_demands
-from symdiff.errors import ArgumentMismatch, TypeMismatch
+from symdiff.binding import Argument, Binder, argument_of, size_demands, values_by_name
 from symdiff.expression import Node, Symbol
 from symdiff.namesakes import refuse_doubles
 from symdiff.operators.coercion import as_node
@@ -40,19 +39,9 @@ def bind_symbols(roots: Sequence[Node], values: Mapping[Any, Any], callee: str =
         dict[Node, Array], dict[str, int]]:
     """The arrays of the symbols under the roots and the named sizes; raises `ArgumentMismatch` as `evaluate` does."""
     symbols = symbols_of(roots)
-    for key in named_values(values, callee):
-        if isinstance(key, Symbol):
-            symbols += [key] if not any(key is s for s in symbols) else []
-        elif not isinstance(key, str):
-            raise TypeMismatch(f"{key!r:.60} is no symbol", where=callee, mend="use symbols or their names as keys")
+    named = values_by_name(values, callee)
+    symbols += [key for key in values if isinstance(key, Symbol) and not any(key is s for s in symbols)]
     refuse_doubles(symbols)
-    named: dict[str, Any] = {}
-    for key, value in values.items():
-        name = key.name if isinstance(key, Symbol) else key
-        if name in named:
-            raise ArgumentMismatch(f"{name} is given twice, by symbol and by name", where=callee,
-                                   mend="leave out one of the two")
-        named[name] = value
     arguments: list[Argument] = [argument_of(symbol) for symbol in symbols]
     arrays, sizes = Binder(arguments, callee=callee, demands=size_demands(roots)).bind((), named)
     return dict(zip(symbols, arrays, strict=True)), sizes

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from symdiff.binding import named_values
-from symdiff.errors import ArgumentMismatch, TypeMismatch
+from symdiff.errors import ArgumentMismatch
 from symdiff.expression import Node, Symbol
 from symdiff.fitting import fitted
 from symdiff.namesakes import refuse_namesakes
@@ -48,8 +48,6 @@ def chosen(key: Any, present: list[Symbol]) -> list[Symbol]:
     if isinstance(key, Symbol):
         refuse_namesakes([key], present, "the expression")
         return [key]
-    if not isinstance(key, str):
-        raise TypeMismatch(f"{key!r:.60} is no symbol", where="substitute", mend="use symbols or their names as keys")
     found = [symbol for symbol in present if symbol.name == key]
     if not found:
         names = ", ".join(symbol.name for symbol in present) or "none"

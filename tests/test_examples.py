@@ -87,6 +87,7 @@ def test_command(arguments: list[str], expected: str, model: str) -> None:
     (["derive", "MODEL:loss", "--wrt", "v"], "no symbol 'v'"),
     (["check", "MODEL:loss", "--at", "absent.npz"], "no file absent.npz"),
     (["check", "MODEL:loss", "--at", "pyproject.toml"], "holds no values by name"),
+    (["check", "MODEL:loss", "--target", "nubma"], "did you mean 'numba'"),
     (["check", "MODEL:loss", "--seed", "-1"], "'-1' is not an integer of at least 0"),
     (["demo", "--seeds", "0"], "'0' is not an integer of at least 1"),
     (["derive", "pyproject.toml:loss"], "pyproject.toml is no Python file"),

@@ -16,10 +16,9 @@ from codegen.loop_ir.text import program_text
 from codegen.loop_ir.walks import statements
 from codegen.runtime.inlined import Inlined
 from codegen.runtime.storage import Storage, fresh_outputs, given_outputs
-from symdiff.binding.arguments import Argument, Binder, named_values
+from symdiff.binding.arguments import Argument, Binder, values_by_name
 from symdiff.binding.demands import Demand
 from symdiff.errors import ArgumentMismatch, BackendUnavailable
-from symdiff.expression import Symbol
 
 Array = np.ndarray[Any, Any]
 Tree = Any
@@ -179,8 +178,7 @@ class Kernel:
         """
         if check is None:
             return self.planned().explanation
-        named = {key.name if isinstance(key, Symbol) else key: value
-                 for key, value in named_values(check, "f.explain").items()}
+        named = values_by_name(check, "f.explain")
         arrays, sizes = self.binder.bind((), named)
         planned = self.planned(sizes)
         assert planned.stations is not None

@@ -40,11 +40,26 @@ def argument_of(symbol: Symbol) -> Argument:
 
 
 def named_values(values: Any, callee: str) -> Mapping[Any, Any]:
-    """Values by symbol or name, as a user gives them; raises `TypeMismatch` for what is no dict."""
+    """Values by symbol or name, as a user gives them; raises `TypeMismatch` for what is no dict of that kind."""
     if not isinstance(values, Mapping):
         raise TypeMismatch(f"{values!r:.60} is no dict of values", where=callee,
                            mend="give the values by symbol or by name: {\"x\": 1.0}")
+    for key in values:
+        if not isinstance(key, (str, Symbol)):
+            raise TypeMismatch(f"{key!r:.60} is no symbol", where=callee, mend="use symbols or their names as keys")
     return values
+
+
+def values_by_name(values: Any, callee: str) -> dict[str, Any]:
+    """As `named_values`, every key a name; raises `ArgumentMismatch` for a symbol that is given by its name too."""
+    named: dict[str, Any] = {}
+    for key, value in named_values(values, callee).items():
+        name = key.name if isinstance(key, Symbol) else key
+        if name in named:
+            raise ArgumentMismatch(f"{name} is given twice, by symbol and by name", where=callee,
+                                   mend="leave out one of the two")
+        named[name] = value
+    return named
 
 
 class Binder:
