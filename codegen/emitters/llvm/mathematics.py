@@ -244,11 +244,14 @@ def signed(w: Function, size: Ssa, sign: Ssa) -> Ssa:
 
 
 def tanh(w: Function, x: Ssa) -> Ssa:
-    """tanh x = −t/(2 + t), t = e^(−2|x|) − 1, with the sign of x."""
+    """tanh |x| = t/(t + 2) for small x, else 1 − 2/(t + 2), with t = e^(2|x|) − 1; then the sign of x."""
     size = w.intrinsic("fabs", x)
-    t = expm1(w, w.binary("fmul", size, constant(x, -2.0)))
-    value = w.binary("fdiv", w.unary("fneg", t), w.binary("fadd", t, constant(x, 2.0)))
-    return signed(w, value, x)
+    one = constant(x, 1.0)
+    t = expm1(w, w.binary("fadd", size, size))
+    small = w.compare("fcmp olt", size, constant(x, 0.55))
+    ratio = w.binary("fdiv", w.select(small, t, constant(x, -2.0)), w.binary("fadd", t, constant(x, 2.0)))
+    value = w.select(small, ratio, w.binary("fadd", one, ratio))
+    return signed(w, w.select(w.compare("fcmp uno", x, x), x, value), x)
 
 
 def sine(w: Function, x: Ssa, quarter: int) -> Ssa:
