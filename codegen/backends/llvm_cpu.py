@@ -15,8 +15,8 @@ from codegen.emitters.llvm.products import ROUTINES
 from codegen.loop_ir.nodes import MatMul, Program
 from codegen.loop_ir.walks import parameters, statements
 from codegen.scheduling.dead_code import drop_dead_code
-from codegen.scheduling.open_products import open_products
-from codegen.scheduling.vectorise import vectorise
+from codegen.scheduling.opened_products import open_products
+from codegen.scheduling.vector_loops import vectorise
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 

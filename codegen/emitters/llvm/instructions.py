@@ -104,7 +104,7 @@ class Function:
         self.count += 1
         return f"%.{self.count}"
 
-    def new_block(self) -> Block:
+    def begin_block(self) -> Block:
         """A new block, to stand after those before."""
         self.count += 1
         block = Block(f".b{self.count}")
@@ -256,7 +256,7 @@ class Function:
 
     def either(self, condition: Ssa, usual: Callable[[], Ssa], otherwise: Callable[[], Ssa]) -> Ssa:
         """The value of one side of a branch, of which only that side runs."""
-        start, sides, after = self.block, (self.new_block(), self.new_block()), self.new_block()
+        start, sides, after = self.block, (self.begin_block(), self.begin_block()), self.begin_block()
         start.end = f"br i1 {condition.name}, label %{sides[0].label}, label %{sides[1].label}"
         found = []
         for block, write in zip(sides, (usual, otherwise), strict=True):

@@ -158,7 +158,7 @@ class StatementWriter(ValueWriter):
         elif c.name != "false":
             changed = [name for name in changed_registers(body) if name in self.registers]
             before_values = {name: self.registers[name] for name in changed}
-            start, inside, after = self.block, self.new_block(), self.new_block()
+            start, inside, after = self.block, self.begin_block(), self.begin_block()
             start.end = f"br i1 {c.name}, label %{inside.label}, label %{after.label}"
             self.open(inside, branch=True)
             self.body(body)
@@ -199,7 +199,7 @@ class StatementWriter(ValueWriter):
         """for var in range(lo, hi, step): a test before the first turn, and one at the end of each."""
         names = [name for name in changed if name in self.registers]
         initial = {name: self.registers[name] for name in names}
-        before, first, after = self.block, self.new_block(), self.new_block()
+        before, first, after = self.block, self.begin_block(), self.begin_block()
         certain = lo.name[0] != "%" and hi.name[0] != "%" and int(lo.name) < int(hi.name)
         if certain:
             before.end = f"br label %{first.label}"
@@ -283,7 +283,7 @@ class StatementWriter(ValueWriter):
         """The last, incomplete vector, under a mask."""
         outside = {name: self.registers[name] for name in folds}
         left = self.minus_literal(hi, lo)
-        start, inside, after = self.block, self.new_block(), self.new_block()
+        start, inside, after = self.block, self.begin_block(), self.begin_block()
         some = self.compare("icmp sgt", left, ZERO) if left.name[0] == "%" else literal(True, "i1")
         start.end = f"br i1 {some.name}, label %{inside.label}, label %{after.label}"
         self.open(inside, branch=True)
