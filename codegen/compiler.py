@@ -29,6 +29,7 @@ from codegen.lowering.programs import lower
 from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
 from codegen.planning.expansions import expand_functions
+from codegen.planning.openings import open_contractions
 from codegen.runtime.kernel import Kernel, Planned
 from symdiff.binding import argument_of, size_demands
 from symdiff.errors import ArgumentMismatch, TypeMismatch
@@ -76,7 +77,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         hints = Hints(sizes or {})
         simple = [before_differentiation(leaf) for leaf in leaves]
         expanded = expand_functions(simple)
-        roots = order_contractions(expanded, hints)
+        roots = order_contractions(open_contractions(expanded, hints), hints)
         planned = time.perf_counter()
         lowered = lower(roots, symbols, hints)
         program = check_program(lowered.program)
@@ -97,7 +98,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
             steps = (("written", leaves), ("simplified", simple), ("expanded", expanded), ("ordered", roots))
             found = [(name, evaluate_nodes(nodes, values, sizes)) for name, nodes in steps]
             return [*found, ("loop IR", interpret(program, [*arrays, *lowered.constants], sizes))]
-        return Planned(program, lambda: chosen.source(program, options), build, "\n".join(lowered.notes), seconds,
+        return Planned(program, lambda: chosen.source(program, options), build, lambda: "\n".join(lowered.notes()), seconds,
                        lowered.constants, stations=stations, listings=chosen.listings(code))
 
     def regroup(values: Tree) -> list[Any]:

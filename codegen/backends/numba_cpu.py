@@ -53,9 +53,9 @@ def inlined(module: dict[str, Any], program: Program, constants: Sequence[Array]
     if not constants:
         return run
     names = [b.name for b in program.buffers if b.role == "const"]
-    given = ", ".join(b.name for b in program.buffers if b.role == "arg")
+    given = [b.name for b in program.buffers if b.role == "arg"]
     namespace = {"run": run, **dict(zip(names, constants, strict=True))}
-    source = f"def inline({given}):\n    return run({', '.join([given, *names])})\n"
+    source = f"def inline({', '.join(given)}):\n    return run({', '.join([*given, *names])})\n"
     exec(compile(source, "<symdiff inline>", "exec"), namespace)
     return numba.njit(error_model="numpy")(namespace["inline"])
 

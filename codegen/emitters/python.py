@@ -97,6 +97,9 @@ def run_function(program: Program, writer: StatementWriter) -> str:
     solved = {s.name for s in sources}
     arguments = [b.name for b in inputs] + [names[n] for n in program.sizes if n not in solved]
     lines = [*call_lines("def run", arguments, ":"), f'{INDENT}"""The outputs for the arguments."""']
+    for b in inputs:
+        array = f"np.asarray({b.name}, {TYPES[b.dtype]})"
+        lines.append(f"{INDENT}{b.name} = " + (f"np.ascontiguousarray({array})" if b.shape else array))
     lines += [f"{INDENT}{source_text(s, inputs, writer)}" for s in sources if s.name in names]
     for place, b in enumerate(inputs):
         if not is_told(b, inputs, sources):
@@ -110,11 +113,7 @@ def run_function(program: Program, writer: StatementWriter) -> str:
         if b.role not in INPUTS:
             shape = tuple_text(storage_shape(b, rows), writer)
             lines.append(f"{INDENT}{b.name} = np.empty({shape}, {TYPES[b.dtype]})")
-    given = [
-        b.name if b.role not in INPUTS else
-        f"np.ascontiguousarray({b.name})" if b.shape else f"np.asarray({b.name}, {TYPES[b.dtype]})"
-        for b in parameters(program)]
-    lines += call_lines("kernel", [*given, *names.values()], "", INDENT)
+    lines += call_lines("kernel", [*[b.name for b in parameters(program)], *names.values()], "", INDENT)
     results = [b.name if b.shape else f"{b.name}[()]" for b in program.buffers if b.role == "out"]
     if results:
         lines.append(f"{INDENT}return {', '.join(results)}")

@@ -35,7 +35,7 @@ class Planned:
     program: Program
     source: Callable[[], str]
     build: Callable[[], Executable]
-    explanation: str = ""
+    explanation: Callable[[], str] = str
     seconds: dict[str, float] = field(default_factory=dict)
     constants: tuple[Array, ...] = ()
     flops: int | None = None
@@ -177,14 +177,14 @@ class Kernel:
         the kernel), and each station is told by its largest difference from the first, relative to the largest value.
         """
         if check is None:
-            return self.planned().explanation
+            return self.planned().explanation()
         named = values_by_name(check, "f.explain")
         arrays, sizes = self.binder.bind((), named)
         planned = self.planned(sizes)
         assert planned.stations is not None
         results = planned.stations(arrays, sizes)
         first, last = results[0][1], self.flatten(self(*arrays))
-        lines = [planned.explanation, "station: largest relative difference from the formulas as written"]
+        lines = [planned.explanation(), "station: largest relative difference from the formulas as written"]
         for name, values in [*results[1:], ("kernel", last)]:
             worst = max((relative_difference(a, b) for a, b in zip(values, first, strict=True)), default=0.0)
             lines.append(f"  {name}: {worst:.1e}")

@@ -123,6 +123,8 @@ def check_output(name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[
     if array.dtype != dtype or array.shape != shape:
         raise ArgumentMismatch(f"{name} is {array.dtype} of shape {array.shape}, but {dtype} of shape {shape} is "
                                "expected", mend=f"pass np.empty({shape}, {str(dtype)!r})")
+    if any(step == 0 and size > 1 for step, size in zip(array.strides, shape, strict=True)):
+        raise ArgumentMismatch(f"the elements of {name} share memory", mend="pass an array that owns its data")
     if not array.flags.writeable:
         raise ArgumentMismatch(f"{name} cannot be written", mend="pass an array that owns its data")
 

@@ -34,7 +34,7 @@ def make(program, target="numba", constants=(), log=None, names="XywUV"):
         if log is not None:
             log.append(sizes)
         source = chosen.emit(program, options)
-        return Planned(program, source, lambda: chosen.build(program, source, options), "the plan", {"plan": 0.1},
+        return Planned(program, lambda: source, lambda: chosen.build(program, source, options), lambda: "the plan", {"plan": 0.1},
                        constants)
 
     return Kernel(plan, [Argument(name, b.dtype, b.shape) for name, b in zip(names, arguments, strict=False)],
