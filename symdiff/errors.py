@@ -36,6 +36,10 @@ class TypeMismatch(SymdiffError, TypeError):
     """A dtype, or the kind of an argument, is not one that the operation takes."""
 
 
+class UnknownAttribute(TypeMismatch, AttributeError):
+    """An attribute or method that expressions do not have; it is an `AttributeError`, so that `hasattr` works."""
+
+
 class NotDifferentiable(SymdiffError, ValueError):
     """A derivative was asked for that does not exist or is not known; it is never silently zero."""
 

@@ -8,8 +8,10 @@ from typing import Any
 from symdiff.binding import Argument, Binder, argument_of
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import Node, Symbol
-from symdiff.operators.coercion import as_node, user_line
+from symdiff.operators.coercion import as_node
+from symdiff.provenance import user_line
 from symdiff.reference import evaluate_nodes
+from symdiff.substitution import check_mapping
 from symdiff.traversal import symbols_of
 from symdiff.trees import flatten
 
@@ -31,7 +33,9 @@ def evaluate(x: Tree, values: Mapping[Any, Any] | None = None) -> Tree:
     """
     roots, back = flatten(x, lambda v: not isinstance(v, (list, tuple, dict)), "expression")
     nodes = [as_node(root) for root in roots]
-    arrays, sizes = bind_symbols(nodes, values or {})
+    given = {} if values is None else values
+    check_mapping(given, "evaluate")
+    arrays, sizes = bind_symbols(nodes, given)
     return back([array if array.ndim else array[()] for array in evaluate_nodes(nodes, arrays, sizes)])
 
 

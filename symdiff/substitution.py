@@ -7,7 +7,8 @@ from typing import Any
 
 from symdiff.errors import ArgumentMismatch, ShapeMismatch, TypeMismatch
 from symdiff.expression import Node, Symbol
-from symdiff.operators.coercion import as_node, broadcast_one, broadcast_shape, describe, to_dtype, user_line
+from symdiff.operators.coercion import as_node, broadcast_one, broadcast_shape, describe, to_dtype
+from symdiff.provenance import user_line
 from symdiff.tensor_type import promote
 from symdiff.traversal import symbols_of, transform
 from symdiff.trees import flatten
@@ -27,6 +28,7 @@ def substitute(x: Tree, values: Mapping[Any, Any]) -> Tree:
     >>> print(sd.substitute(a - b, {a: b, "b": 2}))
     b - 2
     """
+    check_mapping(values, "substitute")
     roots, back = flatten(x, lambda v: not isinstance(v, (list, tuple, dict)), "expression")
     nodes = [as_node(root) for root in roots]
     present = symbols_of(nodes)
@@ -35,6 +37,13 @@ def substitute(x: Tree, values: Mapping[Any, Any]) -> Tree:
         for symbol in chosen(key, present):
             changes[symbol] = fitted(symbol, value)
     return back(transform(nodes, changes.get))
+
+
+def check_mapping(values: Any, operation: str) -> None:
+    """Raise `TypeMismatch` unless the values are given by symbol or by name."""
+    if not isinstance(values, Mapping):
+        raise TypeMismatch(f"{describe(values)} is no mapping", where=f"{operation} at {user_line()}",
+                           mend="give a dict from symbols or their names to values, as in {w: 1.0}")
 
 
 def chosen(key: Any, present: list[Symbol]) -> list[Symbol]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from symdiff.errors import TypeMismatch
+from symdiff.provenance import plain, user_line
 
 Unflatten = Callable[[list[Any]], Any]
 
@@ -31,7 +32,9 @@ def flatten(tree: Any, leaf: Callable[[Any], bool], what: str) -> tuple[list[Any
             kind = type(tree)
             return joined(parts, lambda items: kind(*items))
         return joined(parts, tuple if isinstance(tree, tuple) else list)
-    raise TypeMismatch(f"{type(tree).__name__} {tree!r:.60} is no {what}", mend=f"give a {what}, or a list, tuple or dict of them")
+    article = "an" if what[0] in "aeiou" else "a"
+    raise TypeMismatch(f"{plain(tree)} is no {what}", where=user_line(),
+                       mend=f"give {article} {what}, or a list, tuple or dict of them")
 
 
 def joined(parts: list[tuple[list[Any], Unflatten]], build: Callable[[list[Any]], Any]) -> tuple[list[Any], Unflatten]:

@@ -22,7 +22,8 @@ from symdiff.errors import BackendUnavailable, CannotLower, DerivativeMismatch
 from symdiff.evaluation import bind_symbols
 from symdiff.expression import Node
 from symdiff.numeric import Column, Function, Kink, nearest_kink, partials
-from symdiff.operators.coercion import as_node, describe, user_line
+from symdiff.operators.coercion import as_node, describe
+from symdiff.provenance import user_line
 from symdiff.sizes import NAMED, named_sizes, value_of
 from symdiff.traversal import symbols_of
 

@@ -119,15 +119,25 @@ def solve_sizes(arguments: Sequence[Argument], shapes: Shapes, sources: Sequence
                 f"{s.name} makes that so", where=a.where, mend=f"pass {a.name} with a shape {shape_text(a.shape)}")
         sizes[s.name] = (got - rest) // slope
         origin[s.name] = f"axis {s.axis} of {a.name}"
-        least = NAMED[s.name].minimum if s.name in NAMED else 0
-        if sizes[s.name] < least:
-            raise ArgumentMismatch(
-                f"size {s.name} is {sizes[s.name]} by {origin[s.name]}, but it is at least {least}", where=a.where,
-                mend=f"pass more data, or declare the size with dim({s.name!r}, minimum={max(sizes[s.name], 0)})")
+        check_minimum(a, s.axis, s.name, sizes[s.name], got)
     for a, shape in zip(arguments, shapes, strict=True):
         for axis, (size, got) in enumerate(zip(a.shape, shape, strict=True)):
             check_axis(a, axis, size, got, sizes, origin)
     return sizes
+
+
+def check_minimum(a: Argument, axis: int, name: str, value: int, got: int) -> None:
+    """Raise `ArgumentMismatch` where a size that is read off an axis is smaller than it may be."""
+    least = NAMED[name].minimum if name in NAMED else 0
+    if value >= least:
+        return
+    size = a.shape[axis]
+    if value < 0:
+        raise ArgumentMismatch(f"axis {axis} of {a.name} has {got} elements, but {size} of them are expected, so {name} would "
+                               f"be {value}", where=a.where, mend=f"pass {a.name} with more elements along axis {axis}")
+    raise ArgumentMismatch(
+        f"size {name} is {value} by axis {axis} of {a.name}, but it is at least {least}", where=a.where,
+        mend=f"pass more data, or declare the size with dim({name!r}, minimum={value}) before it is used")
 
 
 def check_axis(a: Argument, axis: int, size: Size, got: int, sizes: dict[str, int], origin: dict[str, str]) -> None:

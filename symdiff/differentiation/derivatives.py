@@ -9,7 +9,8 @@ from symdiff.differentiation.sweeps import forward, identity_seed, reverse
 from symdiff.errors import NotDifferentiable, ShapeMismatch, TypeMismatch
 from symdiff.expression import Node, Symbol
 from symdiff.normal_form import number
-from symdiff.operators.coercion import as_node, broadcast_one, broadcast_shape, describe, to_dtype, user_line
+from symdiff.operators.coercion import as_node, broadcast_one, broadcast_shape, describe, to_dtype
+from symdiff.provenance import user_line
 from symdiff.simplification.phases import before_differentiation, simplify
 from symdiff.tensor_type import FLOATING
 from symdiff.trees import Unflatten, flatten

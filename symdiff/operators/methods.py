@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from symdiff import sizes
 from symdiff.errors import TypeMismatch
-from symdiff.expression import METHODS, Map, Node, Product
+from symdiff.expression import METHODS, Node
 from symdiff.functions import ROWS
 from symdiff.operators import (
     arithmetic,
@@ -21,11 +22,14 @@ from symdiff.operators import (
     elementwise,
     indexing,
     matrices,
+    protocols,
     rearranging,
     reductions,
     shaping,
+    size_arithmetic,
 )
-from symdiff.operators.coercion import user_line
+from symdiff.operators.coercion import as_node
+from symdiff.provenance import user_line
 
 MODULES = (arithmetic, elementwise, shaping, rearranging, matrices, contraction, reductions, creation)
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -37,17 +41,6 @@ KEYWORDS = {"a": "x", "m": "x", "array": "x", "arr": "x", "v": "x", "x1": "x", "
 NOT_GIVEN = getattr(np, "_NoValue", None)
 UFUNC_REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all",
                     "logical_or": "any", "logaddexp": "logsumexp"}
-
-
-def truth(node: Node) -> bool:
-    """The truth value of `a == b` (or `!=`) says whether both sides are the same expression; others have none."""
-    if isinstance(node, Map) and node.function.name in ("equal", "not_equal"):
-        same = node.args[0] is node.args[1]
-        return same if node.function.name == "equal" else not same
-    if isinstance(node, Product) and len(node.factors) == 1 and node.dtype == "bool":
-        return truth(node.factors[0][0])
-    raise TypeMismatch("an expression has no truth value", where=user_line(),
-                       mend="use sd.where(condition, a, b) instead of if, and & | ~ instead of and, or, not")
 
 
 def equals(x: Node, y: Any) -> Any:
@@ -108,9 +101,18 @@ def unknown(name: str) -> TypeMismatch:
                         mend="use the functions of symdiff; print(dir(symdiff)) lists them")
 
 
+@lru_cache(maxsize=1024)
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """The parameters of a function, without their types."""
+    signature = inspect.signature(function)
+    plain = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return signature.replace(parameters=plain, return_annotation=signature.empty)
+
+
 def call(name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
     """function(*args, **kwargs) for NumPy's arguments; raises `TypeMismatch` for those that are not known."""
-    known = inspect.signature(function).parameters
+    signature = signature_of(function)
+    known = signature.parameters
     fitted = {}
     for key, value in kwargs.items():
         own = key if key in known else KEYWORDS.get(key, key)
@@ -120,10 +122,10 @@ def call(name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, A
             raise TypeMismatch(f"{name} with {key}= is not known for expressions", where=user_line(),
                                mend=f"leave {key}= out")
     try:
-        inspect.signature(function).bind(*args, **fitted)
+        signature.bind(*args, **fitted)
     except TypeError as error:
         raise TypeMismatch(f"{name}: {error}", where=user_line(),
-                           mend=f"symdiff's own form is {function.__name__}{inspect.signature(function)}") from None
+                           mend=f"symdiff's own form is {function.__name__}{signature}") from None
     return function(*args, **fitted)
 
 
@@ -136,9 +138,16 @@ def leaves_as_is(key: str, value: Any) -> bool:
     return value is None or value is NOT_GIVEN or (plain and value in same.get(key, ()))
 
 
+def size_ufunc(self: sizes.Dim, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """NumPy's ufuncs on sizes: a size where Python's operator gives one, else an expression."""
+    own = None if kwargs or method != "__call__" else size_arithmetic.ufunc_of_sizes(ufunc.__name__, inputs)
+    nodes = (as_node(v, "int64") if isinstance(v, sizes.Dim) else v for v in inputs)
+    return array_ufunc(as_node(self), ufunc, method, *nodes, **kwargs) if own is None else own
+
+
 def bound(name: str) -> Callable[[Node], Callable[..., Any]]:
-    """A function of the table as a method."""
-    return lambda self: lambda *args, **kwargs: FUNCTIONS[name](self, *args, **kwargs)
+    """A function of the table as a method, which takes the keyword arguments of NumPy's."""
+    return lambda self: lambda *args, **kwargs: call(name, FUNCTIONS[name], (self, *args), kwargs)
 
 
 def namespace(self: Node, api_version: str | None = None) -> ModuleType:
@@ -147,7 +156,8 @@ def namespace(self: Node, api_version: str | None = None) -> ModuleType:
 
 
 def install() -> None:
-    """Fill METHODS."""
+    """Fill METHODS and BEYOND."""
+    sizes.BEYOND["array_ufunc"] = size_ufunc
     binary: dict[str, Callable[[Any, Any], Any]] = {
         "add": arithmetic.add, "sub": arithmetic.subtract, "mul": arithmetic.multiply, "truediv": arithmetic.divide,
         "floordiv": arithmetic.floor_divide, "mod": elementwise.remainder, "pow": arithmetic.power,
@@ -160,13 +170,17 @@ def install() -> None:
                            ("ge", elementwise.greater_equal)):
         METHODS[name] = guarded(function)
     METHODS.update({"eq": equals, "ne": differs, "neg": arithmetic.negative, "pos": arithmetic.positive,
-                    "abs": elementwise.abs, "invert": arithmetic.invert, "getitem": indexing.getitem, "truth": truth,
+                    "abs": elementwise.abs, "invert": arithmetic.invert, "getitem": indexing.getitem,
                     "round": lambda x, digits=0: elementwise.round(x, digits or 0),
                     "array_ufunc": array_ufunc, "array_function": array_function, "array_namespace": namespace,
                     "full_like": creation.full_like})
     for name in ("sum mean prod max min argmax argmin any all var std squeeze ravel astype clip trace diagonal "
                  "round dot repeat swapaxes reshape").split():
         METHODS["." + name] = bound(name)
+    for name in ("copy", "conj", "conjugate"):
+        METHODS["." + name] = lambda self: lambda: self
+    METHODS.update(protocols.ANSWERS)
+    METHODS[".real"] = lambda self: self
     METHODS[".transpose"] = lambda self: lambda *axes: shaping.permute_dims(
         self, (axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes) or None)
     METHODS[".flatten"] = bound("ravel")

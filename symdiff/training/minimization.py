@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.errors import ArgumentMismatch
-from symdiff.operators.coercion import user_line
+from symdiff.provenance import user_line
 from symdiff.training.methods import EPSILON, METHODS, Options, Point
 from symdiff.training.objectives import Objective
 from symdiff.training.results import Result, Step

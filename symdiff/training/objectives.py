@@ -16,8 +16,9 @@ from symdiff.differentiation.derivatives import scalar, targets_of
 from symdiff.errors import ArgumentMismatch, ShapeMismatch
 from symdiff.evaluation import bind_symbols
 from symdiff.expression import Node, Symbol
-from symdiff.operators.coercion import as_node, describe, user_line
+from symdiff.operators.coercion import as_node, describe
 from symdiff.operators.creation import symbol as new_symbol
+from symdiff.provenance import user_line
 from symdiff.sizes import named_sizes, value_of
 from symdiff.traversal import symbols_of
 from symdiff.trees import flatten
