@@ -9,7 +9,7 @@ from symdiff.binding import Argument, Binder, argument_of
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import Node, Symbol
 from symdiff.operators.coercion import as_node
-from symdiff.provenance import user_line
+from symdiff.provenance import plain, user_line
 from symdiff.reference import evaluate_nodes
 from symdiff.substitution import check_mapping
 from symdiff.traversal import symbols_of
@@ -47,7 +47,7 @@ def bind_symbols(roots: Sequence[Node], values: Mapping[Any, Any], callee: str =
         if isinstance(key, Symbol):
             symbols += [key] if key not in symbols else []
         elif not isinstance(key, str):
-            raise TypeMismatch(f"{key!r:.60} is no symbol", where=f"{callee} at {user_line()}",
+            raise TypeMismatch(f"{plain(key)} is no symbol", where=f"{callee} at {user_line()}",
                                mend="use symbols or their names as keys")
     names = [symbol.name for symbol in symbols]
     for symbol in symbols:

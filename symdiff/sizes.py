@@ -123,6 +123,9 @@ class Dim:
     def __pos__(self) -> Dim:
         return self
 
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
     def __array_ufunc__(self, *args: Any, **kwargs: Any) -> Any:
         return BEYOND["array_ufunc"](self, *args, **kwargs)
 

@@ -51,7 +51,7 @@ def chosen(key: Any, present: list[Symbol]) -> list[Symbol]:
     if isinstance(key, Symbol):
         return [key]
     if not isinstance(key, str):
-        raise TypeMismatch(f"{key!r:.60} is no symbol", where=f"substitute at {user_line()}",
+        raise TypeMismatch(f"{describe(key)} is no symbol", where=f"substitute at {user_line()}",
                            mend="use symbols or their names as keys")
     found = [symbol for symbol in present if symbol.name == key]
     if not found:

@@ -13,7 +13,7 @@ from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import Constant, Node
 from symdiff.normal_form import number_of
 from symdiff.operators.arithmetic import add, multiply, negative, square, subtract, where
-from symdiff.operators.coercion import as_node, where_written
+from symdiff.operators.coercion import as_node, describe, where_written
 from symdiff.operators.contraction import vecdot
 from symdiff.operators.creation import arange
 from symdiff.operators.elementwise import abs, equal, exp, less_equal, log, log1p, relu, softplus
@@ -33,7 +33,7 @@ def reduced(losses: Node, reduction: str) -> Node:
         return total(losses)
     if reduction == "none":
         return losses
-    raise TypeMismatch(f"reduction {reduction!r} is not known", where=where_written("loss", losses),
+    raise TypeMismatch(f"reduction {describe(reduction)} is not known", where=where_written("loss", losses),
                        mend="use 'mean', 'sum' or 'none'")
 
 

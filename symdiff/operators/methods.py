@@ -29,7 +29,7 @@ from symdiff.operators import (
     size_arithmetic,
 )
 from symdiff.operators.coercion import as_node
-from symdiff.provenance import user_line
+from symdiff.provenance import plain, user_line
 
 MODULES = (arithmetic, elementwise, shaping, rearranging, matrices, contraction, reductions, creation)
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -119,12 +119,12 @@ def call(name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, A
         if own in known:
             fitted[own] = value
         elif not leaves_as_is(key, value):
-            raise TypeMismatch(f"{name} with {key}= is not known for expressions", where=user_line(),
+            raise TypeMismatch(f"{name} with {key}= is not known for expressions", where=f"{name} at {user_line()}",
                                mend=f"leave {key}= out")
     try:
         signature.bind(*args, **fitted)
     except TypeError as error:
-        raise TypeMismatch(f"{name}: {error}", where=user_line(),
+        raise TypeMismatch(f"{name}: {error}", where=f"{name} at {user_line()}",
                            mend=f"symdiff's own form is {function.__name__}{signature}") from None
     return function(*args, **fitted)
 
@@ -194,7 +194,7 @@ def guarded(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def method(x: Any, y: Any) -> Any:
         for value in (x, y):
             if value is None or isinstance(value, (str, bytes, dict, set)):
-                raise TypeMismatch(f"{value!r:.40} cannot be combined with an expression", where=user_line(),
+                raise TypeMismatch(f"{plain(value)} cannot be combined with an expression", where=user_line(),
                                    mend="use expressions, numbers or NumPy arrays")
         return function(x, y)
     return method

@@ -262,7 +262,7 @@ def pad(x: Value, pad_width: Any, mode: str = "constant", constant_values: Value
     """x with a border of `constant_values`: `pad_width` is an int, (before, after), or such a pair an axis."""
     node = as_node(x)
     if mode != "constant":
-        raise TypeMismatch(f"pad mode {mode!r} is not known", where=where_written("pad", node),
+        raise TypeMismatch(f"pad mode {describe(mode)} is not known", where=where_written("pad", node),
                            mend="use mode='constant'")
     pairs = pad_pairs(node, pad_width)
     shape = tuple(combine(((1, a), (1, s), (1, b))) for (a, b), s in zip(pairs, node.shape, strict=True))
