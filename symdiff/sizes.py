@@ -68,12 +68,11 @@ Operator = Callable[[Any, Any], Any]
 
 def answer(name: str, a: Any, b: Any) -> Any:
     """`a` and `b`, one of them a `Dim`, under Python's operator `name`: a size where that is one, else an expression."""
+    if not all(isinstance(value, (Dim, Real)) and not isinstance(value, bool) for value in (a, b)):
+        return NotImplemented
     x, y = (value if isinstance(value, Dim) else integer_of(value) for value in (a, b))
     size = OF_SIZES[name](x, y) if name in OF_SIZES and x is not None and y is not None else None
-    if size is not None:
-        return size
-    known = all(isinstance(value, (Dim, Real)) and not isinstance(value, bool) for value in (a, b))
-    return BEYOND[name](a, b) if known else NotImplemented
+    return BEYOND[name](a, b) if size is None else size
 
 
 def both(name: str) -> tuple[Operator, Operator]:

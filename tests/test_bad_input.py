@@ -131,7 +131,7 @@ SIZES: list[Case] = [
 ]
 HABITS: list[Case] = [
     refused(lambda: assign(v3, 1.0), T, "never changes", "sd.where", "v3"),
-    refused(lambda: v3.cumsum(), sd.TypeMismatch, "'cumsum'", "sd.tril", "v3"),
+    refused(lambda: v3.cumsum(), sd.TypeMismatch, "'cumsum'", "sd.tril", "float64 (3,)"),
     refused(lambda: v3.item(), T, "'item'", "sd.evaluate"),
     refused(lambda: v3.reshap(1, 3), T, "'reshap'", "did you mean reshape"),
     refused(lambda: f"{x:.3f}", T, "'.3f'", "sd.evaluate", "x of shape ()"),

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from symdiff.errors import TypeMismatch, UnknownAttribute
 from symdiff.expression import METHODS, Map, Node, Product
 from symdiff.operators.coercion import where_written
+from symdiff.provenance import user_line
 from symdiff.tensor_type import shape_text
 
 TO_NUMBERS = "use sd.evaluate or sd.compile to get numbers"
@@ -89,7 +90,8 @@ def attribute(node: Node, name: str) -> Any:
     near = difflib.get_close_matches(name, known, 2, 0.7)
     mend = HABITS.get(name) or (f"did you mean {' or '.join(near)}?" if near else
                                 "use the functions of symdiff; print(dir(symdiff)) lists them")
-    raise UnknownAttribute(f"an expression has no attribute {name!r}", where=where_written(f".{name}", node), mend=mend)
+    raise UnknownAttribute(f"an expression has no attribute {name!r}", mend=mend,
+                           where=f".{name} of an expression of type {node.type} at {user_line()}")
 
 
 ANSWERS: dict[str, Callable[..., Any]] = {"bool": truth, "len": length, "iter": items, "array": no_array, "setitem": no_assignment,

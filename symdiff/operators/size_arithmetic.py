@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 from symdiff.bounds import at_least
@@ -38,9 +39,9 @@ def compared(strict: bool, function: Callable[[Any, Any], Node]) -> Callable[[An
 
 def ufunc_of_sizes(name: str, inputs: tuple[Any, ...]) -> Any:
     """What a ufunc of NumPy gives for sizes and integers, as Python's operator does; None where it has no operator."""
-    values = [as_size_or_number(v) for v in inputs]
-    plain = len(values) == 2 and all(isinstance(v, (int, Dim)) for v in values)
-    return OF_UFUNCS[name](*values) if plain and name in OF_UFUNCS else None
+    if name not in OF_UFUNCS or any(isinstance(v, bool) or not isinstance(v, (Dim, Integral)) for v in inputs):
+        return None
+    return OF_UFUNCS[name](*map(as_size_or_number, inputs))
 
 
 BEYOND.update({
