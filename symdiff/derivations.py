@@ -10,6 +10,7 @@ from symdiff.errors import TypeMismatch
 from symdiff.expression import Node
 from symdiff.operators.coercion import as_node
 from symdiff.printing import document, latex
+from symdiff.provenance import plain, user_line
 from symdiff.simplification import simplify
 from symdiff.trees import flatten
 
@@ -87,7 +88,7 @@ def derive_all(loss: Any, wrt: Tree, order: int = 2) -> Derivation:
       where r = X w - y
     """
     if order not in (0, 1, 2):
-        raise TypeMismatch(f"a derivation of order {order!r} is not known", mend="use order 0, 1 or 2")
+        raise TypeMismatch(f"a derivation of order {plain(order)} is not known", where=user_line(), mend="use order 0, 1 or 2")
     return Derivation(as_node(loss), wrt, order)
 
 

@@ -11,7 +11,7 @@ import copyreg
 import re
 from typing import Any
 
-from symdiff.source_lines import user_line
+from symdiff.provenance import user_line
 
 
 class SymdiffError(Exception):
@@ -56,6 +56,10 @@ class ShapeMismatch(SymdiffError, ValueError):
 
 class TypeMismatch(SymdiffError, TypeError):
     """A dtype, or the kind of an argument, is not one that the operation takes."""
+
+
+class UnknownAttribute(TypeMismatch, AttributeError):
+    """An attribute or method that expressions do not have; it is an `AttributeError`, so that `hasattr` works."""
 
 
 class NotDifferentiable(SymdiffError, ValueError):

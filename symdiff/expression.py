@@ -25,11 +25,10 @@ from weakref import ref
 
 import numpy as np
 
-from symdiff.errors import TypeMismatch
 from symdiff.functions.row import ReduceRow, ScalarRow
 from symdiff.index_notation import Index, index_hash, labels_of
 from symdiff.sizes import APART, Dim, Size
-from symdiff.tensor_type import TensorType, promote, shape_text
+from symdiff.tensor_type import TensorType, promote
 
 Number = Union[int, Fraction, float]
 Factor = tuple["Node", tuple[Index, ...]]
@@ -114,36 +113,8 @@ class Node:
 
     __hash__ = object.__hash__
 
-    def __bool__(self) -> bool:
-        return bool(METHODS["truth"](self))
-
-    def __len__(self) -> int:
-        size = self.shape[0] if self.shape else None
-        if not isinstance(size, int):
-            raise TypeMismatch(f"an expression of shape {shape_text(self.shape)} has no length",
-                               mend="use .shape[0], which may be symbolic")
-        return size
-
-    def __iter__(self) -> Any:
-        if not self.shape or not isinstance(self.shape[0], int):
-            raise TypeMismatch(f"an expression of shape {shape_text(self.shape)} cannot be iterated over",
-                               mend="iterate over an axis of integer size, or write the formula with whole arrays")
-        return (self[i] for i in range(self.shape[0]))  # type: ignore[index]
-
-    def __float__(self) -> float:
-        raise TypeMismatch("an expression has no numeric value", mend="use sd.evaluate or sd.compile to get a number")
-
-    __int__ = __index__ = __complex__ = __float__
-
-    def __array__(self, *args: object, **kwargs: object) -> Any:
-        raise TypeMismatch("an expression cannot become a NumPy array",
-                           mend="use sd.evaluate or sd.compile to get numbers; np.sin(x), np.sum(x) work on expressions")
-
     def __getattr__(self, name: str) -> Any:
-        method = METHODS.get("." + name)
-        if method is None:
-            raise AttributeError(f"an expression has no attribute {name!r}")
-        return method(self)
+        return METHODS["getattr"](self, name)
 
 
 def fitting(c: Number, dtype: str) -> Number:
@@ -179,8 +150,9 @@ def forward(name: str) -> Callable[..., Any]:
 
 
 for _name in ("add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul neg pos "
-              "abs lt le gt ge eq ne and rand or ror xor rxor invert getitem str repr array_ufunc array_function "
-              "array_namespace round copy deepcopy reduce").split():
+              "abs lt le gt ge eq ne and rand or ror xor rxor invert getitem setitem delitem str repr format round "
+              "bool len iter float int index complex array array_ufunc array_function array_namespace copy deepcopy "
+              "reduce").split():
     setattr(Node, f"__{_name}__", forward(_name))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from symdiff.errors import ArgumentMismatch, SymdiffError, TypeMismatch
+from symdiff.provenance import plain
 
 Unflatten = Callable[[list[Any]], Any]
 
@@ -31,8 +32,8 @@ def flatten(tree: Any, leaf: Callable[[Any], bool], what: str) -> tuple[list[Any
             kind = type(tree)
             return joined(parts, lambda items: kind(*items))
         return joined(parts, tuple if isinstance(tree, tuple) else list)
-    kind_name = "" if tree is None else f"{type(tree).__name__} "
-    raise TypeMismatch(f"{kind_name}{tree!r:.60} is no {what}", mend=f"give one {what}, or a list, tuple or dict of them")
+    article = "an" if what[0] in "aeiou" else "a"
+    raise TypeMismatch(f"{plain(tree)} is no {what}", mend=f"give {article} {what}, or a list, tuple or dict of them")
 
 
 def joined(parts: list[tuple[list[Any], Unflatten]], build: Callable[[list[Any]], Any]) -> tuple[list[Any], Unflatten]:

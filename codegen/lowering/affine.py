@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codegen.loop_ir.nodes import Affine, Call, IndexValue, Inside, Literal, Quotient, Remainder, Value, Variable
+from symdiff.bounds import at_least
 from symdiff.index_notation import Index, form_of, mixed_radix
-from symdiff.sizes import Size, at_least, combine, divide_exactly, multiply
+from symdiff.sizes import Size, combine, divide_exactly, multiply
 
 Bounds = Mapping[str, Size]
 ZERO = Affine(0)

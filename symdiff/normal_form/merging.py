@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from symdiff.bounds import at_least
 from symdiff.expression import Factor, Number, Product
 from symdiff.index_notation import (
     Index,
@@ -24,7 +25,7 @@ from symdiff.index_notation import (
     tidy,
 )
 from symdiff.normal_form.numbers import times
-from symdiff.sizes import Size, at_least, combine, divide_exactly
+from symdiff.sizes import Size, combine, divide_exactly
 
 
 class Unsolved(Exception):

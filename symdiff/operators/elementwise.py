@@ -10,6 +10,7 @@ from typing import Any
 from symdiff.expression import Node
 from symdiff.operators.arithmetic import divide, multiply, row_function
 from symdiff.operators.coercion import mapped
+from symdiff.operators.parameters import whole_number
 
 Value = Any
 
@@ -78,10 +79,11 @@ def round(x: Value, decimals: int = 0) -> Node:
     >>> print(sd.round(sd.symbol("x")))
     round(x)
     """
-    if decimals == 0:
+    digits = whole_number(decimals, "decimals", "round", x)
+    if digits == 0:
         return mapped("round", x)
-    unit = 10.0 ** max(decimals, -decimals)
-    if decimals > 0:
+    unit = 10.0 ** max(digits, -digits)
+    if digits > 0:
         return divide(mapped("round", multiply(x, unit)), unit)
     return multiply(mapped("round", divide(x, unit)), unit)
 

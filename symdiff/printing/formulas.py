@@ -11,6 +11,7 @@ from symdiff.printing.numpy_source import numpy_function
 from symdiff.printing.other_styles import AsciiStyle, LatexStyle
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.writer import Writer
+from symdiff.provenance import plain, user_line
 from symdiff.trees import flatten
 
 STYLES: dict[str, MatrixStyle] = {"matrix": MatrixStyle(), "index": MatrixStyle(), "ascii": AsciiStyle(),
@@ -54,9 +55,10 @@ def formula(x: Tree, style: str = "matrix") -> str:
     if style == "numpy":
         return numpy_source(x)
     if style not in STYLES:
-        raise TypeMismatch(f"{style!r} is not a style of formulas", mend="use one of " + ", ".join([*STYLES, "numpy"]))
+        raise TypeMismatch(f"{plain(style)} is not a style of formulas", where=user_line(),
+                           mend="use one of " + ", ".join([*STYLES, "numpy"]))
     if not isinstance(x, Node):
-        raise TypeMismatch(f"{type(x).__name__} {x!r:.40} is not an expression", mend="give one expression")
+        raise TypeMismatch(f"{plain(x)} is not an expression", where=user_line(), mend="give one expression")
     (text,), where = document([x], style)
     return latex_where(text, where) if style == "latex" else with_where(text, where)
 

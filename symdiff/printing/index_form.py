@@ -208,7 +208,7 @@ class Entries:
             text += f" {sign} {piece}" if text else (f"-{piece}" if sign == "-" else piece)
         if constant != 0 or not text:
             number = isinstance(constant, int)
-            sign = "-" if number and constant < 0 else "+"  # type: ignore[operator]
+            sign = "-" if number and constant < 0 else "+"
             value = str(abs(constant)) if number else self.style.size(constant).text  # type: ignore[arg-type]
             text = f"{text} {sign} {value}" if text else ("-" if sign == "-" else "") + value
         return text

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from symdiff.bounds import at_least
 from symdiff.expression import Factor, Node, Product
 from symdiff.index_notation import Index, form_of, inside, rename
 from symdiff.printing.pieces import Cut
-from symdiff.sizes import Size, at_least, combine, multiply
+from symdiff.sizes import Size, combine, multiply
 
 Label = int
 MOST = 24

@@ -55,7 +55,7 @@ STRUCTURES: list[Case] = [
     ("jvp-nested-value", lambda: sd.jvp(pair, [x, [z]], [1.0, 0.0]), sd.ShapeMismatch, ("tangent[1]", "list of 1")),
     ("jvp-twice", lambda: sd.jvp(pair, [x, x], [1.0, 0.0]), sd.ArgumentMismatch, ("x stands in wrt twice",)),
     ("hvp-keys", lambda: sd.hvp(pair, {"x": x, "z": z}, {"a": 1, "b": 1}), sd.ShapeMismatch, ("the vector", "'a'")),
-    ("vjp-dict", lambda: sd.vjp(pair, x, {"x": 1}), sd.TypeMismatch, ("dict",)),
+    ("vjp-dict", lambda: sd.vjp(pair, x, {"x": 1}), sd.TypeMismatch, ("{'x': 1}",)),
     ("jvp-dtype", lambda: sd.jvp(sd.sum(h), h, y), sd.TypeMismatch, ("h", "float64", "float32", "astype")),
     ("jvp-array", lambda: sd.jvp(sd.sum(h), h, np.ones(3)), sd.TypeMismatch, ("float64", "float32")),
     ("vjp-dtype", lambda: sd.vjp(h * 2, h, y), sd.TypeMismatch, ("cotangent", "float64", "float32")),
