@@ -80,6 +80,8 @@ def absorb(target: Contraction, node: Product, indices: tuple[Index, ...]) -> Co
 
     Raises `Vanishes` where no label value meets all the equations.
     """
+    if not contained(node, indices, target):
+        return None
     n = len(node.extents)
     if node.out == tuple(range(n)) and n == len(indices):
         fast = all(type(i) is int and target.extents[i] == node.extents[k] for k, i in enumerate(indices))
@@ -94,6 +96,19 @@ def absorb(target: Contraction, node: Product, indices: tuple[Index, ...]) -> Co
         return solve(target.copy(), node, indices)
     except Unsolved:
         return None
+
+
+def contained(node: Product, indices: tuple[Index, ...], target: Contraction) -> bool:
+    """Whether no position outside of the node is both written and read: what is written there is dropped, and read as zero."""
+    extents: dict[Label, Size] | None = None
+    for k, size in enumerate(node.shape):
+        out = node.out[k]
+        if type(out) is int and node.extents[out] == size:
+            continue
+        extents = extents or dict(enumerate(node.extents))
+        if not inside(out, size, extents) and not inside(indices[k], size, target.extents):
+            return False
+    return True
 
 
 def placed(index: Index, by: dict[Label, Index]) -> Index:

@@ -281,8 +281,8 @@ def carriers(node: Node) -> list[tuple[tuple[object, ...], Rest]]:
             continue
         shared = sorted(places.get(label, label) for label in elsewhere)
         signature = tuple(places.get(label, label) for label in at)
-        key = (carrier, signature, tuple(shared), p.is_core)
         extents = {places.get(label, label): extent for label, extent in enumerate(p.extents)}
+        key = (carrier, signature, tuple(shared), p.is_core, tuple([extents[label] for label in (*signature, *shared)]))  # type: ignore[index]
         rest: Rest = ([(f, tuple([relabel(i, places) for i in indices])) for f, indices in others], {}, extents, shared)  # type: ignore[arg-type]
         found.append((key, rest))
     return found
@@ -298,7 +298,7 @@ def relabel(index: Index, places: dict[Label, Label]) -> Index:
 
 def joined(rests: list[tuple[Number, Rest]], key: tuple[object, ...], type: TensorType) -> Term | None:
     """carrier · Σ c · rest; None where it would be distributed again (R8), for the two would never end."""
-    carrier, signature, shared, _ = key
+    carrier, signature, shared, *_ = key
     extents = rests[0][1][2]
     shape = tuple(extents[label] for label in shared)  # type: ignore[attr-defined]
     inner_type = TensorType(type.dtype, shape)
