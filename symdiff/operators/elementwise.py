@@ -20,8 +20,8 @@ sqrt = row_function("sqrt")
 safe_sqrt = row_function("safe_sqrt")
 cbrt = row_function("cbrt")
 hypot = row_function("hypot")
-minimum = fmin = row_function("minimum")
-maximum = fmax = row_function("maximum")
+minimum = row_function("minimum")
+maximum = row_function("maximum")
 remainder = mod = row_function("remainder")
 floor = row_function("floor")
 ceil = row_function("ceil")
@@ -86,6 +86,16 @@ def round(x: Value, decimals: int = 0) -> Node:
     if digits > 0:
         return divide(mapped("round", multiply(x, unit)), unit)
     return multiply(mapped("round", divide(x, unit)), unit)
+
+
+def fmin(x: Value, y: Value) -> Node:
+    """The smaller of x and y, and where one is NaN the other."""
+    return mapped("where", isnan(x), y, mapped("where", isnan(y), x, minimum(x, y)))
+
+
+def fmax(x: Value, y: Value) -> Node:
+    """The larger of x and y, and where one is NaN the other."""
+    return mapped("where", isnan(x), y, mapped("where", isnan(y), x, maximum(x, y)))
 
 
 around = round

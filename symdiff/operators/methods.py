@@ -98,7 +98,20 @@ def array_function(self: Node, function: Any, types: Any, args: Any, kwargs: Any
         own = {"trace": matrices.matrix_trace, "diagonal": matrices.matrix_diagonal}.get(name, own)
     if own is None or module not in ("numpy", "numpy.linalg"):
         raise unknown(f"{module}.{name}")
-    return call(f"{module}.{name}", own, args, kwargs)
+    return call(f"{module}.{name}", own, *placed(function, own, args, kwargs))
+
+
+def placed(function: Any, own: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
+    """The arguments, those by name that NumPy has at another place: np.sum(x, 0, float) gives a dtype, and no keepdims."""
+    theirs = list(signature_of(function).parameters.values())
+    ours = list(signature_of(own).parameters)
+    named = dict(kwargs)
+    if any(p.kind is p.VAR_POSITIONAL for p in theirs):
+        return args, named
+    for k, p in enumerate(theirs[:len(args)]):
+        if k >= len(ours) or (k > 0 and p.name != ours[k] and KEYWORDS.get(p.name) != ours[k]):
+            return args[:k], {**{q.name: value for q, value in zip(theirs[k:], args[k:], strict=False)}, **named}
+    return args, named
 
 
 def unknown(name: str) -> TypeMismatch:

@@ -77,6 +77,8 @@ def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Node:
     node = as_node(x)
     axes = axes_of(axis, node.ndim, "mean", node)
     check_elements("mean", node, axes)
+    if node.dtype not in FLOATING:
+        node = to_dtype(node, "float64")  # whose sum does not wrap round
     return divide(sum(node, axis, keepdims), count(node, axes))
 
 

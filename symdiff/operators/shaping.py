@@ -12,8 +12,8 @@ from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import Node, Number
 from symdiff.index_notation import Index, tidy
 from symdiff.normal_form import add as add_terms
-from symdiff.normal_form import number_of, permute, product
-from symdiff.operators.arithmetic import add, subtract
+from symdiff.normal_form import number, number_of, permute, product
+from symdiff.operators.arithmetic import where
 from symdiff.operators.coercion import (
     as_node,
     broadcast,
@@ -268,9 +268,13 @@ def pad(x: Value, pad_width: Any, mode: str = "constant", constant_values: Value
     shape = tuple(combine(((1, a), (1, s), (1, b))) for (a, b), s in zip(pairs, node.shape, strict=True))
     out = [tidy(a, {k: 1}) for k, (a, _) in enumerate(pairs)]
     border = as_node(constant_values, node.dtype)
-    plain = number_of(border) == 0
-    padded = view(node if plain else subtract(node, border), range(node.ndim), out, dict(enumerate(node.shape)), shape)
-    return padded if plain else add(padded, border)
+
+    def framed(inner: Node) -> Node:
+        return view(inner, range(node.ndim), out, dict(enumerate(node.shape)), shape)
+    if number_of(border) == 0:
+        return framed(node)
+    # A selection, no sum: a border that is infinite or very large must not touch what is inside.
+    return where(framed(number(True, "bool", node.shape)), framed(node), border)
 
 
 def pad_pairs(node: Node, width: Any) -> list[tuple[Size, Size]]:
