@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,13 +11,15 @@ from symdiff.index_notation import Index, form_of, inside, labels_of
 from symdiff.normal_form import number_of
 from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.printing.networks import NoMatrixForm
+from symdiff.printing.numpy_sizes import is_size, size_lines, sizes_under
 from symdiff.printing.numpy_style import NumpyStyle
+from symdiff.printing.numpy_words import Words
 from symdiff.printing.pieces import ATOM, COMPARISON, HADAMARD, SUM, Monomial, Piece
-from symdiff.printing.reading import cuts_of
+from symdiff.printing.reading import clipped, cuts_of
 from symdiff.printing.sources import Helpers
 from symdiff.printing.sums import concatenation
 from symdiff.printing.writer import Writer
-from symdiff.sizes import Dim, Size, combine, divide_exactly, monomials, named_sizes
+from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING
 from symdiff.traversal import symbols_of, topological
 
@@ -33,14 +34,18 @@ class SourceWriter(Writer):
     """Writes the body of a NumPy function; what is used twice, is long, or needs a statement gets a line."""
 
     def __init__(self, roots: Sequence[Node]) -> None:
-        self.helpers = Helpers()
+        self.words = Words()
+        for symbol in symbols_of(roots):
+            self.words.argument(symbol)
+        for size in sizes_under(roots):
+            self.words.size(size)
+        self.helpers = Helpers(self.words)
         self.body: list[str] = []
         nodes = topological(roots)
         kinds = {n.dtype for n in nodes if n.dtype != "bool" and not is_size(n)}
         self.pure = kinds <= {"float64"} or kinds == {"float32"}
         self.depth: dict[Node, int] = {}
-        self.numpy = NumpyStyle({s.name for s in symbols_of(roots)})
-        self.numpy.dtype = "float32" if kinds == {"float32"} else "float64"
+        self.numpy = NumpyStyle(self.words, "float32" if kinds == {"float32"} else "float64")
         super().__init__(roots, self.numpy, limit=None)
 
     def seen_children(self, node: Node) -> Sequence[Node]:
@@ -54,7 +59,8 @@ class SourceWriter(Writer):
     def write(self, node: Node) -> None:
         """As for formulas; long and deep parts get a line too."""
         if isinstance(node, Symbol):
-            self.forms[node, False] = self.forms[node, True] = Monomial(body=self.style.name(node.name, node.ndim))
+            argument = self.style.name(self.words.argument(node), node.ndim)
+            self.forms[node, False] = self.forms[node, True] = Monomial(body=argument)
             return
         self.depth[node] = 1 + max((self.depth.get(child, 0) for child in self.children(node)), default=0)
         if number_of(node) is not None or (isinstance(node, Constant) and not isinstance(node.value, np.ndarray)):
@@ -76,13 +82,13 @@ class SourceWriter(Writer):
     def name(self, node: Node) -> Piece:
         """A line `name = …`."""
         text = self.signed(self.form(node, False) or Monomial()).text
-        fresh = self.names.fresh(["t"])
+        fresh = self.words.temporary(node)
         self.body.append(f"{fresh} = {text}")
         return self.known(node, fresh)
 
     def known(self, node: Node, name: str) -> Piece:
         """The node is in a variable from now on."""
-        piece = self.style.name(name, node.ndim)
+        piece = Piece(name, ATOM, node.ndim)
         self.named[node] = piece
         self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
         return piece
@@ -115,7 +121,7 @@ class SourceWriter(Writer):
         """A coefficient in the dtype of a node."""
         if node.dtype in FLOATING:
             value = float(c)  # type: ignore[arg-type]
-            return repr(value) if np.isfinite(value) else f"float('{value}')"
+            return repr(value) if np.isfinite(value) else str(value).replace("nan", "np.nan").replace("inf", "np.inf")
         return repr(c)
 
     def sum(self, node: Add) -> Monomial:
@@ -160,17 +166,19 @@ class SourceWriter(Writer):
         if name in INFIX:
             left, right = (self.style.wrap(arg, ATOM) for arg in args)
             return Monomial(body=Piece(f"{left} {INFIX[name]} {right}", COMPARISON, node.ndim))
-        text = f"{self.helpers.call(node.function.numpy)}({', '.join(a.text for a in args)})"
         if name == "number" or "guard" in node.function.traits:
             # A guard may be a truth value itself.
             held = args[0].text
             text = f"np.where({held}, 1.0, 0.0)" if node.dtype != "bool" else f"np.asarray({held}, 'bool')"
+        else:
+            text = f"{self.helpers.call(node.function.numpy)}({', '.join(a.text for a in args)})"
         if node.ndim and not any(self.fills(arg) for arg in node.args):
             text = f"np.broadcast_to({text}, {self.numpy.shape(node.shape)})"
         return Monomial(body=Piece(text, ATOM, node.ndim))
 
     def product(self, node: Product, implicit: bool) -> Monomial:
         """A product: matrices where that is the same, else `einsum` or a grid of all labels."""
+        node = clipped(node)
         leading = 0
         used = {label for _, at in node.factors for i in at for label in labels_of(i)}
         dense = node.out == tuple(range(len(node.out))) and node.extents[:node.ndim] == node.shape
@@ -180,24 +188,33 @@ class SourceWriter(Writer):
             value = self.piece(node, True).text
             if number_of(node) is not None:
                 value = self.literal(node.coefficient, node)
-                return Monomial(body=Piece(f"np.full({self.numpy.shape(node.shape)}, {value})", ATOM, node.ndim))
+                return Monomial(body=self.numpy.full(node.shape, value))
             return Monomial(body=Piece(f"np.broadcast_to({value}, {self.numpy.shape(node.shape)})", ATOM, node.ndim))
-        guarded = any(isinstance(f, Map) and "guard" in f.function.traits for f, _ in node.factors)
-        kinds = {f.dtype for f, _ in node.factors}
-        if self.pure and not guarded and (dense or not node.is_core) and kinds <= {node.dtype, "float64"} and (
-                len(dict.fromkeys(node.out)) == node.ndim or node.ndim == 2):
+        if self.reads_as_matrices(node, dense, used):
             try:
                 form = self.products.form(node, implicit)
                 trailing = [k for k in range(leading, node.ndim) if dense and k not in used]
                 if not trailing or implicit:
-                    if form.body is None or "place(" not in form.body.text:
-                        return form
-                elif form.body is not None:
+                    return form
+                if form.body is not None:
                     text = f"np.broadcast_to({self.signed(form).text}, {self.numpy.shape(node.shape)})"
                     return Monomial(body=Piece(text, ATOM, node.ndim))
             except NoMatrixForm:
                 pass
         return Monomial(body=self.grid(node))
+
+    def reads_as_matrices(self, node: Product, dense: bool, used: set[int]) -> bool:
+        """Whether a matrix form of the product, where there is one, means the same in NumPy."""
+        kinds = {f.dtype for f, _ in node.factors}
+        guarded = any(isinstance(f, Map) and "guard" in f.function.traits for f, _ in node.factors)
+        if not self.pure or guarded or not kinds <= {node.dtype, "float64"}:
+            return False
+        if dense:
+            return len(set(node.out)) == node.ndim or node.ndim == 2
+        # NumPy does not broadcast what it pads.
+        written = {label for index in node.out for label in labels_of(index)}
+        whole = written <= used or not written & used
+        return whole and not node.is_core and (len(set(node.out)) == node.ndim or node.ndim == 2)
 
     def grid(self, node: Product) -> Piece:
         """The product over the grid of all its labels, summed, and scattered where `out` says so."""
@@ -223,7 +240,9 @@ class SourceWriter(Writer):
                     masks.append(f"{self.helpers.own('inside')}({text}, {indices})")
                 text = f"{self.helpers.own('read')}({text}, {indices})"
             if isinstance(f, Map) and "guard" in f.function.traits and f not in self.named:
-                masks.append(self.aligned(self.mask(f, at, extents, text), labels, count))
+                whole = read is not None and all(c.whole for c in read[0]) and len(f.args) == 1
+                held = self.piece(f.args[0]).text if whole else f"{text} != 0"
+                masks.append(self.aligned(f"({held})", labels, count))
             elif isinstance(f, Map) and "guard" in f.function.traits:
                 masks.append(self.aligned(f"({text} != 0)", labels, count))
             else:
@@ -231,7 +250,7 @@ class SourceWriter(Writer):
         plain = node.out == tuple(range(node.ndim)) and node.extents[:node.ndim] == node.shape
         total = self.contracted(node, values, count) if plain and not masks and values and not grids else None
         if total is None:
-            total = " * ".join(self.aligned(text, labels, count) for text, labels in values) or self.literal(1, node)
+            total = " * ".join(self.aligned(text, labels, count) for text, labels in values) or f"np.{kind}(1)"
             if masks:
                 total = f"np.where({' & '.join(masks)}, {total}, {self.literal(0, node)})"
             if count:
@@ -252,12 +271,6 @@ class SourceWriter(Writer):
         indices = ", ".join(self.affine(i, places) for i in node.out)
         word = self.helpers.own("scatter")
         return Piece(f"{word}({self.numpy.shape(node.shape)}, {total}, {indices})", ATOM, node.ndim)
-
-    def mask(self, f: Map, at: tuple[Index, ...], extents: dict[int, Size], text: str) -> str:
-        """The condition of a guard that is read from end to end, else whether its value is not zero."""
-        if "[" not in text and not text.startswith("read(") and len(f.args) == 1:
-            return f"({self.piece(f.args[0]).text})"
-        return f"({text} != 0)"
 
     def contracted(self, node: Product, values: list[tuple[str, tuple[int, ...]]], count: int) -> str | None:
         """One einsum, where every label of the result is in a factor."""
@@ -308,13 +321,13 @@ def numpy_function(roots: Sequence[Node], back: str, name: str = "f") -> str:
     results = []
     for root in roots:
         text = writer.text(root)
-        if (number_of(root) is not None and not root.shape) or is_size(root):
+        if not root.shape and not symbols_of([root]):
             text = f"np.{root.dtype if root.dtype != 'bool' else 'bool_'}({text})"
         results.append(text)
     text = "\n".join([*writer.body, *results])
     sizes, missing = size_lines(roots, text, writer.numpy)
     lines = [f"    {line}" for line in [*sizes, *writer.body]]
-    arguments = [writer.numpy.name(s.name).text for s in symbols_of(roots)] + missing
+    arguments = [writer.words.argument(s) for s in symbols_of(roots)] + missing
     quiet = any(isinstance(n, Map) and n.function.name not in QUIET and not (
         n.function.name == "power" and isinstance(base_and_exponent(n)[1], int) and base_and_exponent(n)[1] > 1)
         for n in topological(roots))
@@ -325,56 +338,3 @@ def numpy_function(roots: Sequence[Node], back: str, name: str = "f") -> str:
     decorator = ['@np.errstate(all="ignore")'] if quiet else []
     return "\n".join([*head, "", *decorator, f"def {name}({', '.join(arguments)}):", *lines,
                       f"    return {back.format(*results)}", ""])
-
-
-def size_lines(roots: Sequence[Node], text: str, style: NumpyStyle) -> tuple[list[str], list[str]]:
-    """Lines that read the named sizes which a source mentions from shapes, and the sizes that no shape tells."""
-    axes = [(s, k, size) for s in symbols_of(roots) for k, size in enumerate(s.shape) if not isinstance(size, int)]
-    every = {name for node in topological(roots) for size in (*node.shape, *extra_sizes(node))
-             for name in named_sizes(size)}
-    words = set(re.findall(r"[^\W\d]\w*", text))
-    needed = {name for name in every if style.size_name(name) in words}
-    found: dict[str, str] = {}
-    progress = True
-    while progress:
-        progress = False
-        for symbol, k, size in sorted(axes, key=lambda a: isinstance(a[2], Dim) and len(str(a[2]))):
-            unknown = named_sizes(size) - set(found)
-            if len(unknown) == 1:
-                (name,) = unknown
-                value = solved(size, name, f"{style.name(symbol.name).text}.shape[{k}]", style)
-                if value is not None:
-                    found[name] = value
-                    progress = True
-    for name in reversed(found):
-        if name in needed:
-            needed |= {other for other in found if style.size_name(other) in re.findall(r"[^\W\d]\w*", found[name])}
-    missing = sorted(style.size_name(name) for name in needed - set(found))
-    return [f"{style.size_name(name)} = {value}" for name, value in found.items() if name in needed], missing
-
-
-def is_size(node: Node) -> bool:
-    """Whether a node is a size as a number."""
-    return isinstance(node, Constant) and isinstance(node.value, Dim)
-
-
-def extra_sizes(node: Node) -> tuple[Size, ...]:
-    """The sizes that a node mentions beyond its shape."""
-    if isinstance(node, Constant) and isinstance(node.value, Dim):
-        return (node.value,)
-    return node.extents if isinstance(node, Product) else ()
-
-
-def solved(size: Size, name: str, text: str, style: NumpyStyle) -> str | None:
-    """The value of a named size from `size = text`, where it stands in one term alone and linearly."""
-    held = [(m, c) for m, c in monomials(size) if name in named_sizes(Dim(((m, c),)))]
-    if len(held) != 1 or sum(p for a, p in held[0][0] if str(a) == name) != 1:
-        return None
-    term = Dim(((held[0][0], held[0][1]),))
-    rest = combine(((1, size), (-1, term)))
-    factor = divide_exactly(term, next(Dim(((((a, 1),), 1),)) for a, _ in held[0][0] if str(a) == name))
-    if factor is None:
-        return None
-    if rest != 0:
-        text = f"({text} - ({style.size(rest).text}))"
-    return text if factor == 1 else f"{text} // ({style.size(factor).text})"
