@@ -45,6 +45,11 @@ class SourceWriter(Writer):
         kinds = {n.dtype for n in nodes if n.dtype != "bool" and not is_size(n)}
         self.pure = kinds <= {"float64"} or kinds == {"float32"}
         self.depth: dict[Node, int] = {}
+        # What no symbol enters may be a Python number in the text, which has no dtype of its own.
+        self.weak: set[Node] = set()
+        for node in nodes:
+            if not is_array(node) and all(child in self.weak for child in node.children):
+                self.weak.add(node)
         self.numpy = NumpyStyle(self.words, "float32" if kinds == {"float32"} else "float64")
         super().__init__(roots, self.numpy, limit=None)
 
@@ -135,17 +140,21 @@ class SourceWriter(Writer):
             pieces = [self.signed(self.with_coefficient(c, part)) for c, part in parts]
             return Monomial(body=self.style.stacked(pieces, axis, node.ndim))
         form = super().sum(node)
-        if not any(self.fills(term) for _, term in node.terms):
-            text = f"np.broadcast_to({self.signed(form).text}, {self.numpy.shape(node.shape)})"
-            return Monomial(body=Piece(text, ATOM, node.ndim))
-        return form
+        return form if any(self.fills(term) for _, term in node.terms) else self.spread(self.signed(form).text, node)
 
     def fills(self, term: Node) -> bool:
         """Whether the text of a term has the full shape."""
-        if not isinstance(term, Product) or term.out != tuple(range(term.ndim)):
+        if not isinstance(term, Product):
             return True
+        term = clipped(term)
         used = {label for _, at in term.factors for i in at for label in labels_of(i)}
-        return all(label in used for label in term.out)
+        return not is_dense(term) or all(label in used for label in term.out)
+
+    def spread(self, text: str, node: Node) -> Monomial:
+        """The text, whose shape may be smaller, as an array of the node's shape and dtype."""
+        shape = self.numpy.shape(node.shape)
+        call = f"np.full({shape}, {text}, {node.dtype!r})" if node in self.weak else f"np.broadcast_to({text}, {shape})"
+        return Monomial(body=Piece(call, ATOM, node.ndim))
 
     def constant(self, node: Constant) -> Piece:
         """A size, a counting vector, an array."""
@@ -160,8 +169,11 @@ class SourceWriter(Writer):
         """A scalar function."""
         base, p = base_and_exponent(node)
         if p != 1 and self.pure:
-            return self.powered(self.piece(base, True), p, node.ndim)
-        args = [self.argument(arg) for arg in node.args]
+            form = self.powered(self.piece(base, True), p, node.ndim)
+            return form if self.fills(base) else self.spread(self.signed(form).text, node)
+        weak = all(arg in self.weak or arg.dtype == "bool" for arg in node.args)
+        args = [Piece(self.literal(number_of(arg), arg)) if weak and number_of(arg) is not None else self.argument(arg)
+                for arg in node.args]
         name = node.function.name
         if name in INFIX:
             left, right = (self.style.wrap(arg, ATOM) for arg in args)
@@ -172,8 +184,10 @@ class SourceWriter(Writer):
             text = f"np.where({held}, 1.0, 0.0)" if node.dtype != "bool" else f"np.asarray({held}, 'bool')"
         else:
             text = f"{self.helpers.call(node.function.numpy)}({', '.join(a.text for a in args)})"
+        if weak and node.dtype == "float32":
+            text = f"np.asarray({text}, 'float32')"
         if node.ndim and not any(self.fills(arg) for arg in node.args):
-            text = f"np.broadcast_to({text}, {self.numpy.shape(node.shape)})"
+            return self.spread(text, node)
         return Monomial(body=Piece(text, ATOM, node.ndim))
 
     def product(self, node: Product, implicit: bool) -> Monomial:
@@ -181,15 +195,13 @@ class SourceWriter(Writer):
         node = clipped(node)
         leading = 0
         used = {label for _, at in node.factors for i in at for label in labels_of(i)}
-        dense = node.out == tuple(range(len(node.out))) and node.extents[:node.ndim] == node.shape
+        dense = is_dense(node)
         while dense and leading < node.ndim and leading not in used:
             leading += 1
         if leading and not implicit:
-            value = self.piece(node, True).text
             if number_of(node) is not None:
-                value = self.literal(node.coefficient, node)
-                return Monomial(body=self.numpy.full(node.shape, value))
-            return Monomial(body=Piece(f"np.broadcast_to({value}, {self.numpy.shape(node.shape)})", ATOM, node.ndim))
+                return Monomial(body=self.numpy.full(node.shape, self.literal(node.coefficient, node)))
+            return self.spread(self.piece(node, True).text, node)
         if self.reads_as_matrices(node, dense, used):
             try:
                 form = self.products.form(node, implicit)
@@ -197,17 +209,14 @@ class SourceWriter(Writer):
                 if not trailing or implicit:
                     return form
                 if form.body is not None:
-                    text = f"np.broadcast_to({self.signed(form).text}, {self.numpy.shape(node.shape)})"
-                    return Monomial(body=Piece(text, ATOM, node.ndim))
+                    return self.spread(self.signed(form).text, node)
             except NoMatrixForm:
                 pass
         return Monomial(body=self.grid(node))
 
     def reads_as_matrices(self, node: Product, dense: bool, used: set[int]) -> bool:
         """Whether a matrix form of the product, where there is one, means the same in NumPy."""
-        kinds = {f.dtype for f, _ in node.factors}
-        guarded = any(isinstance(f, Map) and "guard" in f.function.traits for f, _ in node.factors)
-        if not self.pure or guarded or not kinds <= {node.dtype, "float64"}:
+        if not self.pure or not self.multiplies(node):
             return False
         if dense:
             return len(set(node.out)) == node.ndim or node.ndim == 2
@@ -215,6 +224,11 @@ class SourceWriter(Writer):
         written = {label for index in node.out for label in labels_of(index)}
         whole = written <= used or not written & used
         return whole and not node.is_core and (len(set(node.out)) == node.ndim or node.ndim == 2)
+
+    def multiplies(self, node: Product) -> bool:
+        """Whether the factors are numbers that NumPy multiplies in the dtype of the product, and no guards."""
+        guarded = any(isinstance(f, Map) and "guard" in f.function.traits for f, _ in node.factors)
+        return not guarded and {f.dtype for f, _ in node.factors} <= {node.dtype, "float64"}
 
     def grid(self, node: Product) -> Piece:
         """The product over the grid of all its labels, summed, and scattered where `out` says so."""
@@ -247,7 +261,7 @@ class SourceWriter(Writer):
                 masks.append(self.aligned(f"({text} != 0)", labels, count))
             else:
                 values.append((text if f.dtype != "bool" and self.pure else f"np.asarray({text}, {kind!r})", labels))
-        plain = node.out == tuple(range(node.ndim)) and node.extents[:node.ndim] == node.shape
+        plain = is_dense(node)
         total = self.contracted(node, values, count) if plain and not masks and values and not grids else None
         if total is None:
             total = " * ".join(self.aligned(text, labels, count) for text, labels in values) or f"np.{kind}(1)"
@@ -273,13 +287,19 @@ class SourceWriter(Writer):
         return Piece(f"{word}({self.numpy.shape(node.shape)}, {total}, {indices})", ATOM, node.ndim)
 
     def contracted(self, node: Product, values: list[tuple[str, tuple[int, ...]]], count: int) -> str | None:
-        """One einsum, where every label of the result is in a factor."""
+        """Scalars and one einsum, where every label of the result is in a factor."""
         present = {label for _, labels in values for label in labels}
         if count > len(LETTERS) or len(present) < count:
             return None
-        inputs = ",".join("".join(LETTERS[label] for label in labels) for _, labels in values)
-        out = "".join(LETTERS[label] for label in range(node.ndim))
-        return f"np.einsum({f'{inputs}->{out}'!r}, {', '.join(text for text, _ in values)})".replace("'", '"')
+        factors = [text for text, labels in values if not labels]
+        arrays = [(text, labels) for text, labels in values if labels]
+        if [labels for _, labels in arrays] == [node.out]:
+            factors += [text for text, _ in arrays]
+        elif arrays:
+            inputs = ",".join("".join(LETTERS[label] for label in labels) for _, labels in arrays)
+            out = "".join(LETTERS[label] for label in range(node.ndim))
+            factors.append(f'np.einsum("{inputs}->{out}", {", ".join(text for text, _ in arrays)})')
+        return " * ".join(factors)
 
     def aligned(self, text: str, labels: tuple[int, ...], count: int) -> str:
         """The array with its axes at the places of its labels on the grid."""
@@ -311,8 +331,18 @@ class SourceWriter(Writer):
         return " + ".join(parts)
 
     def stays(self, node: Node) -> bool:
-        """Whether a core is not opened."""
-        return node in self.named
+        """Whether a core is not opened: it has a name, or is no product of matrices."""
+        return node in self.named or (isinstance(node, Product) and not self.multiplies(node))
+
+
+def is_array(node: Node) -> bool:
+    """Whether a leaf is an array in the text, whatever else it is made of."""
+    return isinstance(node, Symbol) or (isinstance(node, Constant) and not is_size(node))
+
+
+def is_dense(node: Product) -> bool:
+    """Whether each label of the result runs over the whole axis."""
+    return node.out == tuple(range(node.ndim)) and node.extents[:node.ndim] == node.shape
 
 
 def numpy_function(roots: Sequence[Node], back: str, name: str = "f") -> str:
@@ -321,7 +351,7 @@ def numpy_function(roots: Sequence[Node], back: str, name: str = "f") -> str:
     results = []
     for root in roots:
         text = writer.text(root)
-        if not root.shape and not symbols_of([root]):
+        if not root.shape and root in writer.weak:
             text = f"np.{root.dtype if root.dtype != 'bool' else 'bool_'}({text})"
         results.append(text)
     text = "\n".join([*writer.body, *results])
