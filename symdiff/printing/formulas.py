@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from symdiff.errors import TypeMismatch
@@ -11,17 +11,18 @@ from symdiff.printing.numpy_source import numpy_function
 from symdiff.printing.other_styles import AsciiStyle, LatexStyle
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.writer import Writer
+from symdiff.traversal import symbols_of
 from symdiff.trees import flatten
 
-STYLES: dict[str, MatrixStyle] = {"matrix": MatrixStyle(), "index": MatrixStyle(), "ascii": AsciiStyle(),
-                                  "latex": LatexStyle()}
+STYLES: dict[str, Callable[[Sequence[str]], MatrixStyle]] = {
+    "matrix": lambda names: MatrixStyle(), "index": lambda names: MatrixStyle(), "ascii": AsciiStyle, "latex": LatexStyle}
 SHORT = 60
 Tree = Any
 
 
 def document(roots: Sequence[Node], style: str = "matrix") -> tuple[list[str], list[str]]:
     """The formulas of several expressions and the lines of the where block that they share."""
-    writer = Writer(roots, STYLES[style], indices=style == "index")
+    writer = Writer(roots, STYLES[style]([s.name for s in symbols_of(roots)]), indices=style == "index")
     return [writer.text(root) for root in writer.roots], writer.where()
 
 

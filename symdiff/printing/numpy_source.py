@@ -127,7 +127,7 @@ class SourceWriter(Writer):
         if node.dtype in FLOATING:
             value = float(c)  # type: ignore[arg-type]
             return repr(value) if np.isfinite(value) else str(value).replace("nan", "np.nan").replace("inf", "np.inf")
-        return repr(c)
+        return repr(bool(c) if node.dtype == "bool" else c)
 
     def sum(self, node: Add) -> Monomial:
         """A sum; concatenations need arrays of full shape."""
@@ -183,12 +183,18 @@ class SourceWriter(Writer):
             held = args[0].text
             text = f"np.where({held}, 1.0, 0.0)" if node.dtype != "bool" else f"np.asarray({held}, 'bool')"
         else:
-            text = f"{self.helpers.call(node.function.numpy)}({', '.join(a.text for a in args)})"
+            word = self.helpers.call(node.function.numpy)
+            text = f"{word}({', '.join(self.typed(arg, a, word) for arg, a in zip(node.args, args, strict=True))})"
         if weak and node.dtype == "float32":
             text = f"np.asarray({text}, 'float32')"
         if node.ndim and not any(self.fills(arg) for arg in node.args):
             return self.spread(text, node)
         return Monomial(body=Piece(text, ATOM, node.ndim))
+
+    def typed(self, node: Node, piece: Piece, word: str) -> str:
+        """An argument of a function; helper functions may compute with it alone, where a number would be float64."""
+        alone = self.numpy.dtype == "float32" and node in self.weak and not word.startswith("np.")
+        return f"np.float32({piece.text})" if alone else piece.text
 
     def product(self, node: Product, implicit: bool) -> Monomial:
         """A product: matrices where that is the same, else `einsum` or a grid of all labels."""
@@ -199,9 +205,11 @@ class SourceWriter(Writer):
         while dense and leading < node.ndim and leading not in used:
             leading += 1
         if leading and not implicit:
-            if number_of(node) is not None:
-                return Monomial(body=self.numpy.full(node.shape, self.literal(node.coefficient, node)))
-            return self.spread(self.piece(node, True).text, node)
+            if number_of(node) is None:
+                return self.spread(self.piece(node, True).text, node)
+            kind = "" if node.dtype in ("float64", "bool") else f", {node.dtype!r}"
+            value = self.literal(node.coefficient, node) + kind
+            return Monomial(body=Piece(f"np.full({self.numpy.shape(node.shape)}, {value})", ATOM, node.ndim))
         if self.reads_as_matrices(node, dense, used):
             try:
                 form = self.products.form(node, implicit)

@@ -103,10 +103,6 @@ class NumpyStyle(MatrixStyle):
         """np.ones(shape), the number 1 for no axes."""
         return self.call_word("np.ones", self.shape(shape) + self.kind(), len(shape)) if shape else Piece("1")
 
-    def full(self, shape: Sequence[Size], value: str) -> Piece:
-        """np.full(shape, value)."""
-        return self.call_word("np.full", f"{self.shape(shape)}, {value}{self.kind()}", len(shape))
-
     def norm_squared(self, piece: Piece) -> Piece:
         """np.sum(x**2)."""
         return self.call_word("np.sum", self.power(piece, Piece("2")).text)

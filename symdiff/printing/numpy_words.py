@@ -27,9 +27,9 @@ class Words:
         """The variable of a named size: `n`, or `n_size` beside another `n`."""
         return self.words.of(("size", name), wishes(name, "size"))
 
-    def helper(self, name: str) -> str:
-        """The name of a helper function or of a constant that helpers use."""
-        return self.words.of(("helper", name), wishes(name, ""))
+    def function(self, name: str) -> str:
+        """The name of a helper function, or of a constant that helper functions use."""
+        return self.words.of(("function", name), wishes(name, ""))
 
     def temporary(self, node: object) -> str:
         """A variable t1, t2, … for a part."""

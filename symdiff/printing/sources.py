@@ -68,7 +68,7 @@ class Helpers:
 
     def own(self, name: str) -> str:
         """One of the helpers above."""
-        word = self.words.helper(name)
+        word = self.words.function(name)
         self.sources.setdefault(name, OWN[name].strip().replace(f"def {name}(", f"def {word}("))
         return word
 
@@ -82,7 +82,7 @@ class Helpers:
             return word
         if word not in self.sources:
             self.bring(unwrapped(function))
-        return self.words.helper(word)
+        return self.words.function(word)
 
     def bring(self, function: Any) -> None:
         """Add the source of a function of the tables, after what it calls."""
@@ -102,13 +102,13 @@ class Helpers:
             elif isinstance(value, np.vectorize):
                 self.uses_math = True
                 word = f"math.{value.pyfunc.__name__}"
-                self.sources[name] = f"{self.words.helper(name)} = np.vectorize({word}, otypes=[np.float64])"
+                self.sources[name] = f"{self.words.function(name)} = np.vectorize({word}, otypes=[np.float64])"
             elif isinstance(value, float):
-                self.sources[name] = f"{self.words.helper(name)} = {value!r}"
+                self.sources[name] = f"{self.words.function(name)} = {value!r}"
             elif inspect.isfunction(value):
                 self.bring(unwrapped(value))
-        definition.name = self.words.helper(function.__name__)
+        definition.name = self.words.function(function.__name__)
         for n in ast.walk(definition):
             if isinstance(n, ast.Name) and n.id in self.sources:
-                n.id = self.words.helper(n.id)
+                n.id = self.words.function(n.id)
         self.sources[function.__name__] = ast.unparse(definition)
