@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -353,8 +353,19 @@ def is_dense(node: Product) -> bool:
     return node.out == tuple(range(node.ndim)) and node.extents[:node.ndim] == node.shape
 
 
-def numpy_function(roots: Sequence[Node], back: str, name: str = "f") -> str:
-    """The source of a function of the symbols, and of sizes that their shapes do not tell, that returns the roots."""
+def may_warn(node: Map) -> bool:
+    """Whether NumPy may warn of values of a function that are no numbers, or infinite."""
+    if node.function.name in QUIET:
+        return False
+    p = base_and_exponent(node)[1]
+    return not (node.function.name == "power" and isinstance(p, int) and p > 1)
+
+
+def numpy_function(roots: Sequence[Node], back: Callable[[list[str]], str], name: str = "f") -> str:
+    """The source of a function of the symbols, and of sizes that their shapes do not tell, that returns the roots.
+
+    `back` writes the texts of the roots in the structure that is returned.
+    """
     writer = SourceWriter(roots)
     results = []
     for root in roots:
@@ -366,13 +377,11 @@ def numpy_function(roots: Sequence[Node], back: str, name: str = "f") -> str:
     sizes, missing = size_lines(roots, text, writer.numpy)
     lines = [f"    {line}" for line in [*sizes, *writer.body]]
     arguments = [writer.words.argument(s) for s in symbols_of(roots)] + missing
-    quiet = any(isinstance(n, Map) and n.function.name not in QUIET and not (
-        n.function.name == "power" and isinstance(base_and_exponent(n)[1], int) and base_and_exponent(n)[1] > 1)
-        for n in topological(roots))
+    quiet = "np.inf" in text or any(may_warn(n) for n in topological(roots) if isinstance(n, Map))
     head = ["import math"] if writer.helpers.uses_math else []
     head += ["import numpy as np", ""]
     for source in writer.helpers.sources.values():
         head += ["", source, ""]
     decorator = ['@np.errstate(all="ignore")'] if quiet else []
     return "\n".join([*head, "", *decorator, f"def {name}({', '.join(arguments)}):", *lines,
-                      f"    return {back.format(*results)}", ""])
+                      f"    return {back(results)}", ""])

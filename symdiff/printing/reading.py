@@ -30,11 +30,11 @@ def clipped(node: Product) -> Product:
         node = narrower
         places = [*zip(node.out, node.shape, strict=True)]
         places += [place for f, at in node.factors for place in zip(at, f.shape, strict=True)]
-        narrower = next((found for index, size in places if (found := narrowed(node, index, size)) is not None), None)
+        narrower = next((found for index, size in places if (found := cut_inside(node, index, size)) is not None), None)
     return node
 
 
-def narrowed(node: Product, index: Index, size: Size) -> Product | None:
+def cut_inside(node: Product, index: Index, size: Size) -> Product | None:
     """The product with the label of `index` cut such that 0 ≤ index < size; None where nothing is shown to be outside."""
     start, terms = form_of(index)
     if len(terms) != 1 or terms[0][1] != 1:
