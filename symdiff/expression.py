@@ -36,6 +36,8 @@ Factor = tuple["Node", tuple[Index, ...]]
 METHODS: dict[str, Callable[..., Any]] = {}
 TABLE: dict[tuple[object, ...], Entry] = {}
 NAME_KEYS: dict[str, int] = {}
+# A bit of `settled`: the node is a comparison with a number, so it has no truth value.
+VALUE_ASKED = 1 << 62
 WRAPPED = {"int32": 1 << 31, "int64": 1 << 63}
 
 
@@ -178,7 +180,7 @@ def forward(name: str) -> Callable[..., Any]:
 
 for _name in ("add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul neg pos "
               "abs lt le gt ge eq ne and rand or ror xor rxor invert getitem str repr array_ufunc array_function "
-              "array_namespace round").split():
+              "array_namespace round copy deepcopy reduce").split():
     setattr(Node, f"__{_name}__", forward(_name))
 
 

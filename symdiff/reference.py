@@ -16,6 +16,7 @@ from symdiff.errors import ArgumentMismatch, CannotLower
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.functions.row import ReduceRow, ScalarRow
 from symdiff.index_notation import Index, form_of
+from symdiff.normal_form import is_guard
 from symdiff.sizes import Dim, value_of
 from symdiff.traversal import topological
 
@@ -79,11 +80,6 @@ def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, 
 def as_number(c: Any, dtype: str) -> Any:
     """A coefficient in a dtype; Fractions by correctly rounded division."""
     return np.dtype(dtype).type(float(c) if dtype.startswith(("float", "complex")) else c)
-
-
-def is_guard(node: Node) -> bool:
-    """Whether a factor selects instead of multiplying."""
-    return isinstance(node, Map) and "guard" in node.function.traits
 
 
 def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping[str, int], shape: tuple[int, ...],

@@ -23,6 +23,7 @@ GROUND = (
     "symdiff.index_notation", "symdiff.functions", "symdiff.expression", "symdiff.normal_form", "symdiff.reference",
     "symdiff.products", "symdiff.nodes",
     "symdiff.facts", "symdiff.traversal", "symdiff.trees", "symdiff.simplification", "symdiff.binding",
+    "symdiff.source_lines", "symdiff.option_values", "symdiff.namesakes", "symdiff.pickling",
 )
 # What stands above both packages; nothing else may import it.
 ROOF = ("symdiff.training", "symdiff.verification", "symdiff.demo", "symdiff.cli", "symdiff.__main__", "symdiff=")

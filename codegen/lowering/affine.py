@@ -144,9 +144,9 @@ def digits(terms: list[tuple[int, Size]], value: Affine, extents: tuple[Size, ..
     """Solve Σ c · label = value for labels that count in a mixed radix."""
     if len(terms) == 1:
         label, c = terms[0]
-        if c == -1:
-            value = negated(value)
-        elif c != 1:
+        if at_least(-1, c):
+            value, c = negated(value), multiply(-1, c)
+        if c != 1:
             value, remainder = split(value, c, sizes)
             if remainder != ZERO:
                 found.conditions.append(equal(remainder, ZERO))

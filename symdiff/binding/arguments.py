@@ -12,7 +12,7 @@ import numpy as np
 from symdiff.binding.conversions import as_argument, check_finite
 from symdiff.binding.demands import Demand, check_demands
 from symdiff.binding.solving import SizeSource, size_sources
-from symdiff.errors import ArgumentMismatch
+from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import Symbol
 from symdiff.sizes import NAMED, Size, named_sizes, value_of
 from symdiff.tensor_type import shape_text
@@ -37,6 +37,29 @@ def argument_of(symbol: Symbol) -> Argument:
     declared = f", declared at {symbol.origin}" if symbol.origin else ""
     return Argument(symbol.name, symbol.dtype, symbol.shape,
                     f"{symbol.name} of dtype {symbol.dtype} and shape {shape_text(symbol.shape)}{declared}")
+
+
+def named_values(values: Any, callee: str) -> Mapping[Any, Any]:
+    """Values by symbol or name, as a user gives them; raises `TypeMismatch` for what is no dict of that kind."""
+    if not isinstance(values, Mapping):
+        raise TypeMismatch(f"{values!r:.60} is no dict of values", where=callee,
+                           mend="give the values by symbol or by name: {\"x\": 1.0}")
+    for key in values:
+        if not isinstance(key, (str, Symbol)):
+            raise TypeMismatch(f"{key!r:.60} is no symbol", where=callee, mend="use symbols or their names as keys")
+    return values
+
+
+def values_by_name(values: Any, callee: str) -> dict[str, Any]:
+    """As `named_values`, every key a name; raises `ArgumentMismatch` for a symbol that is given by its name too."""
+    named: dict[str, Any] = {}
+    for key, value in named_values(values, callee).items():
+        name = key.name if isinstance(key, Symbol) else key
+        if name in named:
+            raise ArgumentMismatch(f"{name} is given twice, by symbol and by name", where=callee,
+                                   mend="leave out one of the two")
+        named[name] = value
+    return named
 
 
 class Binder:

@@ -164,10 +164,11 @@ def unify(target: Contraction, a: Index, b: Index, inner: set[Label]) -> None:
     # Prefer to eliminate an inner label, then one that is summed, then the last.
     candidates = [(label, c) for label, c in terms if c in (1, -1)]
     candidates.sort(key=lambda t: (t[0] not in inner, target.used(t[0]), -t[0]))
+    if len(terms) > 2:
+        # A merged axis is counted by its parts: l = d i + j puts i and j for l, rather than testing every l for each i.
+        candidates.sort(key=lambda t: not inside(solved_for(t, constant, terms), target.extents[t[0]], target.extents))
     for label, c in candidates:
-        rest = tidy(0, {name: k for name, k in terms if name != label})
-        rest = placed_sum(constant, rest, -1 if c == 1 else 1)
-        if eliminate(target, label, rest):
+        if eliminate(target, label, solved_for((label, c), constant, terms)):
             return
     if len(terms) == 1:
         solve_single(target, terms[0], constant)
@@ -175,6 +176,12 @@ def unify(target: Contraction, a: Index, b: Index, inner: set[Label]) -> None:
         solve_pair(target, terms, constant)
     else:
         raise Unsolved
+
+
+def solved_for(term: tuple[Label, Size], constant: Size, terms: tuple[tuple[Label, Size], ...]) -> Index:
+    """The index that a label of coefficient ±1 equals in constant + Σ terms = 0."""
+    rest = tidy(0, {name: k for name, k in terms if name != term[0]})
+    return placed_sum(constant, rest, -1 if term[1] == 1 else 1)
 
 
 def placed_sum(constant: Size, rest: Index, sign: int) -> Index:

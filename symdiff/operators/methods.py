@@ -13,7 +13,7 @@ import numpy as np
 from symdiff import sizes
 from symdiff.binding.demands import shortened
 from symdiff.errors import TypeMismatch
-from symdiff.expression import METHODS, Constant, Map, Node, Product
+from symdiff.expression import METHODS, VALUE_ASKED, Map, Node, Product
 from symdiff.functions import ROWS
 from symdiff.normal_form import number_of
 from symdiff.operators import (
@@ -46,20 +46,13 @@ def truth(node: Node) -> bool:
     inner = node
     while isinstance(inner, Product) and len(inner.factors) == 1 and inner.dtype == "bool":
         inner = inner.factors[0][0]
-    if isinstance(inner, Map) and inner.function.name in ("equal", "not_equal"):
-        a, b = inner.args
-        if a is b or not (is_known(a) or is_known(b)):
-            return (a is b) == (inner.function.name == "equal")
+    if isinstance(inner, Map) and inner.function.name in ("equal", "not_equal") and not node.settled & VALUE_ASKED:
+        return (inner.args[0] is inner.args[1]) == (inner.function.name == "equal")
     known = number_of(inner)
     if known is not None:
         return bool(known)
     raise TypeMismatch("an expression has no truth value", where=f"{shortened(str(node))} at {user_line()}",
                        mend="use sd.where(condition, a, b) instead of if, and & | ~ instead of and, or, not")
-
-
-def is_known(node: Node) -> bool:
-    """Whether a node is a number or a known array: to ask whether an expression equals it is to ask for its value."""
-    return number_of(node) is not None or isinstance(node, Constant)
 
 
 def equals(x: Node, y: Any) -> Any:
@@ -70,13 +63,21 @@ def equals(x: Node, y: Any) -> Any:
         sizes = zip(x.shape[::-1], y.shape[::-1], strict=False)
         if any(a not in (b, 1) and b != 1 for a, b in sizes):
             return False
-    return ROWS["equal"](x, y)
+    return compared("equal", x, y)
 
 
 def differs(x: Node, y: Any) -> Any:
     """x != y as an expression."""
     same = equals(x, y)
-    return same if same is NotImplemented else True if same is False else ROWS["not_equal"](x, y)
+    return same if same is NotImplemented else True if same is False else compared("not_equal", x, y)
+
+
+def compared(name: str, x: Node, y: Any) -> Node:
+    """The comparison; whoever compares with a number asks for the value, so that one has no truth value yet."""
+    result: Node = ROWS[name](x, y)
+    if not isinstance(y, Node):
+        result.settled |= VALUE_ASKED
+    return result
 
 
 def swapped(function: Callable[[Any, Any], Node]) -> Callable[[Any, Any], Node]:

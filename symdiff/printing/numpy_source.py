@@ -13,7 +13,7 @@ from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.printing.networks import NoMatrixForm
 from symdiff.printing.numpy_sizes import is_size, size_lines, sizes_under
 from symdiff.printing.numpy_style import NumpyStyle
-from symdiff.printing.numpy_words import Words
+from symdiff.printing.numpy_words import RESERVED, Words
 from symdiff.printing.pieces import ATOM, COMPARISON, HADAMARD, SUM, Monomial, Piece
 from symdiff.printing.reading import clipped, cuts_of
 from symdiff.printing.sources import Helpers
@@ -35,7 +35,7 @@ class SourceWriter(Writer):
 
     def __init__(self, roots: Sequence[Node]) -> None:
         self.words = Words()
-        for symbol in symbols_of(roots):
+        for symbol in sorted(symbols_of(roots), key=lambda s: s.name in RESERVED):
             self.words.argument(symbol)
         for size in sizes_under(roots):
             self.words.size(size)

@@ -13,7 +13,7 @@ RESERVED = ("np", "__debug__", *keyword.kwlist)
 
 
 class Words:
-    """Hands out identifiers; symbols that are asked for first keep their names wherever Python allows it."""
+    """Hands out identifiers: who asks first keeps its name wherever Python allows it."""
 
     def __init__(self) -> None:
         self.words = Distinct(RESERVED)
