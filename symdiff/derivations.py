@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
 from symdiff.differentiation import grad, hessian
@@ -27,19 +28,23 @@ class Derivation:
         self.gradient: Tree = grad(loss, wrt) if order else None
         self.hessian: Tree = hessian(loss, wrt) if order > 1 else None
 
-    def rows(self) -> list[tuple[str, str, Node]]:
-        """(text label, LaTeX label, expression) of each formula; of a Hessian the blocks on and below the diagonal."""
+    def rows(self, names: Sequence[str] = ()) -> list[tuple[str, str, Node]]:
+        """(text label, LaTeX label, expression) of each formula; of a Hessian the blocks on and below the diagonal.
+
+        `names` is the LaTeX of each symbol, where a document has shown them.
+        """
         symbols = self.leaves(self.wrt)
+        shown = names or [latex(s) for s in symbols]
         rows = [("L", "L", self.loss)]
         if self.order:
-            rows += [(f"∇{s.name} L", rf"\nabla_{{{latex(s)}}} L", g)
-                     for s, g in zip(symbols, self.leaves(self.gradient), strict=True)]
+            rows += [(f"∇{s.name} L", rf"\nabla_{{{name}}} L", g)
+                     for s, name, g in zip(symbols, shown, self.leaves(self.gradient), strict=True)]
         if self.order > 1:
             blocks = self.leaves(self.hessian)
             for k, s in enumerate(symbols):
                 for j, t in enumerate(symbols[:k + 1]):
                     text = f"∇²{s.name} L" if s is t else f"∇{s.name}∇{t.name} L"
-                    one, two = latex(s), latex(t)
+                    one, two = shown[k], shown[j]
                     below = rf"\nabla^2_{{{one}}} L" if s is t else rf"\nabla_{{{one}}} \nabla_{{{two}}} L"
                     rows.append((text, below, blocks[k * len(symbols) + j]))
         return rows
@@ -60,9 +65,10 @@ class Derivation:
     @property
     def latex(self) -> str:
         """The formulas as an aligned block of LaTeX."""
-        rows = self.rows()
-        formulas, where = document([node for _, _, node in rows], "latex")
-        lines = [f"{label} &= {text}" for (_, label, _), text in zip(rows, formulas, strict=True)]
+        nodes = [node for _, _, node in self.rows()]
+        formulas, where = document([*nodes, *self.leaves(self.wrt)], "latex")
+        rows = self.rows(formulas[len(nodes):])
+        lines = [f"{label} &= {text}" for (_, label, _), text in zip(rows, formulas[:len(nodes)], strict=True)]
         where = [line.replace(" = ", " &= ", 1) for line in where]
         lines += [rf"\text{{where }} {line}" if k == 0 else line for k, line in enumerate(where)]
         return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any, Protocol
 
+from symdiff.bounds import at_least
 from symdiff.expression import Add, Node, Number, Product, Symbol
-from symdiff.index_notation import Form, Index, form_of, labels_of
+from symdiff.index_notation import Form, Index, form_of, inside, labels_of
 from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, exact, times
 from symdiff.printing.networks import Item, Network, NoMatrixForm
-from symdiff.printing.pieces import ATOM, CHAIN, Cut, Monomial, Piece
-from symdiff.printing.reading import Flat, cuts_of, flattened
+from symdiff.printing.pieces import CHAIN, Cut, Monomial, Piece
+from symdiff.printing.reading import Flat, clipped, cuts_of, flattened
 from symdiff.printing.style import MatrixStyle
 from symdiff.sizes import combine, multiply
 
@@ -54,6 +55,7 @@ class ProductForms:
 
     def form(self, node: Product, implicit: bool) -> Monomial:
         """The product as a monomial; raises `NoMatrixForm`."""
+        node = clipped(node)
         flat = flattened(node, self.writer.stays)
         pattern, out = out_pattern(node, flat, implicit)
         turned = self.turned(flat, node.coefficient)
@@ -75,8 +77,11 @@ class ProductForms:
         body = network.solve()
         if network.divisors:
             body = self.style.quotient(body or Piece("1"), network.divisors, 1)
-        body = self.patterned(pattern, body, node, out)
-        return Monomial(front, tuple(in_order(network.scalars)), body, tuple(kept))
+        scalars, divisors = tuple(in_order(network.scalars)), tuple(kept)
+        if self.style.exact_zeros and pattern[0] != "axes" and not all(p.name for p in (*scalars, *divisors)):
+            body = self.style.monomial(Monomial(1, scalars, self.filled(body, node, out), divisors))
+            scalars = divisors = ()
+        return Monomial(front, scalars, self.patterned(pattern, body, node, out), divisors)
 
     def turned(self, flat: Flat, front: Number) -> Node | None:
         """The difference a - b that is written b - a, so that the product needs no minus in front."""
@@ -147,15 +152,19 @@ class ProductForms:
             cuts = cuts[:-1]
         return self.style.sliced(piece, cuts, f.ndim - sum(c.position is not None for c in cuts))
 
+    def filled(self, body: Piece | None, node: Product, out: tuple[Label, ...]) -> Piece:
+        """The body, or ones where there is none."""
+        return self.style.ones([node.extents[label] for label in out]) if body is None or body.text == "1" else body
+
     def patterned(self, pattern: Pattern, body: Piece | None, node: Product, out: tuple[Label, ...]) -> Piece:
         """The body written at the positions of the pattern."""
         style = self.style
         kind, detail = pattern
         if kind == "diag":
             if body is None or body.text == "1":
-                return style.identity(node.shape[0]) if not detail else style.diag(Piece("1", ATOM, 1), detail)
+                return style.diag(self.filled(body, node, out), detail) if detail else style.identity(node.shape[0])
             return style.diag(body, detail)
-        inner = style.ones([node.extents[label] for label in out]) if body is None or body.text == "1" else body
+        inner = self.filled(body, node, out)
         if kind == "padded diag":
             return style.diag(style.padded(inner, [detail[1]]), detail[0])
         if kind == "pad":
@@ -197,8 +206,10 @@ def out_pattern(node: Product, flat: Flat, implicit: bool) -> tuple[Pattern | No
     if all(terms and terms[0][1] == 1 for _, terms in forms):
         widths = [(constant, combine(((1, size), (-1, constant), (-1, extents[terms[0][0]]))))
                   for (constant, terms), size in zip(forms, node.shape, strict=True)]
-        if all(not isinstance(w, int) or w >= 0 for pair in widths for w in pair):
+        if all(at_least(w, 0) for pair in widths for w in pair):
             return ("pad", widths), inner
+    if not all(inside(i, size, extents) for i, size in zip(out, node.shape, strict=True)):
+        raise NoMatrixForm
     cuts = []
     for (constant, terms), size in zip(forms, node.shape, strict=True):
         if not terms:
@@ -223,6 +234,8 @@ def diagonal_pattern(node: Product, forms: list[Form]) -> tuple[Pattern, tuple[L
         raise NoMatrixForm
     before = a if offset >= 0 else b
     after = combine(((1, node.shape[0]), (-1, abs(offset)), (-1, before), (-1, extent)))
+    if not at_least(before, 0) or not at_least(after, 0):
+        raise NoMatrixForm
     if before == 0 and after == 0:
         return ("diag", offset), (label,)
     return ("padded diag", (offset, (before, after))), (label,)

@@ -39,6 +39,8 @@ class MatrixStyle:
 
     odot, transpose, dots, sigma, arrow = " ⊙ ", "ᵀ", "…", "Σ", " ↦ "
     fold_negative_sigmoid = True
+    # Whether zeros beside a diagonal or around a padded array stay zeros whatever scalar stands in front, NaN included.
+    exact_zeros = False
 
     def wrap(self, piece: Piece, level: int) -> str:
         """The text, in parentheses where it binds less tightly than `level`."""

@@ -289,7 +289,7 @@ class Writer:
         """The formula of a root."""
         form = None if self.indices else self.form(root)
         if form is not None:
-            return self.signed(form).text
+            return bound_letters(self.signed(form).text, self.names.taken)
         indices, body = self.entries.written(root)
         piece = self.style.binder(indices, body, root.ndim) if indices else body
         return bound_letters(piece.text, self.names.taken, "".join(indices))
