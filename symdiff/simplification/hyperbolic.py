@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
-from symdiff.expression import Add, Factor, Node, Number, Product
+from symdiff.expression import Add, Factor, Node, Product
 from symdiff.functions.row import ROWS
 from symdiff.normal_form import add, map_node, number, number_of, scale
 from symdiff.normal_form.numbers import base_and_exponent, exact, times
-from symdiff.simplification.patterns import Place, is_map, is_minus, positive, powers_of, with_factors
+from symdiff.simplification.patterns import Place, is_map, is_minus, powers_of, with_factors
 
 Powers = Counter[tuple[Node, Place]]
 
@@ -138,14 +137,32 @@ def expm1_times_sigmoid(node: Node) -> Node | None:
     return None
 
 
-def log_of_cosh(node: Node) -> Node | None:
-    """log(c cosh x) → softplus(2x) − x + log(c/2) for a positive number c."""
-    arg = node.children[0]
-    c: Number = 1
-    if isinstance(arg, Product) and len(arg.factors) == 1 and arg.dense and arg.factors[0][1] == arg.out:
-        c, arg = arg.coefficient, arg.factors[0][0]
-    if not is_map(arg, "cosh") or not positive(c) or arg.type != node.type:
-        return None
-    x = arg.children[0]
-    terms = [(1, map_node(ROWS["softplus"], (scale(2, x),))), (-1, x)]
-    return add(terms if c == 2 else [*terms, (math.log(c / 2), number(1, x.dtype, x.shape))], node.type)  # type: ignore[arg-type]
+def one_plus_tanh(node: Node) -> Node | None:
+    """v + v tanh(x) → 2v σ(2x), and v − v tanh(x) → 2v σ(−2x)."""
+    assert isinstance(node, Add)
+    for k, (c, t) in enumerate(node.terms):
+        if not is_map(t, "tanh"):
+            continue
+        for j, (b, u) in enumerate(node.terms):
+            value = number_of(u)
+            v = 0 if value is None else times(b, value)
+            if v != 0 and abs(v) == abs(c):
+                rest = [term for i, term in enumerate(node.terms) if i not in (j, k)]
+                made = map_node(ROWS["sigmoid"], (scale(2 if v == c else -2, t.children[0]),))
+                return add([*rest, (exact(2 * v), made)], node.type)
+    return None
+
+
+def one_less_tanh_squared(node: Node) -> Node | None:
+    """v − v tanh²(x) → v sech²(x)."""
+    assert isinstance(node, Add)
+    for k, (c, t) in enumerate(node.terms):
+        base, p = base_and_exponent(t)
+        if p != 2 or not is_map(base, "tanh"):
+            continue
+        for j, (b, u) in enumerate(node.terms):
+            value = number_of(u)
+            if value is not None and exact(times(b, value) + c) == 0:
+                rest = [term for i, term in enumerate(node.terms) if i not in (j, k)]
+                return add([*rest, (exact(-c), map_node(ROWS["sech_squared"], base.children))], node.type)
+    return None
