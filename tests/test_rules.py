@@ -43,7 +43,8 @@ SAMPLES: dict[str, Any] = {
     "expm1": 2 * e(x) + y - 2,
     "exp-expm1": y * e(x) / sd.expm1(x) ** 2,
     "exp-power": (2 + e(x)) ** -2 * e(y) ** 3 / sd.sum(v * e(v)),
-    "softmax": v * e(v) * e(-sd.logsumexp(v)) + e(x) * sd.sigmoid(-x) ** 2 + e(-x) / sd.cosh(x) ** 2 + sd.sum(v * e(2 * v)) * e(-sd.logsumexp(v)),
+    "softmax": v * e(v) * e(-sd.logsumexp(v)) + e(x) * sd.sigmoid(-x) ** 2 + e(-x) / sd.cosh(x) ** 2 + (
+        sd.sum(v * e(2 * v)) * e(-sd.logsumexp(v))),
     "exp-exp": e(x) * e(y) * ROWS["exp_difference"](x, y) * x,
     "one-less-sigmoid": 2 - 2 * sd.sigmoid(x) + y,
     "sigmoid-difference": y * sd.sigmoid(x) * sd.sigmoid(-x) ** 2 - y * sd.sigmoid(x) ** 2 * sd.sigmoid(-x),

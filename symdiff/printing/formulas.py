@@ -9,6 +9,7 @@ from symdiff.errors import TypeMismatch
 from symdiff.expression import Node
 from symdiff.printing.numpy_source import numpy_function
 from symdiff.printing.other_styles import AsciiStyle, LatexStyle
+from symdiff.printing.everyday import readable
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.writer import Writer
 from symdiff.trees import flatten
@@ -21,7 +22,7 @@ Tree = Any
 
 def document(roots: Sequence[Node], style: str = "matrix") -> tuple[list[str], list[str]]:
     """The formulas of several expressions and the lines of the where block that they share."""
-    writer = Writer(roots, STYLES[style], indices=style == "index")
+    writer = Writer(readable(roots), STYLES[style], indices=style == "index")
     return [writer.text(root) for root in writer.roots], writer.where()
 
 

@@ -69,7 +69,7 @@ def squared(node: Node) -> Node | None:
     roots: list[Factor] = []
     for f, at in factors:
         base, p = base_and_exponent(f)
-        if not isinstance(p, int) or p <= 0 or p % 2:
+        if not isinstance(p, int) or p % 2:
             return None
         roots.append((map_node(ROWS["power"], (base, number(p // 2, base.dtype, base.shape))), at))
     return product(1, roots, list(range(node.ndim)), dict(enumerate(node.shape)), node.type) if roots else None

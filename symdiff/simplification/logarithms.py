@@ -20,10 +20,10 @@ def log_of_exponential(node: Node) -> Node | None:
     found = exponential_of(node.children[0])
     if found is None or found.terms[0][1].type != node.type:
         return None
-    base = BASES[node.function.name]  # type: ignore[attr-defined]
+    base = BASES[node.function.name]
     terms = found.terms if base == 1 else [(times(c, 1 / base), t) for c, t in found.terms]
     if found.rest is not None:
-        terms = [*terms, (1, map_node(node.function, (found.rest,)))]  # type: ignore[attr-defined]
+        terms = [*terms, (1, map_node(node.function, (found.rest,)))]
     return add(terms, node.type)
 
 
@@ -47,7 +47,7 @@ def log_of_exp_less_one(node: Node) -> Node | None:
     x = inner.children[0]
     terms: list[tuple[Number, Node]] = [(1, x), (1, map_node(ROWS["log1mexp"], (x,)))] if c > 0 else [
         (1, map_node(ROWS["log1mexp"], (scale(-1, x),)))]
-    return add(terms if abs(c) == 1 else [*terms, (math.log(abs(c)), one(node))], node.type)
+    return add(terms if abs(c) == 1 else [*terms, (math.log(c if c > 0 else -c), one(node))], node.type)
 
 
 def log_of_one_plus(node: Node) -> Node | None:

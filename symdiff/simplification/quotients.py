@@ -28,6 +28,9 @@ from symdiff.simplification.exponents import (
 from symdiff.simplification.patterns import Place, is_map, with_factors
 from symdiff.simplification.rule import nearby
 
+# A leaf and the exponential it is to be may differ by so much: their quotient is a number.
+LARGEST = 700
+
 
 def power_of_exponential(node: Node) -> Node | None:
     """(eˣ)ᵖ → e^(p x), and (Σ eˣ)⁻ᵖ → e^(−p logsumexp x), (v + eˣ)⁻ᵖ → v⁻ᵖ σ(log v − x)ᵖ."""
@@ -176,7 +179,7 @@ def divided(x: Node, axes: Place, divisor: Divisor, g: Node) -> tuple[Number, No
     leaves = leaves_of(divisor.m, g.type) if g.type == x.type and axes == tuple(range(g.ndim)) else []
     for k, leaf in enumerate(leaves if len(leaves) > 1 else []):
         gap = number_of(add([(1, x), (-1, leaf)], x.type))
-        if gap is not None and abs(gap) < 700:
+        if gap is not None and -LARGEST < gap < LARGEST:
             others = log_sum(leaves[:k] + leaves[k + 1:], g.type)
             inner = add([(1, leaf), *[(exact(-c), t) for c, t in others]], x.type)
             return exact(math.exp(gap)), map_node(ROWS["sigmoid"], (inner,))
