@@ -14,7 +14,8 @@ from symdiff.functions.exponential import erfc
 from symdiff.functions.row import ROWS, Expression, define
 
 Array = Any
-FAR = -16.0
+FAR = -10.0
+TERMS = 20
 ROOT_HALF = math.sqrt(0.5)
 HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 INVERSE_ROOT_2_PI = 1.0 / math.sqrt(2.0 * math.pi)
@@ -23,7 +24,10 @@ quiet = np.errstate(all="ignore")
 
 def series(t: Any) -> Any:
     """D − 1 in powers of t = 1/x²."""
-    return -t * (1 - 3 * t * (1 - 5 * t * (1 - 7 * t * (1 - 9 * t * (1 - 11 * t * (1 - 13 * t * (1 - 15 * t)))))))
+    total: Any = 1
+    for k in range(2 * TERMS - 1, 1, -2):
+        total = 1 - k * (t * total)
+    return -t * total
 
 
 @quiet
@@ -40,7 +44,8 @@ def log_ndtr(x: Array) -> Array:
 def inverse_mills(x: Array) -> Array:
     """φ(x)/Φ(x)."""
     far = -x / (1 + series(1 / (x * x)))
-    near = 2 * INVERSE_ROOT_2_PI * np.exp(-0.5 * x * x) / erfc(-ROOT_HALF * x)
+    u = ROOT_HALF * x
+    near = 2 * INVERSE_ROOT_2_PI * np.exp(-u * u) / erfc(-u)
     return np.where(np.less(x, FAR), far, near)
 
 
@@ -67,7 +72,8 @@ def log_ndtr_formula(x: Expression) -> Expression:
 
 def inverse_mills_formula(x: Expression) -> Expression:
     """`inverse_mills` in known vocabulary."""
-    near = 2 * INVERSE_ROOT_2_PI * ROWS["exp"](-0.5 * x * x) / ROWS["erfc"](-ROOT_HALF * x)
+    u = ROOT_HALF * x
+    near = 2 * INVERSE_ROOT_2_PI * ROWS["exp"](-u * u) / ROWS["erfc"](-u)
     return far_or_near(x, -x / (1 + series(1 / (x * x))), near)
 
 

@@ -39,6 +39,7 @@ def root_of_squares(x: Node, y: Node) -> Node:
 
 FORMS: dict[str, Callable[..., Node | None]] = {
     "sech_squared": lambda x: add([(1, number(1, x.dtype, x.shape)), (-1, power(map_node(ROWS["tanh"], (x,)), 2))], x.type),
+    "one_less_square": lambda x: add([(1, number(1, x.dtype, x.shape)), (-1, power(x, 2))], x.type),
     "shift": lambda x: number(0, x.dtype, x.shape),
     "exp_difference": lambda x, m: map_node(ROWS["exp"], (x,)) if number_of(m) == 0 else None,
     "hypot": root_of_squares,

@@ -7,9 +7,9 @@ from typing import Any
 
 from symdiff.errors import TypeMismatch
 from symdiff.expression import Node
+from symdiff.printing.everyday import readable
 from symdiff.printing.numpy_source import numpy_function
 from symdiff.printing.other_styles import AsciiStyle, LatexStyle
-from symdiff.printing.everyday import readable
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.writer import Writer
 from symdiff.trees import flatten

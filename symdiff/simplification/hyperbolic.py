@@ -38,26 +38,34 @@ def half_tanh(x: Node) -> Node:
 
 
 def sigmoid_difference(node: Node) -> Node | None:
-    """y σ(−x) − y σ(x) → −y tanh(x/2), where y holds what the two products share."""
+    """y σ(−x) − y σ(x) → −y tanh(x/2), y − y σ(x) → y σ(−x), y − 2y σ(x) → −y tanh(x/2), for products y."""
     assert isinstance(node, Add)
-    if sum([holds_sigmoid(t) for _, t in node.terms]) < 2:
+    held = [holds_sigmoid(t) for _, t in node.terms]
+    if not any(held):
         return None
     products = [(k, c, t, factor_powers(t)) for k, (c, t) in enumerate(node.terms)]
     for k, c, t, mine in products:
-        if mine is None:
+        if mine is None or not held[k]:
             continue
         for j, b, _, theirs in products:
-            if theirs is None or j <= k or exact(b + c) != 0:
+            if theirs is None or j == k:
                 continue
             more, less = mine - theirs, theirs - mine
-            if sum(more.values()) != 1 or sum(less.values()) != 1:
+            if sum(more.values()) != 1 or sum(less.values()) > 1:
                 continue
-            (f, at), (g, there) = next(iter(more)), next(iter(less))
-            if at != there or not is_map(f, "sigmoid") or not is_map(g, "sigmoid") or (
-                    not is_minus(f.children[0], g.children[0])):
+            (f, at), = more
+            if not is_map(f, "sigmoid"):
                 continue
+            x = f.children[0]
             rest = [term for i, term in enumerate(node.terms) if i not in (j, k)]
-            return add([*rest, (c, without(t, f, at, half_tanh(f.children[0])))], node.type)
+            if not less and exact(b + c) == 0:
+                return add([*rest, (b, without(t, f, at, map_node(ROWS["sigmoid"], (scale(-1, x),))))], node.type)
+            if not less and exact(2 * b + c) == 0:
+                return add([*rest, (exact(-b), without(t, f, at, half_tanh(x)))], node.type)
+            opposite = next(iter(less), None)
+            if opposite is not None and opposite[1] == at and is_map(opposite[0], "sigmoid") and exact(b + c) == 0 and (
+                    is_minus(x, opposite[0].children[0])):
+                return add([*rest, (c, without(t, f, at, half_tanh(x)))], node.type)
     return None
 
 
@@ -69,10 +77,11 @@ def holds_sigmoid(node: Node) -> bool:
 
 
 def factor_powers(node: Node) -> Powers | None:
-    """How often each factor stands in a structural product; None for sums, numbers and cores."""
-    if is_map(node, "sigmoid"):
-        return Counter({(node, tuple(range(node.ndim))): 1})
-    if not isinstance(node, Product) or not node.dense:
+    """How often each factor stands in a structural product; None for sums, numbers and negative powers."""
+    if not isinstance(node, Product) or node.is_core:
+        base, p = base_and_exponent(node)
+        return Counter({(base, tuple(range(node.ndim))): p}) if isinstance(p, int) and p > 0 and node.__class__ is not Add else None
+    if not node.dense or not node.factors:
         return None
     found: Powers = Counter()
     for x, p, at in powers_of(node):

@@ -33,7 +33,7 @@ LARGEST = 700
 
 
 def power_of_exponential(node: Node) -> Node | None:
-    """(eˣ)ᵖ → e^(p x), and (Σ eˣ)⁻ᵖ → e^(−p logsumexp x), (v + eˣ)⁻ᵖ → v⁻ᵖ σ(log v − x)ᵖ."""
+    """(eˣ)ᵖ → e^(p x), and (Σ eˣ)⁻ᵖ → e^(−p logsumexp x), (v + eˣ)⁻ⁿ → v⁻ⁿ σ(log v − x)ⁿ."""
     base, p = base_and_exponent(node)
     if p == 1 or base.type != node.type:
         return None
@@ -55,15 +55,17 @@ def power_of_exponential(node: Node) -> Node | None:
 
 
 def power_of_one_plus(base: Add, p: Number) -> Node | None:
-    """(v + u)⁻ᵖ → v⁻ᵖ σ(log v − log u)ᵖ for a number v > 0 and a sum u of exponentials."""
+    """(v + u)⁻ⁿ → v⁻ⁿ σ(log v − log u)ⁿ for a number v > 0 and a sum u of exponentials."""
     v = next(times(c, w) for c, w in [(c, number_of(t)) for c, t in base.terms] if w is not None)
     u = exponential_of(add([(c, t) for c, t in base.terms if number_of(t) is None], base.type))
     if u is None or u.rest is not None or v <= 0:
         return None
-    sigma = map_node(ROWS["sigmoid"], (add([*[(exact(-c), t) for c, t in u.terms], (log_of_number(v), one(base))], base.type),))
-    whole = map_node(ROWS["power"], (sigma, number(p, base.dtype, base.shape)))
-    scaled = Fraction(v) ** -p if not isinstance(v, float) and isinstance(p, int) else float(v) ** -float(p)
-    return scale(exact(scaled), whole)
+    x = add([*[(exact(-c), t) for c, t in u.terms], (log_of_number(v), one(base))], base.type)
+    if isinstance(p, int):
+        whole = map_node(ROWS["power"], (map_node(ROWS["sigmoid"], (x,)), number(p, base.dtype, base.shape)))
+        return scale(exact(Fraction(v) ** -p if not isinstance(v, float) else v ** -p), whole)
+    # A root of σ would lose what underflows in σ.
+    return scale(float(v) ** -float(p), map_node(ROWS["exp"], (scale(exact(-p), softplus(scale(-1, x))),)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ RULES = (
     Rule("softmax", "eˣ / Σ eᶻ → e^(x − logsumexp z), eˣ/(eˣ + eᶻ) → σ(x − z)", exponential_over_sum, "Product"),
     Rule("exp-exp", "eˣ eᶻ → e^(x + z)", exponentials_together, "Product", "exp"),
     Rule("one-less-sigmoid", "1 − σ(x) → σ(−x)", one_less_sigmoid, "Add", "sigmoid"),
-    Rule("sigmoid-difference", "σ(x) σ(−x)² − σ(x)² σ(−x) → −σ(x) σ(−x) tanh(x/2)", sigmoid_difference, "Add"),
+    Rule("sigmoid-difference", "y σ(−x) − y σ(x) → −y tanh(x/2), y − y σ(x) → y σ(−x)", sigmoid_difference, "Add"),
     Rule("one-plus-tanh", "1 ± tanh(x) → 2 σ(±2x)", one_plus_tanh, "Add", "tanh"),
     Rule("one-less-tanh-squared", "1 − tanh²(x) → sech²(x)", one_less_tanh_squared, "Add", "power"),
     Rule("sinh-cosh", "eˣ ± e⁻ˣ → 2 cosh(x) or 2 sinh(x)", sum_of_exponentials, "Add", "exp"),
