@@ -47,6 +47,7 @@ SAMPLES: dict[str, Any] = {
         sd.sum(v * e(2 * v)) * e(-sd.logsumexp(v))),
     "exp-exp": e(x) * e(y) * ROWS["exp_difference"](x, y) * x,
     "one-less-sigmoid": 2 - 2 * sd.sigmoid(x) + y,
+    "one-less-softmax": y + 2 - 2 * sd.softmax(v)[0],
     "sigmoid-difference": y * sd.sigmoid(x) * sd.sigmoid(-x) ** 2 - y * sd.sigmoid(x) ** 2 * sd.sigmoid(-x),
     "one-plus-tanh": 2 - 2 * sd.tanh(x) + y,
     "one-less-tanh-squared": 3 - 3 * sd.tanh(x) ** 2 + y,

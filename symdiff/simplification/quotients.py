@@ -10,9 +10,10 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from symdiff.expression import Add, Factor, Node, Number, Product, Reduce
-from symdiff.functions.row import ROWS
-from symdiff.normal_form import add, expand, map_node, number, number_of, product, scale
+from symdiff.expression import Add, Constant, Factor, Node, Number, Product, Reduce
+from symdiff.functions.row import REDUCTIONS, ROWS
+from symdiff.index_notation import form_of
+from symdiff.normal_form import add, expand, map_node, number, number_of, product, reduce_node, scale, size_number
 from symdiff.normal_form.numbers import base_and_exponent, exact, times
 from symdiff.normal_form.sums import terms_of
 from symdiff.simplification.exponents import (
@@ -27,6 +28,7 @@ from symdiff.simplification.exponents import (
 )
 from symdiff.simplification.patterns import Place, is_map, with_factors
 from symdiff.simplification.rule import nearby
+from symdiff.tensor_type import TensorType
 
 # A leaf and the exponential it is to be may differ by so much: their quotient is a number.
 LARGEST = 700
@@ -199,3 +201,36 @@ def divided_core(core: Product, axes: Place, divisor: Divisor, g: Node) -> Node 
             c, made = divided(f.children[0], tuple([at.index(axis) for axis in axes]), divisor, g)
             return with_factors(core, {k: [(made, at)]}, c)
     return None
+
+
+def one_less_share(node: Node) -> Node | None:
+    """v − v softmax(z)ₖ → v Σ of the others, for a place k that is known."""
+    assert isinstance(node, Add)
+    for i, (c, t) in enumerate(node.terms):
+        if t.__class__ is not Product or len(t.children) != 1 or not is_map(t.children[0], "exp_difference"):
+            continue
+        for j, (b, u) in enumerate(node.terms):
+            value = number_of(u)
+            others = None if value is None or exact(times(b, value) + c) != 0 else share_of_others(t)
+            if others is not None:
+                return add([*[term for k, term in enumerate(node.terms) if k not in (i, j)], (exact(-c), others)], node.type)
+    return None
+
+
+def share_of_others(node: Product) -> Node | None:
+    """Σ of softmax(z) without place k of an axis, where the node is softmax(z)ₖ."""
+    f, at = node.factors[0]
+    z, m = f.children
+    places = [axis for axis, i in enumerate(at) if type(i) is not int]
+    if len(places) != 1 or tuple([i for i in at if type(i) is int]) != node.out or node.coefficient != 1:
+        return None
+    axis, (k, labels) = places[0], form_of(at[places[0]])
+    kept = tuple([a for a in range(z.ndim) if a != axis])
+    total = reduce_node(REDUCTIONS["logsumexp"], z, (axis,))
+    if labels or total.type != node.type or expand(total, z.shape, kept) is not m:
+        return None
+    size = (z.shape[axis],)
+    counted = Constant("arange", TensorType("int64", size))
+    here = expand(map_node(ROWS["equal"], (counted, expand(size_number(k, "int64"), size, ()))), z.shape, (axis,))
+    rest = map_node(ROWS["where"], (here, number(-math.inf, z.dtype, z.shape), z))
+    return map_node(ROWS["exp_difference"], (reduce_node(REDUCTIONS["logsumexp"], rest, (axis,)), total))

@@ -16,6 +16,7 @@ from symdiff.traversal import rebuild, topological
 LIMIT = 8
 TRANSCENDENTAL = 16
 REACH = 6
+SELECTIONS = frozenset("where guard number maximum minimum abs sign relu step shift stop_gradient".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +158,9 @@ def node_cost(node: Node) -> int:
     for size in node.shape:
         elements *= typical_value(size)
     if isinstance(node, Map):
-        exponent = node.function.name == "power" or not node.function.infix
-        return elements * (TRANSCENDENTAL if exponent else 1)
+        row = node.function
+        costly = row.name == "power" or not (row.infix or row.name in SELECTIONS)
+        return elements * (TRANSCENDENTAL if costly else 1)
     if isinstance(node, Reduce):
         total = 1
         for size in node.arg.shape:

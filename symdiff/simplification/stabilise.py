@@ -26,7 +26,12 @@ from symdiff.simplification.logarithms import (
     x_log_y,
 )
 from symdiff.simplification.patterns import is_map, powers_of, with_factors
-from symdiff.simplification.quotients import exponential_over_sum, exponentials_together, power_of_exponential
+from symdiff.simplification.quotients import (
+    exponential_over_sum,
+    exponentials_together,
+    one_less_share,
+    power_of_exponential,
+)
 from symdiff.simplification.rule import Rule
 
 
@@ -83,6 +88,7 @@ RULES = (
     Rule("softmax", "eˣ / Σ eᶻ → e^(x − logsumexp z), eˣ/(eˣ + eᶻ) → σ(x − z)", exponential_over_sum, "Product"),
     Rule("exp-exp", "eˣ eᶻ → e^(x + z)", exponentials_together, "Product", "exp"),
     Rule("one-less-sigmoid", "1 − σ(x) → σ(−x)", one_less_sigmoid, "Add", "sigmoid"),
+    Rule("one-less-softmax", "1 − softmax(z)ₖ → Σ of the others", one_less_share, "Add", worth=A_PASS),
     Rule("sigmoid-difference", "y σ(−x) − y σ(x) → −y tanh(x/2), y − y σ(x) → y σ(−x)", sigmoid_difference, "Add"),
     Rule("one-plus-tanh", "1 ± tanh(x) → 2 σ(±2x)", one_plus_tanh, "Add", "tanh"),
     Rule("one-less-tanh-squared", "1 − tanh²(x) → sech²(x)", one_less_tanh_squared, "Add", "power"),
