@@ -40,7 +40,7 @@ def meant_children(node: Node) -> tuple[Node, ...]:
     derivative is zero almost everywhere.
     """
     if isinstance(node, Map):
-        if node.function.name in ("stop_gradient", "guard", "number"):
+        if node.function.name in ("stop_gradient", "shift", "guard", "number"):
             return ()
         if "select" in node.function.traits:
             return node.args[1:]

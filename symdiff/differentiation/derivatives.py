@@ -141,7 +141,7 @@ def hvp(f: Any, wrt: Tree, vector: Tree) -> Tree:
     targets, back = targets_of("hvp", wrt, f)
     node = differentiable("hvp", scalar("hvp", f))
     changes = vectors_of("hvp", "vector", vector, wrt)
-    gradients = reverse(node, number(1, node.dtype), targets)
+    gradients = [simplify(g) for g in reverse(node, number(1, node.dtype), targets)]
     return back([simplify(forward(before_differentiation(g), changes)) for g in gradients])
 
 

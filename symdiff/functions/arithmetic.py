@@ -21,9 +21,7 @@ def power_by_base(x: Expression, p: Expression, y: Expression) -> Expression:
     value = BUILDERS["number_of"](p)
     if value is not None:
         return x * 2 if value == 2 else ROWS["power"](x, value - 1) * value
-    slope = p * ROWS["power"](x, p - 1)
-    both_zero = ROWS["logical_and"](ROWS["equal"](x, 0), ROWS["equal"](p, 0))
-    return ROWS["where"](both_zero, 0, slope)
+    return ROWS["weighted"](p, ROWS["power"](x, p - 1))
 
 
 def larger(x: Expression, z: Expression) -> Expression:
@@ -44,6 +42,11 @@ def ratio(x: Array, y: Array) -> Array:
     """x/y, and 0 where both are 0."""
     both_zero = (x == 0) & (y == 0)
     return np.where(both_zero, x, np.divide(x, y))
+
+
+def shift(x: Array) -> Array:
+    """x, and 0 where it is not finite."""
+    return np.where(np.isfinite(x), x, np.zeros_like(x))
 
 
 define(
@@ -132,7 +135,9 @@ define(
     doc="x/√(x² + z²), 0 at the origin: ∂x = (z/r)²/r, not 1/r − x²/r³, which cancels; ∂z = −(x/r)(z/r)/r.",
 )
 define(
-    "atan2", quiet(np.arctan2), (lambda x, z, y: z / (x**2 + z**2), lambda x, z, y: -x / (x**2 + z**2)),
+    "atan2", quiet(np.arctan2),
+    (lambda x, z, y: ROWS["direction"](z, x) / ROWS["hypot"](x, z),
+     lambda x, z, y: -ROWS["direction"](x, z) / ROWS["hypot"](x, z)),
     text="atan2({0}, {1})", latex=r"\operatorname{{atan2}}\left({0}, {1}\right)", domain=((-2.0, 2.0), (0.2, 2.0)),
     doc="The angle of the point (z, x), in [−π, π]: ∂x = z/(x² + z²), ∂z = −x/(x² + z²).",
 )
@@ -161,4 +166,10 @@ define(
     result="same", text="stop_gradient({0})", latex=r"\operatorname{{stop}}\left({0}\right)", traits="odd increasing",
     expansion=lambda x: x,
     doc="x, with the derivative declared zero.",
+)
+define(
+    "shift", shift, (None,),
+    result="same", text="shift({0})", latex=r"\operatorname{{shift}}\left({0}\right)", traits="odd",
+    expansion=lambda x: ROWS["where"](ROWS["isfinite"](x), x, 0),
+    doc="x, or 0 where x is not finite, in formulas of which the value is the same whatever it is: ∂ = 0, and people read 0.",
 )

@@ -39,9 +39,36 @@ def xlogy(x: Array, y: Array) -> Array:
 
 
 @quiet
+def xlog1py(x: Array, y: Array) -> Array:
+    """x log(1 + y), and 0 where x is 0 (NaN where y is NaN)."""
+    product = x * np.log1p(y)
+    return np.where(np.equal(x, 0) & ~np.isnan(y), np.zeros_like(product), product)
+
+
+@quiet
+def weighted(w: Array, x: Array) -> Array:
+    """w x, and 0 where w is 0 (NaN where x is NaN)."""
+    product = w * x
+    return np.where(np.equal(w, 0) & ~np.isnan(x), np.zeros_like(product), product)
+
+
+@quiet
+def log1mexp(x: Array) -> Array:
+    """log(1 − e⁻ˣ), by the one of two formulas that keeps its digits."""
+    return np.where(np.greater(x, LOG_2), np.log1p(-np.exp(-x)), np.log(-np.expm1(-x)))
+
+
+@quiet
 def exp_difference(x: Array, m: Array) -> Array:
     """e^(x − m), and 0 where x = −inf."""
     value = np.exp(x - m)
+    return np.where(np.equal(x, -np.inf), np.zeros_like(value), value)
+
+
+@quiet
+def sigmoid_difference(x: Array, z: Array) -> Array:
+    """σ(x − z), and 0 where x = −inf."""
+    value = sigmoid(x - z)
     return np.where(np.equal(x, -np.inf), np.zeros_like(value), value)
 
 
@@ -125,12 +152,19 @@ define(
 )
 define(
     "logaddexp", quiet(np.logaddexp),
-    (lambda x, z, y: ROWS["exp_difference"](x, y), lambda x, z, y: ROWS["exp_difference"](z, y)),
+    (lambda x, z, y: ROWS["sigmoid_difference"](x, z), lambda x, z, y: ROWS["sigmoid_difference"](z, x)),
     text="logaddexp({0}, {1})", latex=r"\operatorname{{logaddexp}}\left({0}, {1}\right)",
     traits="increasing commutative",
     expansion=lambda x, z: ROWS["where"](
         ROWS["equal"](x, z), x + LOG_2, ROWS["maximum"](x, z) + ROWS["log1p"](ROWS["exp"](-ROWS["abs"](x - z)))),
-    doc="y = log(eˣ + eᶻ): ∂x = e^(x − y), which is 0 where both are −inf.",
+    doc="log(eˣ + eᶻ): ∂x = σ(x − z), which is 0 where both are −inf.",
+)
+define(
+    "sigmoid_difference", sigmoid_difference,
+    (lambda x, z, y: y * ROWS["sigmoid_difference"](z, x), lambda x, z, y: -y * ROWS["sigmoid_difference"](z, x)),
+    text="σ({0} - {1})", latex=r"\sigma\left({0} - {1}\right)", traits="nonnegative",
+    expansion=lambda x, z: ROWS["where"](ROWS["equal"](x, -math.inf), 0, ROWS["sigmoid"](x - z)),
+    doc="σ(x − z) = eˣ/(eˣ + eᶻ), and 0 where x = −inf whatever z is: ∂x = σ(x − z) σ(z − x).",
 )
 define(
     "xlogy", xlogy, (lambda x, z, y: ROWS["log"](z), lambda x, z, y: ROWS["ratio"](x, z)),
@@ -139,6 +173,29 @@ define(
     expansion=lambda x, z: ROWS["where"](
         ROWS["logical_and"](ROWS["equal"](x, 0), ROWS["logical_not"](ROWS["isnan"](z))), 0, x * ROWS["log"](z)),
     doc="x log z with 0 log 0 = 0: ∂x = log z, ∂z = x/z, which is 0 at 0/0.",
+)
+define(
+    "xlog1py", xlog1py, (lambda x, z, y: ROWS["log1p"](z), lambda x, z, y: ROWS["ratio"](x, 1 + z)),
+    text="{0} log1p({1})", latex=r"{0} \operatorname{{log1p}}\left({1}\right)", infix="product",
+    domain=((-2.0, 2.0), (-0.8, 3.0)), traits="zero_at_zero",
+    expansion=lambda x, z: ROWS["where"](
+        ROWS["logical_and"](ROWS["equal"](x, 0), ROWS["logical_not"](ROWS["isnan"](z))), 0, x * ROWS["log1p"](z)),
+    doc="x log(1 + z) with 0 log 0 = 0: ∂x = log(1 + z), ∂z = x/(1 + z), which is 0 at 0/0.",
+)
+define(
+    "weighted", weighted, (lambda w, x, y: x, lambda w, x, y: w),
+    result="same", text="{0} {1}", latex=r"{0} {1}", infix="product", traits="zero_at_zero",
+    expansion=lambda w, x: ROWS["where"](
+        ROWS["logical_and"](ROWS["equal"](w, 0), ROWS["logical_not"](ROWS["isnan"](x))), 0, w * x),
+    doc="w x, and 0 where the weight w is 0 even if x is infinite: ∂w = x, ∂x = w.",
+)
+define(
+    "log1mexp", log1mexp, (lambda x, y: 1 / ROWS["expm1"](x),),
+    text="log(1 - exp(-{0}))", latex=r"\log\left(1 - \exp\left(-{0}\right)\right)", traits="increasing",
+    domain=(0.2, 3.0),
+    expansion=lambda x: ROWS["where"](ROWS["greater"](x, LOG_2), ROWS["log1p"](-ROWS["exp"](-x)),
+                                      ROWS["log"](-ROWS["expm1"](-x))),
+    doc="log(1 − e⁻ˣ) without cancellation at either end: ∂ = 1/(eˣ − 1).",
 )
 define(
     "exp_difference", exp_difference, (lambda x, m, y: y, lambda x, m, y: -y),

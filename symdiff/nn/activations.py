@@ -7,7 +7,7 @@ from typing import Any
 
 from symdiff.expression import Node
 from symdiff.operators.arithmetic import add, clip, divide, multiply, negative, where
-from symdiff.operators.elementwise import abs, erfc, expm1, greater, minimum, sigmoid, softplus, tanh
+from symdiff.operators.elementwise import abs, erfc, expm1, greater, sigmoid, softplus, tanh
 from symdiff.operators.reductions import floating
 
 Value = Any
@@ -34,7 +34,7 @@ def gelu(x: Value) -> Node:
 def elu(x: Value, alpha: Value = 1.0) -> Node:
     """x where x > 0, else α (eˣ − 1)."""
     node = floating(x)
-    return where(greater(node, 0), node, multiply(alpha, expm1(minimum(node, 0.0))))
+    return where(greater(node, 0), node, multiply(alpha, expm1(node)))
 
 
 def leaky_relu(x: Value, slope: Value = 0.01) -> Node:

@@ -16,10 +16,11 @@ from symdiff.operators.arithmetic import add, multiply, negative, square, subtra
 from symdiff.operators.coercion import as_node, describe, where_written
 from symdiff.operators.contraction import vecdot
 from symdiff.operators.creation import arange
-from symdiff.operators.elementwise import abs, equal, exp, less_equal, log, log1p, relu, softplus
+from symdiff.operators.elementwise import abs, equal, exp, less_equal, relu, softplus, xlogy
 from symdiff.operators.reductions import floating, log_softmax, mean
 from symdiff.operators.reductions import sum as total
 from symdiff.operators.shaping import expand_dims
+from symdiff.operators.special import xlog1py
 from symdiff.tensor_type import FLOATING
 
 Value = Any
@@ -70,7 +71,7 @@ def binary_cross_entropy_with_logits(logits: Value, target: Value, reduction: st
 def binary_cross_entropy(probability: Value, target: Value, reduction: str = "mean") -> Node:
     """−t log p − (1 − t) log(1 − p); where p comes from a sigmoid, prefer the form with logits."""
     p = floating(probability)
-    losses = add(multiply(target, log(p)), multiply(subtract(1, as_node(target)), log1p(negative(p))))
+    losses = add(xlogy(target, p), xlog1py(subtract(1, as_node(target)), negative(p)))
     return reduced(negative(losses), reduction)
 
 
@@ -92,7 +93,7 @@ def cross_entropy(logits: Value, target: Value, reduction: str = "mean") -> Node
                                 mend="give one class number for each row, or floating probabilities")
         check_classes(wanted, z)
         hot = equal(expand_dims(wanted, wanted.ndim), arange(scores.shape[-1]))
-        return reduced(negative(total(multiply(hot, scores), -1)), reduction)
+        return reduced(negative(total(where(hot, scores, 0.0), -1)), reduction)
     return reduced(negative(vecdot(wanted, scores)), reduction)
 
 

@@ -309,3 +309,25 @@ def extended_gcd(a: int, b: int) -> tuple[int, int, int]:
     return (old_r, old_s, old_t) if old_r > 0 else (-old_r, -old_s, -old_t)
 
 
+def tighten(target: Contraction) -> None:
+    """Let summed labels run only where a factor that is read at constant + label is not outside, so not zero."""
+    reads = [(size, form_of(index)) for node, indices in target.factors for size, index in zip(node.shape, indices, strict=True)
+             if index.__class__ is not int or target.extents[index] != size]
+    for size, (constant, terms) in reads:
+        if len(terms) == 1 and terms[0][1] == 1 and terms[0][0] in target.extents and not target.used(terms[0][0]):
+            restrict(target, terms[0][0], constant, size)
+
+
+def restrict(target: Contraction, label: Label, constant: Size, size: Size) -> None:
+    """Restrict a label to 0 ≤ constant + label < size where that is known to cut something off."""
+    low, high = combine(((-1, constant),)), combine(((1, size), (-1, constant)))
+    span = target.extents[label]
+    low = low if at_least(low, 0) else 0 if at_least(0, low) else None  # type: ignore[assignment]
+    high = high if at_least(span, high) else span if at_least(high, span) else None  # type: ignore[assignment]
+    if low is None or high is None or (low == 0 and high == span):
+        return
+    length = combine(((1, high), (-1, low)))
+    if at_least(0, length):
+        raise Vanishes
+    if at_least(length, 1):
+        target.shift(label, low, length)

@@ -10,7 +10,7 @@ from symdiff.expression import Add, Constant, Factor, Map, Node, Number, Product
 from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, Label, injective, labels_of, rename
 from symdiff.normal_form.cores import components, core, least_reading
-from symdiff.normal_form.merging import Contraction, Vanishes, absorb, placed
+from symdiff.normal_form.merging import Contraction, Vanishes, absorb, placed, tighten
 from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, number, times
 from symdiff.sizes import Size
 from symdiff.tensor_type import INTEGRAL, TensorType, promote
@@ -123,6 +123,7 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
                         times(target.coefficient, part[0]),
                         [*target.factors[:position], (part[1], indices), *target.factors[position + 1:]],
                         list(target.out), dict(target.extents), type)]
+        tighten(target)
     except Vanishes:
         return []
     return finish(target, type)

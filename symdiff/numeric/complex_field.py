@@ -118,10 +118,20 @@ def integer_power(x: Array, n: int) -> Array:
 
 
 def error_function(name: str) -> Callable[[Array], Array]:
-    """SciPy's error function, which takes complex numbers."""
+    """SciPy's function, which takes complex numbers."""
     def function(z: Array) -> Array:
         return getattr(importlib.import_module("scipy.special"), name)(z)
     return function
+
+
+def sigmoid_difference(x: Array, z: Array) -> Array:
+    """σ(x − z), and 0 where x = −inf."""
+    return np.where(np.real(x) == -np.inf, 0, sigmoid(x - z))
+
+
+def inverse_mills(z: Array) -> Array:
+    """φ(z)/Φ(z)."""
+    return np.exp(-0.5 * z * z - 0.5 * math.log(2 * math.pi) - error_function("log_ndtr")(z))
 
 
 def of_real(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -154,6 +164,11 @@ OWN: dict[str, Callable[..., Array]] = {
     "direction": direction, "atan2": angle, "sigmoid": sigmoid, "softplus": softplus, "logaddexp": logaddexp,
     "exp_difference": exp_difference, "xlogy": xlogy, "ratio": ratio, "power": power, "minimum": smaller,
     "maximum": larger, "relu": lambda z: np.where(np.real(z) > 0, z, 0), "where": np.where, "stop_gradient": np.real,
+    "shift": np.real,
+    "one_less_square": lambda z: (1 - z) * (1 + z), "sech_squared": lambda z: np.cosh(z)**-2.0,
+    "log1mexp": lambda z: np.log(-np.expm1(-z)),
+    "sigmoid_difference": sigmoid_difference, "weighted": lambda w, z: w * z, "xlog1py": lambda x, z: x * np.log1p(z),
+    "log_ndtr": error_function("log_ndtr"), "inverse_mills": inverse_mills, "mills_excess": lambda z: z + inverse_mills(z),
     "remainder": lambda a, b: a - b * np.floor(np.real(a) / np.real(b)),
     "erf": error_function("erf"), "erfc": error_function("erfc"),
     "max": extreme(np.argmax), "min": extreme(np.argmin), "prod": np.prod, "logsumexp": logsumexp,

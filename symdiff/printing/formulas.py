@@ -7,6 +7,7 @@ from typing import Any
 
 from symdiff.errors import TypeMismatch
 from symdiff.expression import Node
+from symdiff.printing.everyday import readable
 from symdiff.printing.numpy_source import numpy_function
 from symdiff.printing.other_styles import AsciiStyle, LatexStyle
 from symdiff.printing.style import MatrixStyle
@@ -23,7 +24,8 @@ Tree = Any
 
 def document(roots: Sequence[Node], style: str = "matrix") -> tuple[list[str], list[str]]:
     """The formulas of several expressions and the lines of the where block that they share."""
-    writer = Writer(roots, STYLES[style]([s.name for s in symbols_of(roots)]), indices=style == "index")
+    shown = readable(roots)
+    writer = Writer(shown, STYLES[style]([s.name for s in symbols_of(shown)]), indices=style == "index")
     return [writer.text(root) for root in writer.roots], writer.where()
 
 

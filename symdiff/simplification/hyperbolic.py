@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
-from symdiff.expression import Add, Factor, Node, Number, Product
+from symdiff.expression import Add, Factor, Node, Product
 from symdiff.functions.row import ROWS
 from symdiff.normal_form import add, map_node, number, number_of, scale
 from symdiff.normal_form.numbers import base_and_exponent, exact, times
-from symdiff.simplification.patterns import Place, is_map, is_minus, positive, powers_of, with_factors
+from symdiff.simplification.patterns import Place, is_map, is_minus, powers_of, with_factors
 
 Powers = Counter[tuple[Node, Place]]
 
@@ -39,26 +38,34 @@ def half_tanh(x: Node) -> Node:
 
 
 def sigmoid_difference(node: Node) -> Node | None:
-    """y σ(−x) − y σ(x) → −y tanh(x/2), where y holds what the two products share."""
+    """y σ(−x) − y σ(x) → −y tanh(x/2), y − y σ(x) → y σ(−x), y − 2y σ(x) → −y tanh(x/2), for products y."""
     assert isinstance(node, Add)
-    if sum([holds_sigmoid(t) for _, t in node.terms]) < 2:
+    held = [holds_sigmoid(t) for _, t in node.terms]
+    if not any(held):
         return None
     products = [(k, c, t, factor_powers(t)) for k, (c, t) in enumerate(node.terms)]
     for k, c, t, mine in products:
-        if mine is None:
+        if mine is None or not held[k]:
             continue
         for j, b, _, theirs in products:
-            if theirs is None or j <= k or exact(b + c) != 0:
+            if theirs is None or j == k:
                 continue
             more, less = mine - theirs, theirs - mine
-            if sum(more.values()) != 1 or sum(less.values()) != 1:
+            if sum(more.values()) != 1 or sum(less.values()) > 1:
                 continue
-            (f, at), (g, there) = next(iter(more)), next(iter(less))
-            if at != there or not is_map(f, "sigmoid") or not is_map(g, "sigmoid") or (
-                    not is_minus(f.children[0], g.children[0])):
+            (f, at), = more
+            if not is_map(f, "sigmoid"):
                 continue
+            x = f.children[0]
             rest = [term for i, term in enumerate(node.terms) if i not in (j, k)]
-            return add([*rest, (c, without(t, f, at, half_tanh(f.children[0])))], node.type)
+            if not less and exact(b + c) == 0:
+                return add([*rest, (b, without(t, f, at, map_node(ROWS["sigmoid"], (scale(-1, x),))))], node.type)
+            if not less and exact(2 * b + c) == 0:
+                return add([*rest, (exact(-b), without(t, f, at, half_tanh(x)))], node.type)
+            opposite = next(iter(less), None)
+            if opposite is not None and opposite[1] == at and is_map(opposite[0], "sigmoid") and exact(b + c) == 0 and (
+                    is_minus(x, opposite[0].children[0])):
+                return add([*rest, (c, without(t, f, at, half_tanh(x)))], node.type)
     return None
 
 
@@ -70,10 +77,11 @@ def holds_sigmoid(node: Node) -> bool:
 
 
 def factor_powers(node: Node) -> Powers | None:
-    """How often each factor stands in a structural product; None for sums, numbers and cores."""
-    if is_map(node, "sigmoid"):
-        return Counter({(node, tuple(range(node.ndim))): 1})
-    if not isinstance(node, Product) or not node.dense:
+    """How often each factor stands in a structural product; None for sums, numbers and negative powers."""
+    if not isinstance(node, Product) or node.is_core:
+        base, p = base_and_exponent(node)
+        return Counter({(base, tuple(range(node.ndim))): p}) if isinstance(p, int) and p > 0 and node.__class__ is not Add else None
+    if not node.dense or not node.factors:
         return None
     found: Powers = Counter()
     for x, p, at in powers_of(node):
@@ -138,14 +146,32 @@ def expm1_times_sigmoid(node: Node) -> Node | None:
     return None
 
 
-def log_of_cosh(node: Node) -> Node | None:
-    """log(c cosh x) → softplus(2x) − x + log(c/2) for a positive number c."""
-    arg = node.children[0]
-    c: Number = 1
-    if isinstance(arg, Product) and len(arg.factors) == 1 and arg.dense and arg.factors[0][1] == arg.out:
-        c, arg = arg.coefficient, arg.factors[0][0]
-    if not is_map(arg, "cosh") or not positive(c) or arg.type != node.type:
-        return None
-    x = arg.children[0]
-    terms = [(1, map_node(ROWS["softplus"], (scale(2, x),))), (-1, x)]
-    return add(terms if c == 2 else [*terms, (math.log(c / 2), number(1, x.dtype, x.shape))], node.type)  # type: ignore[arg-type]
+def one_plus_tanh(node: Node) -> Node | None:
+    """v + v tanh(x) → 2v σ(2x), and v − v tanh(x) → 2v σ(−2x)."""
+    assert isinstance(node, Add)
+    for k, (c, t) in enumerate(node.terms):
+        if not is_map(t, "tanh"):
+            continue
+        for j, (b, u) in enumerate(node.terms):
+            value = number_of(u)
+            v = 0 if value is None else times(b, value)
+            if v != 0 and abs(v) == abs(c):
+                rest = [term for i, term in enumerate(node.terms) if i not in (j, k)]
+                made = map_node(ROWS["sigmoid"], (scale(2 if v == c else -2, t.children[0]),))
+                return add([*rest, (exact(2 * v), made)], node.type)
+    return None
+
+
+def one_less_tanh_squared(node: Node) -> Node | None:
+    """v − v tanh²(x) → v sech²(x)."""
+    assert isinstance(node, Add)
+    for k, (c, t) in enumerate(node.terms):
+        base, p = base_and_exponent(t)
+        if p != 2 or not is_map(base, "tanh"):
+            continue
+        for j, (b, u) in enumerate(node.terms):
+            value = number_of(u)
+            if value is not None and exact(times(b, value) + c) == 0:
+                rest = [term for i, term in enumerate(node.terms) if i not in (j, k)]
+                return add([*rest, (exact(-c), map_node(ROWS["sech_squared"], base.children))], node.type)
+    return None

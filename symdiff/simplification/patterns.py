@@ -17,33 +17,19 @@ def is_map(node: Node, name: str) -> bool:
 
 def one_plus(node: Node) -> tuple[int, Node] | None:
     """(sign, x) where the node is 1 ± x, given as a sum of two terms."""
-    found = number_plus(node)
-    return (int(found[1]), found[2]) if found and found[0] == 1 and found[1] in (1, -1) else None
-
-
-def number_plus(node: Node) -> tuple[Number, Number, Node] | None:
-    """(v, c, x) where the node is v + c · x with numbers v and c, given as a sum of two terms."""
     if node.__class__ is not Add or len(node.terms) != 2:
         return None
     (a, s), (b, t) = node.terms
     for c, x, k, u in ((a, s, b, t), (b, t, a, s)):
         value = number_of(x)
         if value is not None:
-            return times(c, value), k, u
+            return (int(k), u) if times(c, value) == 1 and k in (1, -1) else None
     return None
 
 
 def is_minus(a: Node, b: Node) -> bool:
     """Whether a is −b by its form."""
     return a.type == b.type and scale(-1, a) is b
-
-
-def minus_of(node: Node) -> Node | None:
-    """x where the node is −x by its form."""
-    if node.__class__ is not Product or node.coefficient != -1 or len(node.factors) != 1 or not node.dense:
-        return None
-    x, at = node.factors[0]
-    return x if at == node.out and x.type == node.type else None
 
 
 def powers_of(node: Product) -> list[tuple[Node, Number, Place]]:

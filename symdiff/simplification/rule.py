@@ -16,6 +16,7 @@ from symdiff.traversal import rebuild, topological
 LIMIT = 8
 TRANSCENDENTAL = 16
 REACH = 6
+SELECTIONS = frozenset("where guard number maximum minimum abs sign relu step shift stop_gradient".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Rule:
     """A named rewrite: `identity` says what it does, `rewrite(node)` gives the new node or None.
 
     `head` says on which nodes it can fire: the name of a scalar function, or of a kind of node (`Add`, `Product`);
-    `beside` is a scalar function that must be among the children, where the rule asks for one.
+    `beside` is a scalar function that must be among the children, where the rule asks for one.  A rule may raise the
+    cost up to `worth` times where it buys the digits of the result.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Rule:
     rewrite: Callable[[Node], Node | None]
     head: str
     beside: str = ""
+    worth: float = 1.0
 
 
 TABLES: dict[tuple[Rule, ...], int] = {}
@@ -46,7 +49,7 @@ def table_of(rules: tuple[Rule, ...]) -> dict[str, tuple[Rule, ...]]:
 def apply_rules(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
     """The roots with the rules applied, children first, until nothing changes (at most LIMIT sweeps).
 
-    A rewrite that would raise the cost of its node is refused.
+    A rewrite that would raise the cost of its node, beyond what the rule is worth, is refused.
     """
     current = list(roots)
     for _ in range(LIMIT if rules else 0):
@@ -82,7 +85,7 @@ def sweep(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
             names = {child.function.name for child in fresh.children if child.__class__ is Map}
             for rule in table[head]:
                 changed = rule.rewrite(fresh) if not rule.beside or rule.beside in names else None
-                if changed is not None and changed is not fresh and not costs_more(changed, fresh):
+                if changed is not None and changed is not fresh and not costs_more(changed, fresh, rule.worth):
                     if verbose:
                         report(rule, fresh, changed)
                     changed.origin = changed.origin or node.origin
@@ -113,8 +116,8 @@ def brief(node: Node) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def costs_more(after: Node, before: Node) -> bool:
-    """Whether a rewrite raises the cost: what it adds against what it no longer needs, near the two nodes."""
+def costs_more(after: Node, before: Node, worth: float = 1.0) -> bool:
+    """Whether a rewrite raises the cost `worth` times: what it adds against what it no longer needs, near the two nodes."""
     old = nearby(before)
     added = 0
     kept: set[Node] = set()
@@ -129,7 +132,7 @@ def costs_more(after: Node, before: Node) -> bool:
         else:
             added += node_cost(node)
             stack.extend(node.children)
-    return added > sum([node_cost(node) for node in old if node not in kept])
+    return added > worth * sum([node_cost(node) for node in old if node not in kept])
 
 
 def nearby(node: Node) -> dict[Node, int]:
@@ -155,8 +158,9 @@ def node_cost(node: Node) -> int:
     for size in node.shape:
         elements *= typical_value(size)
     if isinstance(node, Map):
-        exponent = node.function.name == "power" or not node.function.infix
-        return elements * (TRANSCENDENTAL if exponent else 1)
+        row = node.function
+        costly = row.name == "power" or not (row.infix or row.name in SELECTIONS)
+        return elements * (TRANSCENDENTAL if costly else 1)
     if isinstance(node, Reduce):
         total = 1
         for size in node.arg.shape:

@@ -82,6 +82,31 @@ def logsumexp(*values: Any) -> Any:
     return top if mp.isinf(top) else top + mp.log(mp.fsum(mp.exp(v - top) for v in values))
 
 
+def mills_series(x: Any) -> Any:
+    """(Φ(x)/φ(x)) (−x) − 1 for x far below zero, where mpmath's erfc has no digits."""
+    return -1 / x**2 + 3 / x**4 - 15 / x**6
+
+
+def log_ndtr(x: Any) -> Any:
+    if mp.isinf(x):
+        return mp.zero if x > 0 else -mp.inf
+    if x < -1e4:
+        return -x * x / 2 - mp.log(2 * mp.pi) / 2 - mp.log(-x) + mp.log1p(mills_series(x))
+    return mp.log1p(-mp.erfc(x / mp.sqrt(2)) / 2) if x > 0 else mp.log(mp.erfc(-x / mp.sqrt(2)) / 2)
+
+
+def inverse_mills(x: Any) -> Any:
+    if mp.isinf(x):
+        return mp.zero if x > 0 else mp.inf
+    return -x / (1 + mills_series(x)) if x < -1e4 else mp.exp(-x * x / 2 - log_ndtr(x)) / mp.sqrt(2 * mp.pi)
+
+
+def mills_excess(x: Any) -> Any:
+    if mp.isinf(x):
+        return max(x, mp.zero)
+    return x * mills_series(x) / (1 + mills_series(x)) if x < -1e4 else x + inverse_mills(x)
+
+
 def sigmoid(x: Any) -> Any:
     return 1 / (1 + mp.exp(-x)) if mp.isfinite(x) else mp.mpf(x > 0)
 
@@ -103,7 +128,15 @@ def truncated(x: Any) -> Any:
 ORACLES: dict[str, Oracle] = {
     **{name: strict(getattr(mp, name)) for name in "sqrt exp expm1 log log10 log1p sin cos tan asin acos atan sinh "
        "cosh tanh asinh acosh atanh erf erfc sign".split()},
-    **{f.__name__: strict(f) for f in (direction, ratio, atan2, remainder, logaddexp, sigmoid, xlogy)},
+    **{f.__name__: strict(f) for f in (direction, ratio, atan2, remainder, logaddexp, sigmoid, xlogy, log_ndtr,
+                                           inverse_mills, mills_excess)},
+    "sech_squared": strict(lambda x: mp.sech(x) ** 2 if mp.isfinite(x) else mp.zero),
+    "sigmoid_difference": lambda x, z: mp.zero if x == -mp.inf else strict(lambda d: sigmoid(d))(x - z),
+    "xlog1py": strict(lambda x, z: mp.zero if x == 0 else x * mp.log1p(z)),
+    "weighted": strict(lambda w, x: mp.zero if w == 0 else w * x),
+    "one_less_square": strict(lambda x: 1 - x * x),
+    "log1mexp": strict(lambda x: mp.log(-mp.expm1(-x))),
+    "shift": lambda x: x if mp.isfinite(x) else mp.zero,
     "power": power, "hypot": hypot, "safe_sqrt": strict(mp.sqrt), "floor_divide": floor_divide,
     "stop_gradient": lambda x: x, "exp_difference": exp_difference, "abs": abs,
     "exp2": lambda x: mp.mpf(2) ** x, "log2": lambda x: mp.log(x) / mp.log(2),
@@ -121,7 +154,8 @@ ORACLES: dict[str, Oracle] = {
 # Relative and absolute errors that are allowed, the absolute one in units of the largest argument.  Where an argument
 # or the result is a difference, digits are lost whatever one does.
 EXACT = (4e-15, 0.0)
-TOLERANCES = {"exp_difference": (4e-13, 0.0), "logaddexp": (4e-15, 1e-15), "remainder": (4e-15, 1e-15)}
+TOLERANCES = {"exp_difference": (4e-13, 0.0), "sigmoid_difference": (4e-13, 0.0), "log_ndtr": (4e-13, 0.0),
+              "inverse_mills": (4e-13, 0.0), "mills_excess": (4e-13, 0.0), "logaddexp": (4e-15, 1e-15), "remainder": (4e-15, 1e-15)}
 # Their value at 0 depends on the sign of 0, which mpmath does not have.
 SIGNED_ZERO = ("atan2", "power", "ratio")
 

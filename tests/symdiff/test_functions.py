@@ -27,9 +27,9 @@ def of_rows(rows: list[Any]) -> Any:
 
 
 all_rows = of_rows(list(ROWS.values()))
-# stop_gradient is declared to have the derivative zero, so differences have nothing to say about it.
+# stop_gradient and shift are declared to have the derivative zero, so differences have nothing to say about it.
 numeric_rows = of_rows([r for r in ROWS.values()
-                        if r.result != "bool" and "logical" not in r.traits and r.name != "stop_gradient"])
+                        if r.result != "bool" and "logical" not in r.traits and r.name not in ("stop_gradient", "shift")])
 all_reductions = of_rows(list(REDUCTIONS.values()))
 weighted_reductions = of_rows([r for r in REDUCTIONS.values() if r.weight])
 

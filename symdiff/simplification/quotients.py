@@ -1,0 +1,236 @@
+"""Products of exponentials and what divides them: quotients whose parts overflow become one exponential or a σ.
+
+The normal form may have put the exponential into a contraction core: in softmax(S) @ V the core holds e^S and V, and the
+divisor stands outside.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symdiff.expression import Add, Constant, Factor, Node, Number, Product, Reduce
+from symdiff.functions.row import REDUCTIONS, ROWS
+from symdiff.index_notation import form_of
+from symdiff.normal_form import add, expand, map_node, number, number_of, product, reduce_node, scale, size_number
+from symdiff.normal_form.numbers import base_and_exponent, exact, times
+from symdiff.normal_form.sums import terms_of
+from symdiff.simplification.exponents import (
+    Term,
+    exponential_of,
+    is_shift,
+    leaves_of,
+    log_of_number,
+    log_sum,
+    one,
+    softplus,
+)
+from symdiff.simplification.patterns import Place, is_map, with_factors
+from symdiff.simplification.rule import nearby
+from symdiff.tensor_type import TensorType
+
+# A leaf and the exponential it is to be may differ by so much: their quotient is a number.
+LARGEST = 700
+
+
+def power_of_exponential(node: Node) -> Node | None:
+    """(eˣ)ᵖ → e^(p x), and (Σ eˣ)⁻ᵖ → e^(−p logsumexp x), (v + eˣ)⁻ⁿ → v⁻ⁿ σ(log v − x)ⁿ."""
+    base, p = base_and_exponent(node)
+    if p == 1 or base.type != node.type:
+        return None
+    if is_map(base, "exp"):
+        return map_node(ROWS["exp"], (scale(p, base.children[0]),))
+    if p >= 0 or not (isinstance(base, Add) or (isinstance(base, Product) and base.is_core)):
+        return None
+    if isinstance(base, Add) and any(number_of(t) is not None for _, t in base.terms):
+        return power_of_one_plus(base, exact(-p))
+    found = exponential_of(base)
+    if found is None or (found.rest is not None and isinstance(base, Add)):
+        return None
+    below = map_node(ROWS["exp"], (add([(times(c, p), t) for c, t in found.terms], node.type),))
+    if found.rest is None:
+        return below
+    rest = map_node(ROWS["power"], (found.rest, node.children[1]))
+    labels = tuple(range(node.ndim))
+    return product(1, [(below, labels), (rest, labels)], list(labels), dict(enumerate(node.shape)), node.type)
+
+
+def power_of_one_plus(base: Add, p: Number) -> Node | None:
+    """(v + u)⁻ⁿ → v⁻ⁿ σ(log v − log u)ⁿ for a number v > 0 and a sum u of exponentials."""
+    v = next(times(c, w) for c, w in [(c, number_of(t)) for c, t in base.terms] if w is not None)
+    u = exponential_of(add([(c, t) for c, t in base.terms if number_of(t) is None], base.type))
+    if u is None or u.rest is not None or v <= 0:
+        return None
+    x = add([*[(exact(-c), t) for c, t in u.terms], (log_of_number(v), one(base))], base.type)
+    if isinstance(p, int):
+        whole = map_node(ROWS["power"], (map_node(ROWS["sigmoid"], (x,)), number(p, base.dtype, base.shape)))
+        return scale(exact(Fraction(v) ** -p if not isinstance(v, float) else v ** -p), whole)
+    # A root of σ would lose what underflows in σ.
+    return scale(float(v) ** -float(p), map_node(ROWS["exp"], (scale(exact(-p), softplus(scale(-1, x))),)))
+
+
+@dataclass(frozen=True, slots=True)
+class Divisor:
+    """A factor read as c · e^(−m) · left, m a logarithm of a sum of exponentials; `left` is None for 1.
+
+    `only` says that m is taken out only for an exponential that it is built of.
+    """
+
+    m: list[Term]
+    left: Node | None = None
+    c: Number = 1
+    only: bool = False
+
+
+def divisor_of(node: Node) -> Divisor | None:
+    """e^(−logsumexp z) as such, σ(x)ⁿ as e^(−softplus(−x)) σ(x)ⁿ⁻¹, 1/coshⁿ x as 2 e^(−logaddexp(x, −x))/coshⁿ⁻¹ x."""
+    base, p = base_and_exponent(node)
+    if is_map(base, "sigmoid") and isinstance(p, int) and p > 0:
+        return Divisor([(1, softplus(scale(-1, base.children[0])))], one_less(base, p), only=True)
+    if is_map(base, "cosh") and isinstance(p, int) and p < 0:
+        x = base.children[0]
+        return Divisor([(1, map_node(ROWS["logaddexp"], (x, scale(-1, x))))], one_less(base, p), 2, only=True)
+    if is_map(node, "exp"):
+        terms = terms_of(node.children[0])
+        if all(c < 0 and is_log_sum(t) for c, t in terms if number_of(t) is None):
+            return Divisor([(exact(-c), t) for c, t in terms])
+    return None
+
+
+def one_less(base: Node, p: int) -> Node | None:
+    """baseᵖ with the exponent one nearer to 0."""
+    left = p - 1 if p > 0 else p + 1
+    return map_node(ROWS["power"], (base, number(left, base.dtype, base.shape))) if left else None
+
+
+def is_log_sum(node: Node) -> bool:
+    """Whether the node is the logarithm of a sum of exponentials or a shift, maybe broadcast."""
+    if node.__class__ is Product and len(node.children) == 1:
+        node = node.children[0]
+    return (isinstance(node, Reduce) and node.function.name == "logsumexp") or is_shift(node) or any(
+        is_map(node, name) for name in ("softplus", "logaddexp"))
+
+
+def exponentials_together(node: Node) -> Node | None:
+    """eˣ eᶻ → e^(x + z), and eˣ e^(z − m) → e^(x + z − m)."""
+    assert isinstance(node, Product)
+    places: dict[Place, int] = {}
+    for k, (f, at) in enumerate(node.factors):
+        if is_map(f, "exp") and places.setdefault(at, k) != k:
+            return with_factors(node, {places[at]: [(times_exp(f, node.factors[places[at]][0]), at)], k: []})
+    for k, (f, at) in enumerate(node.factors):
+        if is_map(f, "exp_difference") and at in places:
+            return with_factors(node, {k: [(times_exp(node.factors[places[at]][0], f), at)], places[at]: []})
+    return None
+
+
+def times_exp(e: Node, other: Node) -> Node:
+    """eˣ · eᶻ or eˣ · e^(z − m)."""
+    x = add([(1, e.children[0]), (1, other.children[0])], e.type)
+    return map_node(ROWS["exp"], (x,)) if is_map(other, "exp") else map_node(ROWS["exp_difference"], (x, other.children[1]))
+
+
+def exponential_over_sum(node: Node) -> Node | None:
+    """eˣ / Σ eᶻ → e^(x − logsumexp z), eˣ/(eˣ + eᶻ) → σ(x − z); the exponential may stand in a core."""
+    assert isinstance(node, Product)
+    for j, (g, _) in enumerate(node.factors):
+        divisor = divisor_of(g)
+        if divisor is None:
+            continue
+        built = nearby(add(divisor.m, g.type))
+        # An exponential of which the divisor is built comes first.
+        for k in sorted(range(len(node.factors)), key=lambda k: not meets(node.factors[k][0], built)):
+            if k != j and (not divisor.only or meets(node.factors[k][0], built)):
+                made = quotient(node, k, j, divisor)
+                if made is not None:
+                    return made
+    return None
+
+
+def meets(f: Node, built: dict[Node, int]) -> bool:
+    """Whether the divisor is built of this exponential, or of one in this core."""
+    if is_map(f, "exp"):
+        return all(t in built for _, t in terms_of(f.children[0]) if number_of(t) is None)
+    return isinstance(f, Product) and f.is_core and any(meets(inner, built) for inner in f.children)
+
+
+def quotient(node: Product, k: int, j: int, divisor: Divisor) -> Node | None:
+    """The product with the divisor at j taken into the factor at k."""
+    (f, at), (g, there) = node.factors[k], node.factors[j]
+    if len(set(at)) != len(at) or not set(there) <= set(at) or len(set(there)) != len(there):
+        return None
+    axes = tuple([at.index(i) for i in there])
+    base, p = base_and_exponent(f)
+    made: Node | None = None
+    c: Number = 1
+    if f.shape and g.shape != tuple([f.shape[axis] for axis in axes]):
+        return None
+    if is_map(f, "exp"):
+        c, made = divided(f.children[0], axes, divisor, g)
+    elif isinstance(base, Product) and base.is_core and p == 1:
+        made = divided_core(base, axes, divisor, g)
+    elif isinstance(base, Product) and base.is_core and p > 0 and not divisor.only:
+        found = exponential_of(base)
+        if found is not None and found.rest is None:
+            c, made = divided(add([(times(e, p), t) for e, t in found.terms], f.type), axes, divisor, g)
+    left: list[Factor] = [] if divisor.left is None else [(divisor.left, there)]
+    return None if made is None else with_factors(node, {k: [(made, at)], j: left}, times(c, divisor.c))
+
+
+def divided(x: Node, axes: Place, divisor: Divisor, g: Node) -> tuple[Number, Node]:
+    """(c, quotient) with eˣ e^(−m) = c · quotient: σ(x − z) where m = log(eˣ + eᶻ)."""
+    leaves = leaves_of(divisor.m, g.type) if g.type == x.type and axes == tuple(range(g.ndim)) else []
+    for k, leaf in enumerate(leaves if len(leaves) > 1 else []):
+        gap = number_of(add([(1, x), (-1, leaf)], x.type))
+        if gap is not None and -LARGEST < gap < LARGEST:
+            others = log_sum(leaves[:k] + leaves[k + 1:], g.type)
+            inner = add([(1, leaf), *[(exact(-c), t) for c, t in others]], x.type)
+            return exact(math.exp(gap)), map_node(ROWS["sigmoid"], (inner,))
+    m = expand(add(divisor.m, g.type), x.shape, axes)  # type: ignore[arg-type]
+    return 1, map_node(ROWS["exp_difference"], (x, m))
+
+
+def divided_core(core: Product, axes: Place, divisor: Divisor, g: Node) -> Node | None:
+    """The core with the divisor taken into one of its exponentials, which must have all of the divisor's axes."""
+    built = nearby(add(divisor.m, g.type))
+    for k in sorted(range(len(core.factors)), key=lambda k: not meets(core.factors[k][0], built)):
+        f, at = core.factors[k]
+        if is_map(f, "exp") and set(axes) <= set(at) and len(set(at)) == len(at) and all(
+                f.shape[at.index(axis)] == core.shape[axis] for axis in axes):  # type: ignore[index]
+            c, made = divided(f.children[0], tuple([at.index(axis) for axis in axes]), divisor, g)
+            return with_factors(core, {k: [(made, at)]}, c)
+    return None
+
+
+def one_less_share(node: Node) -> Node | None:
+    """v − v softmax(z)ₖ → v Σ of the others, for a place k that is known."""
+    assert isinstance(node, Add)
+    for i, (c, t) in enumerate(node.terms):
+        if t.__class__ is not Product or len(t.children) != 1 or not is_map(t.children[0], "exp_difference"):
+            continue
+        for j, (b, u) in enumerate(node.terms):
+            value = number_of(u)
+            others = None if value is None or exact(times(b, value) + c) != 0 else share_of_others(t)
+            if others is not None:
+                return add([*[term for k, term in enumerate(node.terms) if k not in (i, j)], (exact(-c), others)], node.type)
+    return None
+
+
+def share_of_others(node: Product) -> Node | None:
+    """Σ of softmax(z) without place k of an axis, where the node is softmax(z)ₖ."""
+    f, at = node.factors[0]
+    z, m = f.children
+    places = [axis for axis, i in enumerate(at) if type(i) is not int]
+    if len(places) != 1 or tuple([i for i in at if type(i) is int]) != node.out or node.coefficient != 1:
+        return None
+    axis, (k, labels) = places[0], form_of(at[places[0]])
+    kept = tuple([a for a in range(z.ndim) if a != axis])
+    total = reduce_node(REDUCTIONS["logsumexp"], z, (axis,))
+    if labels or total.type != node.type or expand(total, z.shape, kept) is not m:
+        return None
+    size = (z.shape[axis],)
+    counted = Constant("arange", TensorType("int64", size))
+    here = expand(map_node(ROWS["equal"], (counted, expand(size_number(k, "int64"), size, ()))), z.shape, (axis,))
+    rest = map_node(ROWS["where"], (here, number(-math.inf, z.dtype, z.shape), z))
+    return map_node(ROWS["exp_difference"], (reduce_node(REDUCTIONS["logsumexp"], rest, (axis,)), total))
