@@ -17,6 +17,7 @@ PROGRESS = 0.95
 BOTTOMLESS = -1e300
 VANISHED = "the gradient vanishes"
 SETTLED = "no step decreases the value by more than its rounding"
+LEVEL = "the gradient is no more than its rounding"
 STALLED = "no step decreases the value any more"
 
 
@@ -32,8 +33,8 @@ class Criterion:
 
     1. ‖∇f‖ ≤ tolerance · min(1, the largest ‖∇f‖ of the run).  Where the Hessian is known and has a clearly negative
        eigenvalue, this is a saddle or a maximum, and no convergence.
-    2. No step decreases the value by more than its rounding, as `Method.settled` says; asked where a method finds no
-       step, and every 20 steps in which neither the value nor the gradient norm fell.
+    2. `Method.settled`: the gradient is no more than rounding, which is asked after 20 steps in which neither the value nor
+       the gradient norm fell; or no step decreases the value by more than its rounding, where a method finds no step.
     """
 
     def __init__(self, objective: Objective, method: Method, tolerance: float) -> None:
@@ -48,10 +49,10 @@ class Criterion:
             return VANISHED if self.method.lowest_curvature(self.objective, point) == 0.0 else None
         if len(history) > 2 * PATIENCE and len(history) % PATIENCE == 0:
             before, now = history[-1 - PATIENCE], history[-1]
-            level = before.value - now.value <= self.objective.rounding * abs(now.value)
+            level = before.value - now.value <= self.objective.epsilon * abs(now.value)
             if level and best(history[-PATIENCE:]) > PROGRESS * best(history[-2 * PATIENCE:-PATIENCE]) and (
-                    self.method.settled(self.objective, point)):
-                return SETTLED
+                    self.method.settled(self.objective, point, 0.0)):
+                return LEVEL
         return None
 
     def stopped(self, point: Point) -> Ending:
@@ -63,7 +64,8 @@ class Criterion:
         lowest = self.method.lowest_curvature(self.objective, point)
         if lowest:
             return Ending(False, f"stopped at a saddle or a maximum: the Hessian has the eigenvalue {lowest:.3g}")
-        settled = self.method.settled(self.objective, point)
+        noise = self.objective.rounding * abs(point.value)
+        settled = self.method.settled(self.objective, point, noise)
         return Ending(settled, SETTLED if settled else STALLED)
 
 

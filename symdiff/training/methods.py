@@ -63,12 +63,12 @@ class Method:
         """The least eigenvalue of the Hessian if it is known and clearly negative, else 0."""
         return 0.0
 
-    def settled(self, objective: Objective, point: Point) -> bool:
-        """Whether the value is as low as its rounding lets it be, by its curvature along the gradient.
+    def settled(self, objective: Objective, point: Point, noise: float) -> bool:
+        """Whether the value can fall by no more than `noise`, or the gradient is no more than rounding.
 
         With the slope g = ‖∇f‖ and the curvature c from one more gradient at a distance √ε ‖x‖ downhill, a parabola
-        falls by g²/2c over the distance g/c.  It has settled where the fall is below the rounding of f, or g below that
-        of c ‖x‖.  At a kink the gradient jumps within that distance, and it is neither.
+        falls by g²/2c, and c ‖x‖ is what g is rounded relative to.  At a kink the gradient jumps within that distance, and
+        neither is small.
         """
         slope = point.norm
         if not 0.0 < slope < np.inf:
@@ -76,9 +76,8 @@ class Method:
         distance = objective.epsilon**0.5 * point.reach
         beyond = self.evaluate(objective, point.x - distance * (point.gradient / slope))
         curvature = (slope - float(beyond.gradient @ (point.gradient / slope))) / distance
-        return bool(0.0 < curvature < np.inf and (
-            0.5 * slope * (slope / curvature) <= objective.rounding * abs(point.value)
-            or slope <= objective.rounding * curvature * length(point.x)))
+        return bool(0.0 < curvature < np.inf and (0.5 * slope * (slope / curvature) <= noise
+                                                  or slope <= objective.rounding * curvature * length(point.x)))
 
 
 class FixedRate(Method):
@@ -267,6 +266,7 @@ class Newton(Method):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.radius = np.inf
+        self.largest_curvature = 0.0
         self.latest: tuple[Point, QuadraticModel] | None = None
 
     def evaluate(self, objective: Objective, x: Array) -> Point:
@@ -280,23 +280,32 @@ class Newton(Method):
             matrix = point.hessian if np.isfinite(point.hessian).all() else np.zeros_like(point.hessian)
             noise = objective.rounding * (point.norm + length(np.abs(matrix) @ np.abs(point.x)))
             damped = matrix + self.options.damping * np.eye(len(matrix))
+            curvature = float(np.abs(damped).max(initial=0.0))
+            self.largest_curvature = max(self.largest_curvature, min(1.0, curvature))
             self.latest = (point, QuadraticModel(point.gradient, damped, objective.epsilon, noise))
         return self.latest[1]
 
     def lowest_curvature(self, objective: Objective, point: Point) -> float:
-        """The least eigenvalue of the Hessian if it is clearly negative, else 0."""
-        return self.model(objective, point).lowest if point.finite else 0.0
+        """The least eigenvalue of the Hessian if it is clearly negative, else 0.
 
-    def settled(self, objective: Objective, point: Point) -> bool:
-        """Whether Newton's step promises no more than rounding: of f to ½ ∇fᵀ H⁻¹ ∇f, or of H x to the gradient."""
+        Clearly means by more than √ε times the largest entry of H here, and times that of the run (at most 1).
+        """
+        if not point.finite:
+            return 0.0
+        model = self.model(objective, point)
+        scale = max(self.largest_curvature, float(np.abs(model.matrix).max(initial=0.0)))
+        return model.lowest if model.lowest < -(objective.epsilon**0.5) * scale else 0.0
+
+    def settled(self, objective: Objective, point: Point, noise: float) -> bool:
+        """Whether ½ ∇fᵀ H⁻¹ ∇f, the fall over Newton's step, is within `noise`, or ∇f within the rounding of |H| |x|."""
         if not point.finite:
             return False
         step = self.model(objective, point).newton_step
         if step is None or not (step.any() or point.norm == 0.0):
-            return self.lowest_curvature(objective, point) == 0.0 and super().settled(objective, point)
+            return self.lowest_curvature(objective, point) == 0.0 and super().settled(objective, point, noise)
         assert point.hessian is not None
         limits = objective.rounding * (np.abs(point.hessian) @ np.abs(point.x))
-        return bool(-0.5 * float(point.gradient @ step) <= objective.rounding * abs(point.value)
+        return bool(-0.5 * float(point.gradient @ step) <= noise
                     or (np.abs(point.gradient) <= limits).all())
 
     def advance(self, objective: Objective, point: Point) -> Point | None:

@@ -55,12 +55,8 @@ class QuadraticModel:
 
     @property
     def lowest(self) -> float:
-        """The least eigenvalue; 0 unless it is clearly negative, by more than √rounding times the largest."""
-        if self.newton_step is not None:
-            return 0.0
-        values = self.spectrum[0]
-        bends = values[0] < -self.rounding**0.5 * np.abs(values).max()
-        return float(values[0]) if bends else 0.0
+        """The least eigenvalue, 0 where no eigenvalue is negative."""
+        return 0.0 if self.newton_step is not None else min(0.0, float(self.spectrum[0][0]))
 
     def step(self, radius: float) -> Array:
         """The minimiser of the model among the steps no longer than `radius`, which is finite unless H is semidefinite.
