@@ -29,7 +29,7 @@ class ScalarRow:
     infix     precedence class where the template is an operator: "sum", "product", "power", "comparison", "atom", ""
     traits    facts: even, odd, increasing, commutative, zero_at_zero, positive, nonnegative, idempotent, guard, …
     domain    (low, high) from which each argument is drawn in tests
-    kinks     points where the derivative jumps; the partials give the value named in DESIGN's table
+    kinks     points where the derivative jumps or is infinite; the partials give the value named in DESIGN's table
     expansion formula in known vocabulary, for functions that need no code of their own in any emitter
     """
 
