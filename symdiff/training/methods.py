@@ -15,7 +15,7 @@ from symdiff.training.points import Point, length
 from symdiff.training.trust_region import QuadraticModel
 
 Array = np.ndarray[Any, Any]
-ENOUGH, GOOD, POOR = 1e-4, 0.75, 0.25
+ENOUGH, GOOD, POOR, SHRINKS = 1e-4, 0.75, 0.25, 0.9
 TRIALS = 80
 SMALL = 1e-8
 FIRST = 0.1
@@ -274,15 +274,13 @@ class Newton(Method):
         return Point(x, *objective.hessian(x))
 
     def model(self, objective: Objective, point: Point) -> QuadraticModel:
-        """The quadratic model at the point, with `damping` on the diagonal; a Hessian with NaN or inf counts as zero."""
+        """The quadratic model at the point, not damped; a Hessian with NaN or inf counts as zero."""
         if self.latest is None or self.latest[0] is not point:
             assert point.hessian is not None
             matrix = point.hessian if np.isfinite(point.hessian).all() else np.zeros_like(point.hessian)
             noise = objective.rounding * (point.norm + length(np.abs(matrix) @ np.abs(point.x)))
-            damped = matrix + self.options.damping * np.eye(len(matrix))
-            curvature = float(np.abs(damped).max(initial=0.0))
-            self.largest_curvature = max(self.largest_curvature, min(1.0, curvature))
-            self.latest = (point, QuadraticModel(point.gradient, damped, objective.epsilon, noise))
+            self.largest_curvature = max(self.largest_curvature, min(1.0, float(np.abs(matrix).max(initial=0.0))))
+            self.latest = (point, QuadraticModel(point.gradient, matrix, objective.epsilon, noise))
         return self.latest[1]
 
     def lowest_curvature(self, objective: Objective, point: Point) -> float:
@@ -313,6 +311,9 @@ class Newton(Method):
         if not point.finite:
             return None
         model = self.model(objective, point)
+        if self.options.damping:
+            model = QuadraticModel(model.gradient, model.matrix + self.options.damping * np.eye(len(model.matrix)),
+                                   model.rounding, model.noise)
         if model.newton_step is None and self.radius == np.inf:
             self.radius = max(point.reach, 1.0)
         noise = objective.rounding * abs(point.value)
@@ -329,7 +330,7 @@ class Newton(Method):
                 elif fall > GOOD * promised and size > GOOD * self.radius:
                     self.radius *= 2
                 return fresh
-            if promised <= noise and fresh.finite and fall >= -noise and fresh.norm <= 0.5 * point.norm:
+            if promised <= noise and fresh.finite and fall >= -noise and fresh.norm < SHRINKS * point.norm:
                 return fresh
             if promised <= noise or size <= objective.epsilon * length(point.x):
                 return None

@@ -42,9 +42,10 @@ def minimize(loss: Any, wrt: Tree, data: Mapping[Any, Any] | None = None, method
     Formulas and sources stand with the classes in `symdiff/training/methods.py`.
 
     It has converged where the gradient norm is at most `tolerance` times the largest of the run (times 1, if that is
-    less), or where no step decreases the value by more than its rounding; the precision is that of the loss and its
-    parameters.  Newton's method does not stop at a saddle or a maximum while a step down is left, and says so if it must.
-    A first-order method can not tell them from a minimum.
+    less), where no step decreases the value by more than its rounding, or where the gradient is no more than rounding; the
+    precision is that of the loss and its parameters.  Newton's method does not stop at a saddle or a maximum while a step
+    down is left, and says so if it must.  A first-order method can not tell them from a minimum, and the rates of "rmsprop"
+    and "adam" may be too long for a small gradient: then the steps run out.
 
     `callback(step, parameters)` ends the run by returning something true.  `progress` writes a line now and then to
     standard error.  Raises `ArgumentMismatch` for an unknown method, a number out of its range, missing or superfluous

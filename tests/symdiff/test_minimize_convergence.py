@@ -53,6 +53,16 @@ def test_newton_says_that_it_stopped_at_a_saddle() -> None:
     assert "-2" in result.reason
 
 
+def test_damping_does_not_hide_where_it_stands() -> None:
+    result = sd.minimize(WELLS, x, damping=5.0)
+    assert not result.converged
+    assert "-2" in result.reason
+    assert not sd.minimize((x - 3) ** 2, x, damping=1e18).converged
+    damped = sd.minimize(WELLS, x, start=0.1, damping=5.0)
+    assert damped.converged
+    assert damped.steps > 10
+
+
 @pytest.mark.parametrize("method", SEARCHED)
 @pytest.mark.parametrize(("f", "start", "at"), [
     (1e12 + (x - 3) ** 2, 0.0, 3.0), (1e16 + (x - 3) ** 2, 0.0, 3.0), (1e20 * (x - 3) ** 2, 0.0, 3.0),
