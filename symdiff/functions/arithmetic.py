@@ -57,12 +57,12 @@ define(
 )
 define(
     "sqrt", quiet(np.sqrt), (lambda x, y: 1 / (2 * y),),
-    text="sqrt({0})", latex=r"\sqrt{{{0}}}", traits="increasing nonnegative zero_at_zero", domain=(0.2, 3.0),
+    text="sqrt({0})", latex=r"\sqrt{{{0}}}", traits="increasing nonnegative zero_at_zero", domain=(0.2, 3.0), kinks=(0.0,),
     doc="√x: ∂ = 1/(2√x), which is inf at 0.",
 )
 define(
     "cbrt", quiet(np.cbrt), (lambda x, y: 1 / (3 * y**2),),
-    text="cbrt({0})", latex=r"\sqrt[3]{{{0}}}", traits="odd increasing zero_at_zero", domain=(0.2, 3.0),
+    text="cbrt({0})", latex=r"\sqrt[3]{{{0}}}", traits="odd increasing zero_at_zero", domain=(0.2, 3.0), kinks=(0.0,),
     doc="∛x: ∂ = 1/(3 ∛x²), which is inf at 0.",
 )
 define(
@@ -151,7 +151,7 @@ define(
 )
 define(
     "safe_sqrt", quiet(np.sqrt), (lambda x, y: ROWS["guard"](y > 0) / (2 * y),),
-    text="sqrt({0})", latex=r"\sqrt{{{0}}}", traits="increasing nonnegative zero_at_zero", domain=(0.2, 3.0),
+    text="sqrt({0})", latex=r"\sqrt{{{0}}}", traits="increasing nonnegative zero_at_zero", domain=(0.2, 3.0), kinks=(0.0,),
     expansion=lambda x: ROWS["sqrt"](x),
     doc="√x with the derivative 0 at 0, so that the gradient of a norm at 0 is 0: ∂ = 1/(2 √x).",
 )

@@ -30,7 +30,7 @@ class ScalarRow:
     traits    facts: even, odd, increasing, commutative, zero_at_zero, positive, nonnegative, idempotent, guard,
               numeric (it takes no booleans), …
     domain    (low, high) from which each argument is drawn in tests
-    kinks     points where the derivative jumps; the partials give the value named in DESIGN's table
+    kinks     points where the derivative jumps or is infinite; the partials give the value named in DESIGN's table
     expansion formula in known vocabulary, for functions that need no code of their own in any emitter
     """
 

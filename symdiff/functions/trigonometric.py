@@ -62,11 +62,13 @@ define(
 define(
     "asin", quiet(np.arcsin), (lambda x, y: 1 / chord(x),),
     text="asin({0})", latex=r"\arcsin\left({0}\right)", traits="odd increasing zero_at_zero", domain=(-0.9, 0.9),
+    kinks=(-1.0, 1.0),
     doc="The inverse of sine, in [−π/2, π/2]: ∂ = 1/√(1 − x²).",
 )
 define(
     "acos", quiet(np.arccos), (lambda x, y: -1 / chord(x),),
     text="acos({0})", latex=r"\arccos\left({0}\right)", traits="decreasing nonnegative", domain=(-0.9, 0.9),
+    kinks=(-1.0, 1.0),
     doc="The inverse of cosine, in [0, π]: ∂ = −1/√(1 − x²).",
 )
 define(
@@ -103,7 +105,7 @@ define(
 define(
     "acosh", quiet(np.arccosh), (lambda x, y: 1 / (ROWS["sqrt"](x - 1) * ROWS["sqrt"](x + 1)),),
     text="acosh({0})", latex=r"\operatorname{{arcosh}}\left({0}\right)", traits="increasing nonnegative",
-    domain=(1.1, 4.0),
+    domain=(1.1, 4.0), kinks=(1.0,),
     doc="log(x + √(x² − 1)) for x ≥ 1: ∂ = 1/(√(x − 1) √(x + 1)).",
 )
 define(

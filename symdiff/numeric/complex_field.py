@@ -106,9 +106,9 @@ def power(x: Array, p: Array) -> Array:
 
 
 def integer_power(x: Array, n: int) -> Array:
-    """xⁿ by squaring."""
+    """xⁿ by squaring; for n < 0 that of 1/x, so that the imaginary part of a large result does not vanish on the way."""
     if n < 0:
-        return 1 / integer_power(x, -n)
+        return integer_power(1 / x, -n)
     result = np.ones_like(x)
     while n:
         if n & 1:

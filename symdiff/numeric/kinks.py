@@ -1,8 +1,11 @@
-"""How far a point is from the nearest kink: a place where a derivative jumps, so that numeric ones mean nothing."""
+"""How far a point is from the nearest kink: a place where a derivative jumps or is infinite.
+
+Numeric derivatives mean nothing there.  Kinks of functions of one argument stand in their rows; those of two are here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +17,23 @@ from symdiff.reference import Field, value_of_node
 from symdiff.traversal import reaching, topological
 
 Array = Any
-COMPARISONS = frozenset("less less_equal greater greater_equal minimum maximum".split())
+
+
+def apart(x: Array, z: Array) -> Array:
+    """How far the arguments are from being equal."""
+    return np.abs(x - z)
+
+
+def from_base_zero(x: Array, p: Array) -> Array:
+    """How far x is from 0, where xᵖ is no polynomial."""
+    return np.where((p >= 0) & (p == np.round(p)), np.inf, np.abs(x))
+
+
+DISTANCES: dict[str, Callable[[Array, Array], Array]] = {
+    **dict.fromkeys("less less_equal greater greater_equal minimum maximum".split(), apart),
+    **dict.fromkeys("hypot direction atan2 ratio xlogy".split(), np.hypot),
+    "power": from_base_zero,
+}
 
 
 @dataclass(frozen=True)
@@ -43,11 +62,11 @@ def nearest_kink(roots: Sequence[Node], targets: Iterable[Node], arrays: Mapping
 
 
 def kink_distance(node: Node, values: Mapping[Node, Array]) -> float | None:
-    """How far the arguments of one node are from where its derivative jumps."""
+    """How far the arguments of one node are from where its derivative jumps or is infinite."""
     if isinstance(node, Map):
         args = [values[a] for a in node.args]
-        if node.function.name in COMPARISONS and all(a.dtype.kind == "f" for a in args):
-            return least(np.abs(args[0] - args[1]))
+        if node.function.name in DISTANCES and all(a.dtype.kind == "f" for a in args):
+            return least(DISTANCES[node.function.name](*args))
         if node.function.kinks and args[0].dtype.kind == "f":
             return least(np.array([np.abs(args[0] - kink) for kink in node.function.kinks]))
     if isinstance(node, Reduce) and node.function.name in ("max", "min"):

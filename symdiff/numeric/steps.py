@@ -13,7 +13,8 @@ from symdiff.numeric.complex_field import COMPLEX, WIDE, NotAnalytic
 from symdiff.reference import Field, evaluate_nodes
 
 Array = Any
-COMPLEX_STEP = 1e-30
+LONGEST_STEP = 1e-30
+STEP_AT_ZERO = 1e-100
 FIRST_STEP = 0.05
 LEVELS = 7
 EPSILON = float(np.finfo(float).eps)
@@ -35,7 +36,10 @@ class Function:
 
 @dataclass(frozen=True)
 class Column:
-    """The partial derivatives of every root with respect to one entry of a symbol."""
+    """The partial derivatives of every root with respect to one entry of a symbol.
+
+    A kink nearer than `step` disturbs them.
+    """
 
     derivatives: list[Array]
     errors: list[Array]
@@ -51,14 +55,22 @@ def partials(function: Function, symbol: Node, index: tuple[int, ...]) -> Column
         return differences(function, symbol, index)
 
 
+@np.errstate(all="ignore")
 def complex_step(function: Function, symbol: Node, index: tuple[int, ...]) -> Column:
-    """Im f(x + i h) / h; the error is the rounding of the evaluation."""
+    """Im f(x + i h) / h; the error is the rounding of the evaluation.
+
+    The step is at most 1e-20 |x|, below what any sum with x resolves, so that a kink disturbs only a point that lies on it,
+    or an entry that is zero (Squire and Trapp, SIAM Review 40, 1998).
+    """
     point = function.arrays[symbol].astype(complex)
-    point[index] += 1j * COMPLEX_STEP
-    found = [np.imag(v) / COMPLEX_STEP for v in function.values(COMPLEX, {symbol: point})]
-    return Column(found, [64 * EPSILON * np.abs(d) for d in found], COMPLEX_STEP, "complex step")
+    size = float(np.abs(point[index]))
+    step = min(LONGEST_STEP, size * (1e-20 if size > 1e-280 else 1e-8)) if size else STEP_AT_ZERO
+    point[index] += 1j * step
+    found = [np.imag(v) / step for v in function.values(COMPLEX, {symbol: point})]
+    return Column(found, [64 * EPSILON * np.abs(d) for d in found], 0.0 if size else step, "complex step")
 
 
+@np.errstate(all="ignore")
 def differences(function: Function, symbol: Node, index: tuple[int, ...]) -> Column:
     """Central differences with halved steps, extrapolated; of each entry the estimate with the least error is kept."""
     start = function.arrays[symbol].astype(float)

@@ -59,6 +59,14 @@ class Objective:
                   for s in free}
         self.start = self.flat([values.get(s, arrays.get(s)) for s in self.targets])
         self.kernels: dict[str, Kernel] = {}
+        kinds = {np.dtype(s.dtype) for s in [self.loss, *self.targets]}
+        self.epsilon = max((float(np.finfo(k).eps) for k in kinds if k.kind == "f"), default=float(np.finfo(float).eps))
+        self.terms = max([1, *[np.size(v) for v in [*self.data.values(), self.start]]])
+
+    @property
+    def rounding(self) -> float:
+        """The relative rounding of a value: that of a sum over the data grows like the root of the number of terms."""
+        return self.epsilon * (8.0 + math.sqrt(self.terms))
 
     def given_start(self, start: Tree) -> dict[Symbol, Any]:
         """The values to start from, by symbol: a tree like `wrt`, its dicts in part or whole, or a dict by symbol or name."""

@@ -11,7 +11,7 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: the value and gradient norm after it, how long it was, and the seconds since the start."""
+    """One step: value and gradient norm after it, its Euclidean length in the parameters, seconds since the start."""
 
     number: int
     value: float

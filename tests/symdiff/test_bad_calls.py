@@ -100,7 +100,8 @@ VECTORS: list[Case] = [
 ]
 BAD_OPTIONS = {
     "steps": [-1, 2.5, "3", True], "tolerance": [-1, np.nan, "a", None], "learning_rate": [0.0, -1.0, np.nan, "a"],
-    "momentum": [-5, 1.0, None], "damping": [-1, np.inf, "a"], "spread": [-1.0, "a", None], "seed": [-1, "a", 0.5],
+    "momentum": [-5, 1.0, None], "decay": [-1, 1.0, "a"], "memory": [0, 2.5, None],
+    "damping": [-1, np.inf, "a"], "spread": [-1.0, "a", None], "seed": [-1, "a", 0.5],
     "callback": ["a", 3], "progress": ["yes"], "line_search": ["no"], "method": [["newton"], None], "data": [[1, 2], 3],
 }
 OPTIONS: list[Case] = [

@@ -11,6 +11,7 @@ import symdiff as sd
 from symdiff.functions import REDUCTIONS, ROWS, ScalarRow
 from symdiff.numeric.complex_field import OWN, STEPWISE
 from symdiff.numeric.steps import Function, complex_step, differences
+from symdiff.verification import Check, Report
 
 
 def test_every_row_has_a_continuation() -> None:
@@ -83,6 +84,76 @@ def test_at_a_kink_it_warns(build: Any, point: list[float]) -> None:
         report = sd.check_derivatives(build(x), x, {x: point}, target="reference")
     assert report.kink is not None
     assert "nearest kink: 0 away" in str(report)
+
+
+@pytest.mark.parametrize(("build", "point"), [
+    (sd.norm, [0.0, 0.0]), (lambda v: sd.sqrt(v[0]) + v[1], [0.0, 1.0]), (lambda v: sd.hypot(v[0], v[1]), [0.0, 0.0]),
+    (lambda v: sd.sum(sd.asin(v)), [1.0, 0.5]), (lambda v: sd.sum(sd.acos(v)), [-1.0, 0.5]),
+    (lambda v: sd.sum(sd.acosh(v)), [1.0, 2.0]), (lambda v: sd.sum(sd.cbrt(v)), [0.0, 1.0]),
+    (lambda v: sd.sum(v**1.5), [0.0, 1.0]), (lambda v: sd.atan2(v[0], v[1]), [0.0, 0.0]),
+], ids=["norm", "sqrt", "hypot", "asin", "acos", "acosh", "cbrt", "power", "atan2"])
+def test_where_a_derivative_is_infinite_it_warns(build: Any, point: list[float]) -> None:
+    v = sd.symbol("v", 2)
+    with pytest.warns(UserWarning, match="kink 0 away"):
+        sd.check_derivatives(build(v), v, {v: point}, target="reference")
+
+
+@pytest.mark.parametrize(("function", "point"), [
+    (sd.log, 1e-150), (sd.log, 1e-290), (sd.sqrt, 1e-40), (sd.sqrt, 1e-200), (lambda x: x**1.5, 1e-30), (sd.cbrt, -1e-60),
+    (lambda x: sd.abs(x) * x, 1e-35), (lambda x: sd.relu(x) + x, 1e-35), (sd.sin, 1e8), (lambda x: x**3, 1e90), (sd.exp, 700.0),
+    (lambda x: 1 / (1e-40 + x), 0.0), (sd.norm, 1e-100), (lambda x: sd.hypot(x, 0.0), 1e-40),
+])
+def test_the_step_follows_the_scale_of_the_point(function: Any, point: float) -> None:
+    x = sd.symbol("x")
+    assert sd.check_derivatives(function(x), x, {x: point}, order=1, target="reference").agrees
+
+
+@pytest.mark.parametrize(("build", "point"), [
+    (lambda v: sd.log(sd.sum(sd.exp(v))), [800.0, 0.0, 0.0]), (lambda v: sd.exp(v) / sd.sum(sd.exp(v)), [800.0, 799.0, 0.0]),
+    (lambda v: sd.sum(sd.log(1 + sd.exp(v))), [800.0, 1.0, -800.0]),
+])
+def test_what_overflows_as_written_is_compared_with_its_simplified_form(build: Any, point: list[float]) -> None:
+    v = sd.symbol("v", 3)
+    report = sd.check_derivatives(build(v), v, {v: point})
+    assert report.agrees
+    assert all(check.entries and not check.skipped for check in report.checks)
+    assert {check.way for check in report.checks} == {"reference", "cpu"}
+    assert "f is not finite as it is written; its simplified form is differentiated" in str(report)
+
+
+def test_what_has_no_numeric_derivative_is_not_compared() -> None:
+    """The second derivative of x⁻¹⁵⁰ is beyond the largest number at 0.01, on both sides: no agreement, no mismatch."""
+    x = sd.symbol("x")
+    report = sd.check_derivatives(x**-150, x, {x: 0.01}, order=3, target="reference")
+    assert [(check.entries, check.skipped) for check in report.checks] == [(1, 0), (0, 1), (0, 1)]
+    assert "2 entries not compared" in report.summary()
+    assert "1 not compared" in str(report)
+    assert "order 3 by x, x, x (reference): nothing to compare" in str(report)
+
+
+def test_a_report_that_compared_nothing_does_not_agree() -> None:
+    report = Report([Check(1, "x", "reference", "complex step", 0, 4, (), 0.0, 0.0, 0.0, 0.0, 0.0)], None)
+    assert not report.agrees
+    assert "NOT COMPARED, 4 entries not compared" in report.summary()
+
+
+def test_a_point_outside_the_domain_is_refused() -> None:
+    x, y = sd.symbols("x y")
+    with pytest.raises(sd.ArgumentMismatch, match="nan at this point"):
+        sd.check_derivatives(sd.exp(x) / (sd.exp(x) + sd.exp(y)), [x, y], {x: 800.0, y: 799.0}, target="reference")
+
+
+def test_a_symbolic_nan_where_the_numeric_side_is_a_number_is_wrong() -> None:
+    x, y = sd.symbols("x y")
+    with pytest.raises(sd.DerivativeMismatch, match="WRONG"):
+        sd.check_derivatives(sd.exp(x) / (sd.exp(x) + sd.exp(y)), [x, y], {x: 400.0, y: 399.0}, target="reference")
+
+
+def test_what_is_stopped_is_a_constant() -> None:
+    x = sd.symbol("x")
+    report = sd.check_derivatives(x * sd.stop_gradient(x) ** 2, x, {x: 3.0}, target="reference")
+    assert report.agrees
+    assert report.checks[0].numeric == pytest.approx(9.0)
 
 
 def test_distance_to_a_kink() -> None:
