@@ -7,10 +7,10 @@ divisor stands outside.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from symdiff.expression import Add, Constant, Node, Number, Product, Reduce
+from symdiff.expression import Add, Constant, Factor, Node, Number, Product, Reduce
 from symdiff.functions.row import REDUCTIONS, ROWS
 from symdiff.index_notation import form_of
 from symdiff.normal_form import add, expand, map_node, number, number_of, product, reduce_node, scale, size_number
@@ -149,8 +149,7 @@ def exponential_over_sum(node: Node) -> Node | None:
         if divisor is None:
             continue
         built = nearby(add(divisor.m, g.type))
-        # An exponential of which the divisor is built comes first.
-        for k in sorted(range(len(node.factors)), key=lambda k: not meets(node.factors[k][0], built)):
+        for k in sorted(range(len(node.factors)), key=lambda k: distance(node.factors, k, j, built)):
             if k != j and (not divisor.only or meets(node.factors[k][0], built)):
                 made = quotient(node, k, j, divisor)
                 if made is not None:
@@ -158,8 +157,32 @@ def exponential_over_sum(node: Node) -> Node | None:
     return None
 
 
+def distance(factors: tuple[Factor, ...], k: int, j: int, built: dict[Node, int]) -> int:
+    """0 where the divisor at j is the sum of the exponential at k, 1 where it is built of it, else 2."""
+    (f, at), (_, there) = factors[k], factors[j]
+    axes = tuple([at.index(i) for i in there if i in at])
+    return remoteness(f, axes, built) if len(axes) == len(there) else 3
+
+
+def remoteness(f: Node, axes: tuple[int, ...], built: dict[Node, int]) -> int:
+    """As `distance`, for the axes of the factor along which the divisor lies."""
+    f = base_and_exponent(f)[0]
+    if is_map(f, "exp"):
+        x = f.children[0]
+        kept = tuple(sorted(axes))
+        exact_sum = any(isinstance(m, Reduce) and m.function.name == "logsumexp" and m.arg is x and
+                        tuple([a for a in range(x.ndim) if a not in m.axes]) == kept for m in built)
+        return 0 if exact_sum else 1 if meets(f, built) else 2
+    if isinstance(f, Product) and f.is_core:
+        inner = [tuple([at.index(axis) for axis in axes]) if set(axes) <= set(at) else None for _, at in f.factors]
+        return min([remoteness(g, place, built) for (g, _), place in zip(f.factors, inner, strict=True) if place is not None],
+                   default=3)
+    return 1 if meets(f, built) else 2
+
+
 def meets(f: Node, built: dict[Node, int]) -> bool:
-    """Whether the divisor is built of this exponential, or of one in this core or sum."""
+    """Whether the divisor is built of this exponential, or of one in this core, sum or power."""
+    f = base_and_exponent(f)[0]
     if is_map(f, "exp"):
         return all(t in built for _, t in terms_of(f.children[0]) if number_of(t) is None)
     return (f.__class__ is Product or f.__class__ is Add) and any(meets(inner, built) for inner in f.children)
@@ -177,11 +200,13 @@ def quotient(node: Product, k: int, j: int, divisor: Divisor) -> Node | None:
     made: tuple[Number, Node, int] | None = None
     if is_map(f, "exp"):
         made = divided(f.children[0], axes, divisor, g)
-    elif isinstance(f, Product) and f.is_core:
-        made = divided_core(f, axes, divisor, g)
+    elif isinstance(base, Product) and base.is_core and isinstance(p, int) and 0 < p <= divisor.p:
+        part = divided_core(base, axes, replace(divisor, p=divisor.p // p), g)
+        if part is not None:
+            made = exact(part[0]**p), map_node(ROWS["power"], (part[1], number(p, f.dtype, f.shape))), part[2] * p
     elif isinstance(f, Add) and meets(f, nearby(add(divisor.m, g.type))):
         made = divided_sum(f, axes, g, divisor.p)
-    elif isinstance(base, Product) and base.is_core and p > 0 and not divisor.only:
+    if made is None and isinstance(base, Product) and base.is_core and p > 0 and not divisor.only:
         found = exponential_of(base)
         if found is not None and found.rest is None:
             made = divided(add([(times(e, p), t) for e, t in found.terms], f.type), axes, divisor, g)
@@ -210,11 +235,12 @@ def divided(x: Node, axes: Place, divisor: Divisor, g: Node) -> tuple[Number, No
 def divided_core(core: Product, axes: Place, divisor: Divisor, g: Node) -> tuple[Number, Node, int] | None:
     """The core with the divisor taken into one of its exponentials, which must have all of the divisor's axes."""
     built = nearby(add(divisor.m, g.type))
-    for k in sorted(range(len(core.factors)), key=lambda k: not meets(core.factors[k][0], built)):
+    places = {k: tuple([at.index(axis) for axis in axes]) for k, (_, at) in enumerate(core.factors) if set(axes) <= set(at)}
+    for k in sorted(places, key=lambda k: remoteness(core.factors[k][0], places[k], built)):
         f, at = core.factors[k]
-        if is_map(f, "exp") and set(axes) <= set(at) and len(set(at)) == len(at) and all(
+        if is_map(f, "exp") and len(set(at)) == len(at) and all(
                 f.shape[at.index(axis)] == core.shape[axis] for axis in axes):  # type: ignore[index]
-            c, made, q = divided(f.children[0], tuple([at.index(axis) for axis in axes]), divisor, g)
+            c, made, q = divided(f.children[0], places[k], divisor, g)
             return c, with_factors(core, {k: [(made, at)]}), q
     return None
 
