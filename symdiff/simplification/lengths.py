@@ -10,7 +10,8 @@ from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.functions.row import ROWS
 from symdiff.normal_form import map_node, number, number_of, product, scale
 from symdiff.normal_form.numbers import base_and_exponent, exact, times
-from symdiff.simplification.patterns import positive
+from symdiff.normal_form.sums import unscaled
+from symdiff.simplification.patterns import is_map, positive, powers_of, with_factors
 
 # A longer sum of squares stays a sum: each hypot costs a root.
 LONGEST = 4
@@ -29,6 +30,24 @@ def power_of_squares(node: Node) -> Node | None:
         return None
     root = length(base)
     return None if root is None else map_node(ROWS["power"], (root, number(twice, node.dtype, node.shape)))
+
+
+def side_over_length(node: Node) -> Node | None:
+    """x / hypot(x, y)ⁿ → direction(x, y) / hypot(x, y)ⁿ⁻¹, whose derivative does not cancel."""
+    assert isinstance(node, Product)
+    parts = powers_of(node)
+    for j, (h, n, there) in enumerate(parts):
+        if not is_map(h, "hypot") or not isinstance(n, int) or n >= 0:
+            continue
+        for k, (x, p, at) in enumerate(parts):
+            for one, other in (h.children, h.children[::-1]) if p == 1 and at == there else ():
+                c, inner = unscaled(one)
+                if inner is x and number_of(inner) is None:
+                    left: list[Factor] = [] if n == -1 else [
+                        (map_node(ROWS["power"], (h, number(n + 1, h.dtype, h.shape))), at)]
+                    made: list[Factor] = [(map_node(ROWS["direction"], (one, other)), at)]
+                    return with_factors(node, {k: made, j: left}, exact(1 / c if isinstance(c, float) else 1 / Fraction(c)))
+    return None
 
 
 def length(node: Node) -> Node | None:

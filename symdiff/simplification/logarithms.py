@@ -10,7 +10,7 @@ from symdiff.normal_form import add, map_node, number_of, product, scale
 from symdiff.normal_form.numbers import exact, times
 from symdiff.normal_form.sums import terms_of, unscaled
 from symdiff.simplification.exponents import exponential_of, one
-from symdiff.simplification.patterns import is_map, one_plus
+from symdiff.simplification.patterns import is_map, is_minus, one_plus
 
 BASES = {"log": 1.0, "log2": math.log(2.0), "log10": math.log(10.0)}
 
@@ -50,6 +50,19 @@ def log_of_exp_less_one(node: Node) -> Node | None:
     return add(terms if abs(c) == 1 else [*terms, (math.log(c if c > 0 else -c), one(node))], node.type)
 
 
+def log_of_hyperbola(node: Node) -> Node | None:
+    """log(x + √(x² + 1)) → asinh(x)."""
+    arg = node.children[0]
+    if not isinstance(arg, Add) or len(arg.terms) != 2:
+        return None
+    for (c, t), (b, h) in (arg.terms, arg.terms[::-1]):
+        x = scale(c, t)
+        if b == 1 and is_map(h, "hypot") and x.type == node.type and any(
+                number_of(one) == 1 and (side is x or is_minus(side, x)) for side, one in (h.children, h.children[::-1])):
+            return map_node(ROWS["asinh"], (x,))
+    return None
+
+
 def log_of_one_plus(node: Node) -> Node | None:
     """log(1 + x) → log1p(x)."""
     parts = one_plus(node.children[0])
@@ -69,9 +82,12 @@ def weighted_log(node: Node) -> Node | None:
 
 
 def softplus_with_its_argument(node: Node) -> Node | None:
-    """c softplus(x) − c x → c softplus(−x), c logaddexp(x, z) − c x → c softplus(z − x)."""
+    """c softplus(x) − c x → c softplus(−x), c logaddexp(x, z) − c x → c softplus(z − x), softplus(x) − softplus(−x) → x."""
     assert isinstance(node, Add)
     for k, (c, t) in enumerate(node.terms):
+        for j, (b, u) in enumerate(node.terms if is_map(t, "softplus") else ()):
+            if is_map(u, "softplus") and exact(b + c) == 0 and is_minus(t.children[0], u.children[0]):
+                return add([*[term for i, term in enumerate(node.terms) if i not in (j, k)], (c, t.children[0])], node.type)
         for x in t.children if is_map(t, "softplus") or is_map(t, "logaddexp") else ():
             places = [next((j for j, (b, u) in enumerate(node.terms) if j != k and u is s and exact(b + times(c, a)) == 0), None)
                       for a, s in terms_of(x)]

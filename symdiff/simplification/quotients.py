@@ -7,7 +7,7 @@ divisor stands outside.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from symdiff.expression import Add, Constant, Factor, Node, Number, Product, Reduce
@@ -56,6 +56,12 @@ def power_of_exponential(node: Node) -> Node | None:
     return product(1, [(below, labels), (rest, labels)], list(labels), dict(enumerate(node.shape)), node.type)
 
 
+def root_of_exponential(node: Node) -> Node | None:
+    """√eˣ → e^(x/2)."""
+    e = node.children[0]
+    return map_node(ROWS["exp"], (scale(exact(0.5), e.children[0]),)) if e.type == node.type and is_map(e, "exp") else None
+
+
 def power_of_one_plus(base: Add, p: Number) -> Node | None:
     """(v + u)⁻ⁿ → v⁻ⁿ σ(log v − log u)ⁿ for a number v > 0 and a sum u of exponentials."""
     v = next(times(c, w) for c, w in [(c, number_of(t)) for c, t in base.terms] if w is not None)
@@ -72,36 +78,40 @@ def power_of_one_plus(base: Add, p: Number) -> Node | None:
 
 @dataclass(frozen=True, slots=True)
 class Divisor:
-    """A factor read as c · e^(−m) · left, m a logarithm of a sum of exponentials; `left` is None for 1.
+    """A factor read as (c e^(−m))ᵖ, m a logarithm of a sum of exponentials.
 
-    `only` says that m is taken out only for an exponential that it is built of.
+    `base` and `sign` give what is left of it: base^(sign · q) for q of the p.  `only` says that m is taken out only for an
+    exponential that it is built of.
     """
 
     m: list[Term]
-    left: Node | None = None
+    base: Node
+    p: int = 1
+    sign: int = 1
     c: Number = 1
     only: bool = False
 
+    def left(self, q: int) -> Node | None:
+        """What is left when q of the p are taken out, None for 1."""
+        left = self.sign * (self.p - q)
+        return map_node(ROWS["power"], (self.base, number(left, self.base.dtype, self.base.shape))) if left else None
+
 
 def divisor_of(node: Node) -> Divisor | None:
-    """e^(−logsumexp z) as such, σ(x)ⁿ as e^(−softplus(−x)) σ(x)ⁿ⁻¹, 1/coshⁿ x as 2 e^(−logaddexp(x, −x))/coshⁿ⁻¹ x."""
+    """e^(−p logsumexp z) as such, σ(x)ⁿ with m = softplus(−x), 1/coshⁿ x with c = 2, m = logaddexp(x, −x)."""
     base, p = base_and_exponent(node)
     if is_map(base, "sigmoid") and isinstance(p, int) and p > 0:
-        return Divisor([(1, softplus(scale(-1, base.children[0])))], one_less(base, p), only=True)
+        return Divisor([(1, softplus(scale(-1, base.children[0])))], base, p, only=True)
     if is_map(base, "cosh") and isinstance(p, int) and p < 0:
         x = base.children[0]
-        return Divisor([(1, map_node(ROWS["logaddexp"], (x, scale(-1, x))))], one_less(base, p), 2, only=True)
+        return Divisor([(1, map_node(ROWS["logaddexp"], (x, scale(-1, x))))], base, -p, -1, 2, only=True)
     if is_map(node, "exp"):
         terms = terms_of(node.children[0])
         if all(c < 0 and is_log_sum(t) for c, t in terms if number_of(t) is None):
-            return Divisor([(exact(-c), t) for c, t in terms])
+            n = -terms[0][0] if len(terms) == 1 and isinstance(terms[0][0], int) else 1
+            m = [(exact(-c), t) for c, t in terms] if n == 1 else [(1, terms[0][1])]
+            return Divisor(m, map_node(ROWS["exp"], (scale(-1, add(m, node.type)),)), n)  # type: ignore[arg-type]
     return None
-
-
-def one_less(base: Node, p: int) -> Node | None:
-    """baseᵖ with the exponent one nearer to 0."""
-    left = p - 1 if p > 0 else p + 1
-    return map_node(ROWS["power"], (base, number(left, base.dtype, base.shape))) if left else None
 
 
 def is_log_sum(node: Node) -> bool:
@@ -132,15 +142,14 @@ def times_exp(e: Node, other: Node) -> Node:
 
 
 def exponential_over_sum(node: Node) -> Node | None:
-    """eˣ / Σ eᶻ → e^(x − logsumexp z), eˣ/(eˣ + eᶻ) → σ(x − z); the exponential may stand in a core."""
+    """eˣ / Σ eᶻ → e^(x − logsumexp z), eˣ/(eˣ + eᶻ) → σ(x − z); the exponential may stand in a core or in a sum."""
     assert isinstance(node, Product)
     for j, (g, _) in enumerate(node.factors):
         divisor = divisor_of(g)
         if divisor is None:
             continue
         built = nearby(add(divisor.m, g.type))
-        # An exponential of which the divisor is built comes first.
-        for k in sorted(range(len(node.factors)), key=lambda k: not meets(node.factors[k][0], built)):
+        for k in sorted(range(len(node.factors)), key=lambda k: distance(node.factors, k, j, built)):
             if k != j and (not divisor.only or meets(node.factors[k][0], built)):
                 made = quotient(node, k, j, divisor)
                 if made is not None:
@@ -148,59 +157,100 @@ def exponential_over_sum(node: Node) -> Node | None:
     return None
 
 
+def distance(factors: tuple[Factor, ...], k: int, j: int, built: dict[Node, int]) -> int:
+    """0 where the divisor at j is the sum of the exponential at k, 1 where it is built of it, else 2."""
+    (f, at), (_, there) = factors[k], factors[j]
+    axes = tuple([at.index(i) for i in there if i in at])
+    return remoteness(f, axes, built) if len(axes) == len(there) else 3
+
+
+def remoteness(f: Node, axes: tuple[int, ...], built: dict[Node, int]) -> int:
+    """As `distance`, for the axes of the factor along which the divisor lies."""
+    f = base_and_exponent(f)[0]
+    if is_map(f, "exp"):
+        x = f.children[0]
+        kept = tuple(sorted(axes))
+        exact_sum = any(isinstance(m, Reduce) and m.function.name == "logsumexp" and m.arg is x and
+                        tuple([a for a in range(x.ndim) if a not in m.axes]) == kept for m in built)
+        return 0 if exact_sum else 1 if meets(f, built) else 2
+    if isinstance(f, Product) and f.is_core:
+        inner = [tuple([at.index(axis) for axis in axes]) if set(axes) <= set(at) else None for _, at in f.factors]
+        return min([remoteness(g, place, built) for (g, _), place in zip(f.factors, inner, strict=True) if place is not None],
+                   default=3)
+    return 1 if meets(f, built) else 2
+
+
 def meets(f: Node, built: dict[Node, int]) -> bool:
-    """Whether the divisor is built of this exponential, or of one in this core."""
+    """Whether the divisor is built of this exponential, or of one in this core, sum or power."""
+    f = base_and_exponent(f)[0]
     if is_map(f, "exp"):
         return all(t in built for _, t in terms_of(f.children[0]) if number_of(t) is None)
-    return isinstance(f, Product) and f.is_core and any(meets(inner, built) for inner in f.children)
+    return (f.__class__ is Product or f.__class__ is Add) and any(meets(inner, built) for inner in f.children)
 
 
 def quotient(node: Product, k: int, j: int, divisor: Divisor) -> Node | None:
-    """The product with the divisor at j taken into the factor at k."""
+    """The product with the divisor at j, or some of its powers, taken into the factor at k."""
     (f, at), (g, there) = node.factors[k], node.factors[j]
     if len(set(at)) != len(at) or not set(there) <= set(at) or len(set(there)) != len(there):
         return None
     axes = tuple([at.index(i) for i in there])
     base, p = base_and_exponent(f)
-    made: Node | None = None
-    c: Number = 1
     if f.shape and g.shape != tuple([f.shape[axis] for axis in axes]):
         return None
+    made: tuple[Number, Node, int] | None = None
     if is_map(f, "exp"):
-        c, made = divided(f.children[0], axes, divisor, g)
-    elif isinstance(base, Product) and base.is_core and p == 1:
-        made = divided_core(base, axes, divisor, g)
-    elif isinstance(base, Product) and base.is_core and p > 0 and not divisor.only:
+        made = divided(f.children[0], axes, divisor, g)
+    elif isinstance(base, Product) and base.is_core and isinstance(p, int) and 0 < p <= divisor.p:
+        part = divided_core(base, axes, replace(divisor, p=divisor.p // p), g)
+        if part is not None:
+            made = exact(part[0]**p), map_node(ROWS["power"], (part[1], number(p, f.dtype, f.shape))), part[2] * p
+    elif isinstance(f, Add) and meets(f, nearby(add(divisor.m, g.type))):
+        made = divided_sum(f, axes, g, divisor.p)
+    if made is None and isinstance(base, Product) and base.is_core and p > 0 and not divisor.only:
         found = exponential_of(base)
         if found is not None and found.rest is None:
-            c, made = divided(add([(times(e, p), t) for e, t in found.terms], f.type), axes, divisor, g)
-    left: list[Factor] = [] if divisor.left is None else [(divisor.left, there)]
-    return None if made is None else with_factors(node, {k: [(made, at)], j: left}, times(c, divisor.c))
+            made = divided(add([(times(e, p), t) for e, t in found.terms], f.type), axes, divisor, g)
+    if made is None:
+        return None
+    c, taken, q = made
+    left = None if q == divisor.p else divisor.left(q)
+    return with_factors(node, {k: [(taken, at)], j: [] if left is None else [(left, there)]}, c)
 
 
-def divided(x: Node, axes: Place, divisor: Divisor, g: Node) -> tuple[Number, Node]:
-    """(c, quotient) with eˣ e^(−m) = c · quotient: σ(x − z) where m = log(eˣ + eᶻ)."""
+def divided(x: Node, axes: Place, divisor: Divisor, g: Node) -> tuple[Number, Node, int]:
+    """(c, quotient, q) with eˣ (divisor)^(q/p) = c · quotient: σ(x − z) where m = log(eˣ + eᶻ)."""
     leaves = leaves_of(divisor.m, g.type) if g.type == x.type and axes == tuple(range(g.ndim)) else []
     for k, leaf in enumerate(leaves if len(leaves) > 1 else []):
-        gap = number_of(add([(1, x), (-1, leaf)], x.type))
-        if gap is not None and -LARGEST < gap < LARGEST:
-            others = log_sum(leaves[:k] + leaves[k + 1:], g.type)
-            inner = add([(1, leaf), *[(exact(-c), t) for c, t in others]], x.type)
-            return exact(math.exp(gap)), map_node(ROWS["sigmoid"], (inner,))
-    m = expand(add(divisor.m, g.type), x.shape, axes)  # type: ignore[arg-type]
-    return 1, map_node(ROWS["exp_difference"], (x, m))
+        for q in range(1, divisor.p + 1):
+            gap = number_of(add([(1, x), (-q, leaf)], x.type))
+            if gap is not None and -LARGEST < gap < LARGEST:
+                others = log_sum(leaves[:k] + leaves[k + 1:], g.type)
+                inner = add([(1, leaf), *[(exact(-c), t) for c, t in others]], x.type)
+                sigma = map_node(ROWS["power"], (map_node(ROWS["sigmoid"], (inner,)), number(q, x.dtype, x.shape)))
+                return times(exact(math.exp(gap)), divisor.c**q), sigma, q
+    m = expand(add([(times(c, divisor.p), t) for c, t in divisor.m], g.type), x.shape, axes)  # type: ignore[arg-type]
+    return divisor.c**divisor.p, map_node(ROWS["exp_difference"], (x, m)), divisor.p
 
 
-def divided_core(core: Product, axes: Place, divisor: Divisor, g: Node) -> Node | None:
+def divided_core(core: Product, axes: Place, divisor: Divisor, g: Node) -> tuple[Number, Node, int] | None:
     """The core with the divisor taken into one of its exponentials, which must have all of the divisor's axes."""
     built = nearby(add(divisor.m, g.type))
-    for k in sorted(range(len(core.factors)), key=lambda k: not meets(core.factors[k][0], built)):
+    places = {k: tuple([at.index(axis) for axis in axes]) for k, (_, at) in enumerate(core.factors) if set(axes) <= set(at)}
+    for k in sorted(places, key=lambda k: remoteness(core.factors[k][0], places[k], built)):
         f, at = core.factors[k]
-        if is_map(f, "exp") and set(axes) <= set(at) and len(set(at)) == len(at) and all(
+        if is_map(f, "exp") and len(set(at)) == len(at) and all(
                 f.shape[at.index(axis)] == core.shape[axis] for axis in axes):  # type: ignore[index]
-            c, made = divided(f.children[0], tuple([at.index(axis) for axis in axes]), divisor, g)
-            return with_factors(core, {k: [(made, at)]}, c)
+            c, made, q = divided(f.children[0], places[k], divisor, g)
+            return c, with_factors(core, {k: [(made, at)]}), q
     return None
+
+
+def divided_sum(total: Add, axes: Place, g: Node, p: int) -> tuple[Number, Node, int]:
+    """The sum with the divisor multiplied into each term."""
+    labels = list(range(total.ndim))
+    extents = dict(enumerate(total.shape))
+    terms = [(c, product(1, [(t, tuple(labels)), (g, axes)], list(labels), dict(extents), total.type)) for c, t in total.terms]
+    return 1, add(terms, total.type), p
 
 
 def one_less_share(node: Node) -> Node | None:

@@ -15,10 +15,11 @@ from symdiff.simplification.hyperbolic import (
     sinh_over_cosh,
     sum_of_exponentials,
 )
-from symdiff.simplification.lengths import power_of_squares, root_of_squares
+from symdiff.simplification.lengths import power_of_squares, root_of_squares, side_over_length
 from symdiff.simplification.logarithms import (
     log_of_exp_less_one,
     log_of_exponential,
+    log_of_hyperbola,
     log_of_one_plus,
     log_of_one_plus_exponential,
     softplus_with_its_argument,
@@ -31,6 +32,7 @@ from symdiff.simplification.quotients import (
     exponentials_together,
     one_less_share,
     power_of_exponential,
+    root_of_exponential,
 )
 from symdiff.simplification.rule import Rule
 
@@ -74,6 +76,7 @@ RULES = (
     Rule("log-expm1", "log(expm1(x)) → x + log(1 − e⁻ˣ)", log_of_exp_less_one, "log", "expm1", worth=A_PASS),
     Rule("log-minus-expm1", "log(−c expm1(x)) → log c + log(1 − eˣ)", log_of_exp_less_one, "log", worth=A_PASS),
     Rule("log1p-exp", "log1p(eˣ) → softplus(x), log1p(−eˣ) → log(1 − eˣ)", log_of_one_plus_exponential, "log1p"),
+    Rule("asinh", "log(x + √(x² + 1)) → asinh(x)", log_of_hyperbola, "log"),
     Rule("log1p", "log(1 + x) → log1p(x)", log_of_one_plus, "log"),
     Rule("xlogy-exp", "xlogy(w, eˣ) → w x", weighted_log, "xlogy", worth=A_PASS),
     Rule("xlog1py-exp", "xlog1py(w, eˣ) → w softplus(x)", weighted_log, "xlog1py", worth=A_PASS),
@@ -85,7 +88,8 @@ RULES = (
          worth=A_PASS),
     Rule("exp-power", "(Σ eˣ)ᵖ → e^(p logsumexp x), (v + eˣ)⁻ᵖ → v⁻ᵖ σ(log v − x)ᵖ", power_of_exponential, "power",
          worth=A_PASS),
-    Rule("softmax", "eˣ / Σ eᶻ → e^(x − logsumexp z), eˣ/(eˣ + eᶻ) → σ(x − z)", exponential_over_sum, "Product"),
+    Rule("exp-root", "√eˣ → e^(x/2)", root_of_exponential, "sqrt"),
+    Rule("softmax", "eˣ / Σ eᶻ → e^(x − logsumexp z), eˣ/(eˣ + eᶻ) → σ(x − z)", exponential_over_sum, "Product", worth=A_PASS),
     Rule("exp-exp", "eˣ eᶻ → e^(x + z)", exponentials_together, "Product", "exp"),
     Rule("one-less-sigmoid", "1 − σ(x) → σ(−x)", one_less_sigmoid, "Add", "sigmoid"),
     Rule("one-less-softmax", "1 − softmax(z)ₖ → Σ of the others", one_less_share, "Add", worth=A_PASS),
@@ -97,5 +101,7 @@ RULES = (
     Rule("tanh-sigmoid", "expm1(x) σ(−x) → tanh(x/2)", expm1_times_sigmoid, "Product", "expm1"),
     Rule("xlogx", "x log x → xlogy(x, x), for xᵖ log x too", x_log_y, "Product", "log"),
     Rule("hypot", "√(x² + y²) → hypot(x, y)", root_of_squares, "sqrt"),
+    Rule("direction", "x / hypot(x, y)ⁿ → direction(x, y) / hypot(x, y)ⁿ⁻¹", side_over_length, "Product",
+         worth=A_PASS),
     Rule("hypot-power", "(x² + y²)^(p/2) → hypot(x, y)ᵖ", power_of_squares, "power"),
 )
