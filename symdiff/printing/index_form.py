@@ -132,7 +132,7 @@ class Entries:
             base, p = base_and_exponent(node)
             if p != 1:
                 entry = self.piece(base, at)
-                power = entry if abs(p) == 1 else style.power(entry, style.number(exact(abs(p))))
+                power = style.raised(entry, exact(abs(p)))
                 return Monomial(body=None, divisors=(power,)) if p < 0 else Monomial(body=power)
             opposite = self.writer.opposite(node)
             if opposite is not None:

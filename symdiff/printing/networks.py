@@ -14,6 +14,7 @@ from symdiff.printing.pieces import Part, Piece, flipped_chain
 from symdiff.printing.style import MatrixStyle
 
 Label = int
+ONES = Part(Piece("1"), 1, "ones")
 
 
 class NoMatrixForm(Exception):
@@ -44,8 +45,8 @@ class Item:
         """The item as one piece."""
         if self.parts:
             return style.chain(self.parts, len(self.labels))
-        head = style.hadamard(self.above) if self.above else Piece("1", axes=0)
-        return style.quotient(head, self.below, len(self.labels)) if self.below else head
+        head = style.hadamard(style.gathered(self.above)) if self.above else Piece("1", axes=0)
+        return style.quotient(head, style.gathered(self.below), len(self.labels)) if self.below else head
 
 
 def joined_elementwise(a: Item, b: Item, style: MatrixStyle) -> Item:
@@ -262,8 +263,7 @@ class Network:
                     axes, piece = [1 - k for k in axes], chain[0].piece
                 new = Item(rest, [self.style.reduction("sum", piece, axes, len(rest))], [])
             else:
-                ones = Part(Piece("1"), 1, "ones")
-                new = Item(rest, [], [], (*(chain if axes == [1] else flipped_chain(chain)), ones))
+                new = Item(rest, [], [], (*(chain if axes == [1] else flipped_chain(chain)), ONES))
             self.items.insert(place, new)
             return True
         return False
@@ -275,8 +275,7 @@ class Network:
             return style.norm_squared(item.root)
         chain = item.chain(style)
         if len(item.labels) == 2 and len(chain) > 1:
-            ones = Part(Piece("1"), 1, "ones")
-            return style.chain(self.best((ones.flip(), *chain, ones)), 0)
+            return style.chain(self.best((ONES.flip(), *chain, ONES)), 0)
         if len(item.labels) == 1 and not item.parts and not item.below and len(item.above) == 2:
             return style.chain((Part(item.above[0], 1, flipped=True), Part(item.above[1], 1)), 0)
         return style.reduction("sum", chain[0].piece if len(chain) == 1 else item.piece(style), None, 0)
@@ -285,6 +284,8 @@ class Network:
         """The remaining items, whose labels are all labels of the result, as one piece."""
         out, style = self.out, self.style
         if not self.items:
+            if len(out) == 2 and (self.scalars or self.divisors):
+                return style.outer((ONES,), (ONES.flip(),))
             return None if not out else Piece("1", axes=len(out))
         if len(out) == 1 or (len(self.items) == 1 and len(self.items[0].labels) == len(out)):
             (item,) = self.items
@@ -305,8 +306,7 @@ class Network:
         v = next((item for item in self.items if item.labels == (column,)), None)
         m = next((item for item in self.items if len(item.labels) == 2), None)
         if m is None:
-            ones = (Part(Piece("1"), 1, "ones"),)
-            return style.outer(u.chain(style) if u else ones, flipped_chain(v.chain(style) if v else ones))
+            return style.outer(u.chain(style) if u else (ONES,), flipped_chain(v.chain(style) if v else (ONES,)))
         if m.labels != (row, column):
             m = transposed(m, style)
         left = (Part(u.piece(style), 2, "diag", symmetric=True),) if u else ()

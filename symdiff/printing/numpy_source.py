@@ -141,14 +141,15 @@ class SourceWriter(Writer):
         used = {label for _, at in term.factors for i in at for label in labels_of(i)}
         return all(label in used for label in term.out)
 
-    def constant(self, node: Constant) -> Piece:
+    def constant(self, node: Constant) -> Monomial:
         """A size, a counting vector, an array."""
         if isinstance(node.value, np.ndarray):
             text = repr(node.value.tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
-            return Piece(f"np.array({text}, {node.dtype!r})", ATOM, node.ndim)
+            return Monomial(body=Piece(f"np.array({text}, {node.dtype!r})", ATOM, node.ndim))
         if isinstance(node.value, str):
-            return Piece(f"np.arange({self.style.size(node.shape[0]).text}, dtype={node.dtype!r})", ATOM, 1)
-        return self.style.size(node.value)
+            text = f"np.arange({self.style.size(node.shape[0]).text}, dtype={node.dtype!r})"
+            return Monomial(body=Piece(text, ATOM, 1))
+        return Monomial(body=self.style.size(node.value))
 
     def map(self, node: Map) -> Monomial:
         """A scalar function."""

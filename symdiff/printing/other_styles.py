@@ -21,7 +21,6 @@ from symdiff.printing.pieces import (
     numerator_of,
 )
 from symdiff.printing.style import MatrixStyle
-from symdiff.sizes import Size
 
 PLAIN_WORDS = {"σ": "sigmoid", "≠": "!=", "≤": "<=", "≥": ">=", "∧": "and", "∨": "or", "⊻": "xor", "¬": "not",
                "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")"}
@@ -52,13 +51,9 @@ class AsciiStyle(MatrixStyle):
         """sqrt(x)."""
         return self.call_word("sqrt", piece.text, piece.axes)
 
-    def norm_squared(self, piece: Piece) -> Piece:
-        """norm(x)^2."""
-        return Piece(f"norm({piece.text})^2", POWER)
-
     def norm(self, piece: Piece) -> Piece:
         """norm(x)."""
-        return self.call_word("norm", piece.text)
+        return Piece(f"norm({piece.text})", ATOM, norm=True)
 
     def template(self, row: ScalarRow | ReduceRow) -> str:
         """The notation of a row in plain characters."""
@@ -108,14 +103,9 @@ class LatexStyle(MatrixStyle):
         mantissa, e, exponent = plain.text.partition("e")
         return Piece(rf"{mantissa} \cdot 10^{{{int(exponent)}}}", CHAIN) if e else plain
 
-    def size(self, size: Size) -> Piece:
-        """A size as a number."""
-        plain = super().size(size)
-        return Piece(re.sub(r"[A-Za-z_]\w*", lambda m: self.name(m[0]).text, plain.text), plain.level)
-
     def quotient(self, head: Piece, below: Sequence[Piece], axes: int) -> Piece:
         """A fraction; a long matrix numerator keeps a small fraction in front."""
-        under = below[0].text if len(below) == 1 else self.beside([self.wrap(b, POWER) for b in below])
+        under = self.divisor(below).text
         if head.axes and not any(b.axes for b in below) and head.level >= SUM and len(head.text) > 12 \
                 and not head.text[0].isdigit():
             return Piece(rf"\frac{{1}}{{{under}}} {self.wrap(head, HADAMARD)}", CHAIN, axes)
@@ -140,13 +130,9 @@ class LatexStyle(MatrixStyle):
         """tr(A)."""
         return self.call_word("tr", piece.text)
 
-    def norm_squared(self, piece: Piece) -> Piece:
-        """The squared norm."""
-        return Piece(rf"\left\|{piece.text}\right\|^{{2}}", POWER)
-
     def norm(self, piece: Piece) -> Piece:
         """The norm."""
-        return Piece(rf"\left\|{piece.text}\right\|", ATOM)
+        return Piece(rf"\left\|{piece.text}\right\|", ATOM, norm=True)
 
     def call_word(self, word: str, arguments: str, axes: int = 0) -> Piece:
         """A function by its name."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from symdiff.expression import Add, Node, Number, Product, Symbol
 from symdiff.index_notation import Form, Index, form_of, labels_of
 from symdiff.normal_form.maps import exact_power
-from symdiff.normal_form.numbers import base_and_exponent, exact, times
+from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, times
 from symdiff.printing.networks import Item, Network, NoMatrixForm
 from symdiff.printing.pieces import ATOM, CHAIN, Cut, Monomial, Piece
 from symdiff.printing.reading import Flat, cuts_of, flattened
@@ -108,6 +108,9 @@ class ProductForms:
             if opened is not None:
                 return opened
             return 1, [Item(labels, [self.read(f, cuts, sliced)], [], symmetric=symmetric)]
+        split = self.split_size(base, p)
+        if split is not None:
+            return split
         c, inner = self.writer.multiple(base)
         whole = exact_power(c, p) if isinstance(c, (int, Fraction)) and isinstance(p, int) else None
         if whole is not None and not (isinstance(c, Fraction) and self.writer.stays(base)):
@@ -116,11 +119,21 @@ class ProductForms:
             whole = 1
         piece = self.read(base, cuts, sliced)
         size = exact(abs(p))
-        power = piece if size == 1 else self.style.root(piece) if size == 0.5 else \
-            self.style.power(piece, self.style.number(size))
+        power = self.style.raised(piece, size)
         if p < 0:
             return whole, [Item(labels, [], [power], symmetric=symmetric)]
         return whole, [Item(labels, [power], [], root=piece if p == 2 else None, symmetric=symmetric)]
+
+    def split_size(self, base: Node, p: Number) -> tuple[Number, list[Item]] | None:
+        """A power of a size that is a plain product, as powers of its factors: 1 / (2 n) as 1/2 · 1 / n."""
+        if not is_size_constant(base) or not isinstance(p, int):
+            return None
+        form = self.writer.form(base)
+        if form is None or form.body is not None:
+            return None
+        pieces = [self.style.raised(s, abs(p)) for s in form.scalars]
+        front = exact(Fraction(form.coefficient) ** p)
+        return front, [Item((), [], [s]) if p < 0 else Item((), [s], []) for s in pieces]
 
     def opened(self, f: Node, labels: tuple[Label, ...], turned: bool) -> tuple[Number, list[Item]] | None:
         """A factor whose form is a quotient or has scalars in front, taken apart."""
@@ -182,7 +195,7 @@ def out_pattern(node: Product, flat: Flat, implicit: bool) -> tuple[Pattern | No
                 labels = labels[1:]
             return None, labels
         news = [k for k, i in enumerate(labels) if i not in used and extents[i] == 1]
-        if news and len(news) < len(labels):
+        if news and used:
             cuts = [Cut(new=k in news) for k in range(len(labels))]
             return ("axes", cuts), tuple(i for k, i in enumerate(labels) if k not in news)
         return None, labels

@@ -21,16 +21,18 @@ from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, exact
 from symdiff.printing.index_form import Entries, bound_letters
 from symdiff.printing.networks import NoMatrixForm
-from symdiff.printing.pieces import ATOM, Monomial, Piece
+from symdiff.printing.pieces import ATOM, SUM, Monomial, Piece
+from symdiff.printing.plain import plain
 from symdiff.printing.products import ProductForms
 from symdiff.printing.sharing import ELLIPSIS, LIMIT, Names, can_be_named, letters, primitive, shortened, uses_of
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.sums import concatenation, merged_patterns, positions_of, sum_form
-from symdiff.sizes import Dim
+from symdiff.sizes import Dim, monomials
 from symdiff.tensor_type import shape_text
 from symdiff.traversal import topological
 
-WORTH_NAMING = 6
+SHORT_ARRAY = 4
+WORTH_NAMING, WORTH_NAMING_TWICE = 6, 10
 SAVES = 4
 
 
@@ -40,7 +42,7 @@ class Writer:
     def __init__(self, roots: Sequence[Node], style: MatrixStyle, indices: bool = False,
                  limit: int | None = LIMIT) -> None:
         self.style, self.indices = style, indices
-        self.roots = list(roots) if limit is None else shortened(roots, limit)
+        self.roots = list(roots) if limit is None else plain(shortened(roots, limit))
         self.names = Names(roots)
         self.forms: dict[tuple[Node, bool], Monomial | None] = {}
         self.named: dict[Node, Piece] = {}
@@ -105,8 +107,12 @@ class Writer:
         if uses < 2 or not can_be_named(node) or (isinstance(node, Map) and self.opposite(node) is not None):
             return
         width = self.style.width(self.style.monomial(form or self.entries.entry_form(node)[1]).text)
-        called = isinstance(node, Map) and uses > 2
-        if width >= (WORTH_NAMING if not called else WORTH_NAMING - 2) and (uses - 1) * (width - 1) >= SAVES:
+        worth = WORTH_NAMING
+        if uses > 2:
+            worth -= 2 * isinstance(node, Map)
+        elif all(not child.children or child in self.named for child in node.children):
+            worth = WORTH_NAMING_TWICE
+        if width >= worth and (uses - 1) * (width - 1) >= SAVES:
             self.name(node)
 
     def name(self, node: Node) -> Piece:
@@ -114,7 +120,7 @@ class Writer:
         form = self.form(node, implicit=False)
         piece = self.style.name(self.names.fresh(letters(node)), node.ndim)
         if form is not None:
-            text = f"{piece.text} = {self.signed(form).text}"
+            text = f"{piece.text} = {self.style.wrap(self.signed(form), SUM)}"
         else:
             indices, body = self.entries.written(node)
             text = f"{self.style.entry(piece, indices).text} = {body.text}"
@@ -156,7 +162,7 @@ class Writer:
     def found_form(self, node: Node, implicit: bool) -> Monomial:
         """The matrix form; raises `NoMatrixForm`."""
         if isinstance(node, Constant):
-            return Monomial(body=self.constant(node))
+            return self.constant(node)
         if self.indices:
             raise NoMatrixForm
         if isinstance(node, Add):
@@ -173,15 +179,16 @@ class Writer:
         assert isinstance(node, Apply)
         return Monomial(body=self.style.call_word(node.operation.name, args, node.ndim))
 
-    def constant(self, node: Constant) -> Piece:
+    def constant(self, node: Constant) -> Monomial:
         """A size, a counting vector, or an array (in full where it is short)."""
         if isinstance(node.value, Dim):
-            return self.style.size(node.value)
+            terms = list(monomials(node.value))
+            return self.style.size_factors(*terms[0]) if len(terms) == 1 else Monomial(body=self.style.size(node.value))
         if isinstance(node.value, str):
-            return self.style.call_word("arange", self.style.size(node.shape[0]).text, 1)
-        if node.value.size <= 4:
-            return Piece(str(node.value.tolist()), ATOM, node.ndim)
-        return self.style.call_word("constant", shape_text(node.shape), node.ndim)
+            return Monomial(body=self.style.call_word("arange", self.style.size(node.shape[0]).text, 1))
+        if node.value.size <= SHORT_ARRAY:
+            return Monomial(body=Piece(str(node.value.tolist()), ATOM, node.ndim))
+        return Monomial(body=self.style.call_word("constant", shape_text(node.shape), node.ndim))
 
     def sum(self, node: Add) -> Monomial:
         """A sum: a multiple of another one, concatenations, terms with what they share in front."""
@@ -278,9 +285,7 @@ class Writer:
     def powered(self, base: Piece, p: Number, axes: int) -> Monomial:
         """xᵖ, a quotient for negative p."""
         size = exact(abs(p))
-        root = size == 0.5
-        power = base if size == 1 else self.style.root(base) if root else \
-            self.style.power(base, self.style.number(size))
+        power = self.style.raised(base, size)
         if p < 0:
             return Monomial(body=Piece("1", axes=axes) if axes else None, divisors=(power,))
         return Monomial(body=power)
