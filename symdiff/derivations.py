@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import html
+from itertools import chain, count
 from typing import Any
 
 from symdiff.differentiation import grad, hessian
 from symdiff.errors import TypeMismatch
-from symdiff.expression import Node
+from symdiff.expression import Node, Symbol
 from symdiff.operators.coercion import as_node
 from symdiff.printing import document, latex
 from symdiff.simplification import simplify
+from symdiff.sizes import named_sizes
+from symdiff.traversal import topological
 from symdiff.trees import flatten
 
 Tree = Any
@@ -29,19 +32,27 @@ class Derivation:
     def rows(self) -> list[tuple[str, str, Node]]:
         """(text label, LaTeX label, expression) of each formula; of a Hessian the blocks on and below the diagonal."""
         symbols = self.leaves(self.wrt)
-        rows = [("L", "L", self.loss)]
+        one, two = self.label()
+        rows = [(one, two, self.loss)]
         if self.order:
-            rows += [(f"∇{s.name} L", rf"\nabla_{{{latex(s)}}} L", g)
+            rows += [(f"∇{s.name} {one}", rf"\nabla_{{{latex(s)}}} {two}", g)
                      for s, g in zip(symbols, self.leaves(self.gradient), strict=True)]
         if self.order > 1:
             blocks = self.leaves(self.hessian)
             for k, s in enumerate(symbols):
                 for j, t in enumerate(symbols[:k + 1]):
-                    text = f"∇²{s.name} L" if s is t else f"∇{s.name}∇{t.name} L"
-                    one, two = latex(s), latex(t)
-                    below = rf"\nabla^2_{{{one}}} L" if s is t else rf"\nabla_{{{one}}} \nabla_{{{two}}} L"
-                    rows.append((text, below, blocks[k * len(symbols) + j]))
+                    text = f"∇²{s.name}" if s is t else f"∇{s.name}∇{t.name}"
+                    below = rf"\nabla^2_{{{latex(s)}}}" if s is t else rf"\nabla_{{{latex(s)}}} \nabla_{{{latex(t)}}}"
+                    rows.append((f"{text} {one}", f"{below} {two}", blocks[k * len(symbols) + j]))
         return rows
+
+    def label(self) -> tuple[str, str]:
+        """The name of the loss in text and LaTeX: L, or another one where a symbol or a size is called so."""
+        nodes = topological([self.loss, *self.leaves(self.wrt)])
+        taken = {node.name for node in nodes if isinstance(node, Symbol)}
+        taken |= {name for node in nodes for size in node.shape for name in named_sizes(size)}
+        names = chain([("L", "L"), ("F", "F"), ("J", "J")], ((f"L{k}", f"L_{{{k}}}") for k in count(1)))
+        return next(pair for pair in names if pair[0] not in taken)
 
     def leaves(self, tree: Tree) -> list[Any]:
         """The expressions of a tree."""

@@ -118,7 +118,7 @@ class SourceWriter(Writer):
             return repr(value) if np.isfinite(value) else f"float('{value}')"
         return repr(c)
 
-    def sum(self, node: Add) -> Monomial:
+    def sum(self, node: Add, implicit: bool = False) -> Monomial:
         """A sum; concatenations need arrays of full shape."""
         c, inner = self.multiple(node)
         if inner is not node:
@@ -128,7 +128,7 @@ class SourceWriter(Writer):
             axis, parts = stacked
             pieces = [self.signed(self.with_coefficient(c, part)) for c, part in parts]
             return Monomial(body=self.style.stacked(pieces, axis, node.ndim))
-        form = super().sum(node)
+        form = super().sum(node, implicit)
         if not any(self.fills(term) for _, term in node.terms):
             text = f"np.broadcast_to({self.signed(form).text}, {self.numpy.shape(node.shape)})"
             return Monomial(body=Piece(text, ATOM, node.ndim))

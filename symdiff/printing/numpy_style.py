@@ -27,7 +27,7 @@ class NumpyStyle(MatrixStyle):
     """Python source that needs nothing but NumPy; sizes are names that the function reads from shapes."""
 
     odot, transpose, dots = " * ", ".T", "..."
-    fold_negative_sigmoid = False
+    fold_negative_sigmoid = exact_shapes = False
     dtype = "float64"
 
     def __init__(self, symbols: Container[str] = ()) -> None:

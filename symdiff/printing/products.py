@@ -10,10 +10,10 @@ from symdiff.index_notation import Form, Index, form_of, labels_of
 from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, times
 from symdiff.printing.networks import Item, Network, NoMatrixForm
-from symdiff.printing.pieces import ATOM, CHAIN, Cut, Monomial, Piece
+from symdiff.printing.pieces import CHAIN, Cut, Monomial, Piece
 from symdiff.printing.reading import Flat, cuts_of, flattened
 from symdiff.printing.style import MatrixStyle
-from symdiff.sizes import combine, multiply
+from symdiff.sizes import Size, combine, multiply
 
 Label = int
 Pattern = tuple[str, Any]
@@ -38,6 +38,10 @@ class Surroundings(Protocol):
 
     def negative(self, node: Node) -> Monomial | None:
         """The matrix form of the negative of a sum."""
+        ...
+
+    def identity(self, size: Size) -> Piece:
+        """The identity matrix."""
         ...
 
     def stays(self, node: Node) -> bool:
@@ -166,7 +170,7 @@ class ProductForms:
         kind, detail = pattern
         if kind == "diag":
             if body is None or body.text == "1":
-                return style.identity(node.shape[0]) if not detail else style.diag(Piece("1", ATOM, 1), detail)
+                return self.writer.identity(node.shape[0]) if not detail else style.diag(style.ones(node.extents), detail)
             return style.diag(body, detail)
         inner = style.ones([node.extents[label] for label in out]) if body is None or body.text == "1" else body
         if kind == "padded diag":

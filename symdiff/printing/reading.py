@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from symdiff.expression import Factor, Node, Product
-from symdiff.index_notation import Index, form_of, inside, rename
+from symdiff.index_notation import Index, form_of, inside, labels_of, rename, replace, tidy
 from symdiff.printing.pieces import Cut
 from symdiff.sizes import Size, at_least, combine, multiply
 
@@ -43,7 +43,32 @@ def flattened(node: Product, stays: Callable[[Node], bool]) -> Flat:
             pending += [(g, tuple(rename(i, names) for i in there)) for g, there in reversed(f.factors)]
         else:
             factors.append((f, at))
-    return Flat(factors, extents, node.out)
+    return narrowed(Flat(factors, extents, node.out))
+
+
+def narrowed(flat: Flat) -> Flat:
+    """The product with every summed label that reads past the ends of an axis, where all is zero, run over the axis alone."""
+    kept = {label for index in flat.out for label in labels_of(index)}
+    for label in [label for label in flat.extents if label not in kept]:
+        for f, at in flat.factors:
+            window = next((w for w in (window_of(i, s, label, flat.extents) for i, s in zip(at, f.shape, strict=True)) if w),
+                          None)
+            if window is not None:
+                start, flat.extents[label] = window
+                moved = tidy(start, {label: 1})
+                flat.factors = [(g, tuple([replace(i, label, moved) for i in there])) for g, there in flat.factors]
+                break
+    return flat
+
+
+def window_of(index: Index, size: Size, label: Label, extents: dict[Label, Size]) -> tuple[Size, Size] | None:
+    """(start, extent) of the values of a label for which `label - start` is inside an axis, where those are not all."""
+    constant, terms = form_of(index)
+    start = combine(((-1, constant),))
+    if terms != ((label, 1),) or (start == 0 and extents[label] == size):
+        return None
+    fits = at_least(start, 0) and at_least(extents[label], combine(((1, start), (1, size))))
+    return (start, size) if fits else None
 
 
 def reads_whole(node: Node, at: tuple[Index, ...], extents: dict[Label, Size]) -> bool:

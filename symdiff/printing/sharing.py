@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 
-from symdiff.expression import Add, Map, Node, Number, Product, Reduce, Symbol
+from symdiff.expression import Add, Constant, Map, Node, Number, Product, Reduce, Symbol
 from symdiff.normal_form import add, number_of
 from symdiff.normal_form.numbers import base_and_exponent, exact
+from symdiff.printing.style import MatrixStyle
 from symdiff.printing.sums import divided, shared_coefficient
-from symdiff.sizes import named_sizes
+from symdiff.sizes import Dim, Size, named_sizes
 from symdiff.tensor_type import TensorType
-from symdiff.traversal import rebuild, symbols_of
+from symdiff.traversal import rebuild, topological
 
 LIMIT = 2000
 ELLIPSIS = "…"
@@ -71,14 +73,34 @@ def letters(node: Node) -> list[str]:
     return [x if x == "t" else x.upper() for x in found if len(x) == 1]
 
 
+def sizes_of(node: Node) -> tuple[Size, ...]:
+    """The sizes that the formula of a node may mention."""
+    own: tuple[Size, ...] = node.extents if isinstance(node, Product) else ()
+    if isinstance(node, Constant) and isinstance(node.value, Dim):
+        own = (node.value,)
+    return (*node.shape, *own)
+
+
 class Names:
     """Names that are not taken yet: r, then r2, r3, …; t1, t2, … for parts without a letter of their own."""
 
     def __init__(self, roots: Iterable[Node]) -> None:
-        symbols = symbols_of(roots)
-        self.taken = {s.name for s in symbols} | {"I"}
-        self.taken |= {name for s in symbols for size in s.shape for name in named_sizes(size)}
+        nodes = topological(roots)
+        sizes = {size for node in nodes for size in sizes_of(node)}
+        self.sizes = {name for size in sizes for name in named_sizes(size)}
+        self.symbols = {node.name for node in nodes if isinstance(node, Symbol)}
+        self.taken = self.symbols | self.sizes | {"I"}
         self.last: Counter[str] = Counter()
+
+    def apart(self, style: MatrixStyle) -> MatrixStyle:
+        """The style, with other names for sizes that are called like symbols."""
+        clashes = self.symbols & self.sizes
+        if not clashes or style.symbols:
+            return style
+        own = copy(style)
+        own.symbols = clashes
+        self.taken |= {own.size_name(name) for name in clashes}
+        return own
 
     def fresh(self, bases: Sequence[str]) -> str:
         """A name that nothing else bears: the first free letter, else the first one with a number."""
@@ -87,7 +109,10 @@ class Names:
                 self.taken.add(base)
                 self.last[base] += 1
                 return base
-        base = bases[0]
+        return self.numbered(bases[0])
+
+    def numbered(self, base: str) -> str:
+        """The next name of the series t1, t2 and so on."""
         while True:
             self.last[base] += 1
             name = f"{base}{self.last[base]}"

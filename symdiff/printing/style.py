@@ -42,7 +42,7 @@ class MatrixStyle:
     """Unicode formulas: `Xᵀ (X w - y) / n`, `‖r‖²`, `p ⊙ (1 - p)`, `Σ[j] k[j] x[i + j]`."""
 
     odot, transpose, dots, sigma, arrow = " ⊙ ", "ᵀ", "…", "Σ", " ↦ "
-    fold_negative_sigmoid = True
+    fold_negative_sigmoid = exact_shapes = True
     symbols: Container[str] = ()
 
     def wrap(self, piece: Piece, level: int) -> str:
@@ -231,6 +231,10 @@ class MatrixStyle:
     def ones(self, shape: Sequence[Size]) -> Piece:
         """A vector or array of ones where its size must be told: ones(n)."""
         return self.call_word("ones", ", ".join(self.size(s).text for s in shape), len(shape))
+
+    def zeros(self, shape: Sequence[Size]) -> Piece:
+        """An array of zeros where its size must be told: zeros(n)."""
+        return self.call_word("zeros", ", ".join(self.size(s).text for s in shape), len(shape))
 
     def norm_squared(self, piece: Piece) -> Piece:
         """‖x‖²."""

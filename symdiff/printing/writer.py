@@ -18,16 +18,16 @@ from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, labels_of
 from symdiff.normal_form import map_node, number_of, scale
 from symdiff.normal_form.maps import exact_power
-from symdiff.normal_form.numbers import base_and_exponent, exact
-from symdiff.printing.index_form import Entries, bound_letters
+from symdiff.normal_form.numbers import base_and_exponent, broadcast_axes, exact
+from symdiff.printing.index_form import Entries
 from symdiff.printing.networks import NoMatrixForm
 from symdiff.printing.pieces import ATOM, SUM, Monomial, Piece
-from symdiff.printing.plain import plain
+from symdiff.printing.plain_notation import plainly
 from symdiff.printing.products import ProductForms
 from symdiff.printing.sharing import ELLIPSIS, LIMIT, Names, can_be_named, letters, primitive, shortened, uses_of
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.sums import concatenation, merged_patterns, positions_of, sum_form
-from symdiff.sizes import Dim, monomials
+from symdiff.sizes import Dim, Size, monomials
 from symdiff.tensor_type import shape_text
 from symdiff.traversal import topological
 
@@ -41,9 +41,9 @@ class Writer:
 
     def __init__(self, roots: Sequence[Node], style: MatrixStyle, indices: bool = False,
                  limit: int | None = LIMIT) -> None:
-        self.style, self.indices = style, indices
-        self.roots = list(roots) if limit is None else plain(shortened(roots, limit))
         self.names = Names(roots)
+        self.style, self.indices = self.names.apart(style), indices
+        self.roots = list(roots) if limit is None else plainly(shortened(roots, limit))
         self.forms: dict[tuple[Node, bool], Monomial | None] = {}
         self.named: dict[Node, Piece] = {}
         self.definitions: list[tuple[Node, str]] = []
@@ -98,6 +98,9 @@ class Writer:
             piece = self.style.truncated(node.ndim) if cut else self.style.name(node.name, node.ndim)
             self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
             return
+        if isinstance(node, Constant) and isinstance(node.value, np.ndarray) and node.value.size > SHORT_ARRAY:
+            self.name(node)
+            return
         # Both forms now, while those of the children are known: nothing recurses deeply later.
         form = self.form(node, implicit=True)
         self.form(node)
@@ -118,12 +121,13 @@ class Writer:
     def name(self, node: Node) -> Piece:
         """Give the node a name and a line in the where block."""
         form = self.form(node, implicit=False)
-        piece = self.style.name(self.names.fresh(letters(node)), node.ndim)
-        if form is not None:
-            text = f"{piece.text} = {self.style.wrap(self.signed(form), SUM)}"
+        fresh = self.names.numbered("c") if isinstance(node, Constant) else self.names.fresh(letters(node))
+        piece = self.style.name(fresh, node.ndim)
+        if form is None:
+            text = self.entries.line(piece, node)
         else:
-            indices, body = self.entries.written(node)
-            text = f"{self.style.entry(piece, indices).text} = {body.text}"
+            body = self.style.wrap(self.signed(form), SUM)
+            text = f"{piece.text} = {body}"
         self.definitions.append((node, text))
         self.named[node] = piece
         self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
@@ -144,6 +148,20 @@ class Writer:
             return self.name(node) if node.ndim else self.signed(self.entries.entry_form(node)[1])
         return self.signed(form)
 
+    def explicit(self, node: Node) -> Piece:
+        """As `piece`, with its full shape to be seen: ones(n), zeros(n), a ones(n), 1 wᵀ."""
+        form = self.form(node)
+        if form is None or form.body is None or form.body.text != "1" or any(d.axes for d in form.divisors):
+            return self.piece(node)
+        if form.coefficient == 0:
+            return self.style.zeros(node.shape)
+        return self.signed(replace(form, body=self.style.ones(node.shape)))
+
+    def identity(self, size: Size) -> Piece:
+        """The identity matrix, by another name where a symbol has that one."""
+        piece = self.style.identity(size)
+        return piece if piece.text not in self.names.symbols else self.style.call_word("eye", self.style.size(size).text, 2)
+
     def signed(self, form: Monomial) -> Piece:
         """The monomial with its sign."""
         piece = self.style.monomial(form)
@@ -151,7 +169,7 @@ class Writer:
 
     def form(self, node: Node, implicit: bool = False) -> Monomial | None:
         """The matrix form, None where there is none; `implicit` leaves out axes that NumPy would broadcast."""
-        key = (node, implicit or not isinstance(node, Product))
+        key = (node, implicit or not (isinstance(node, Product) or (isinstance(node, Add) and node.ndim == 2)))
         if key not in self.forms:
             try:
                 self.forms[key] = self.found_form(node, implicit)
@@ -166,7 +184,7 @@ class Writer:
         if self.indices:
             raise NoMatrixForm
         if isinstance(node, Add):
-            return self.sum(node)
+            return self.sum(node, implicit)
         if isinstance(node, Product):
             return self.products.form(node, implicit)
         if isinstance(node, Map):
@@ -174,7 +192,7 @@ class Writer:
         if isinstance(node, Reduce):
             axes = None if len(node.axes) == node.arg.ndim else node.axes
             word = node.function.name
-            return Monomial(body=self.style.reduction(word, self.piece(node.arg, True), axes, node.ndim))
+            return Monomial(body=self.style.reduction(word, self.explicit(node.arg), axes, node.ndim))
         args = ", ".join(self.piece(child).text for child in node.children)
         assert isinstance(node, Apply)
         return Monomial(body=self.style.call_word(node.operation.name, args, node.ndim))
@@ -190,24 +208,40 @@ class Writer:
             return Monomial(body=Piece(str(node.value.tolist()), ATOM, node.ndim))
         return Monomial(body=self.style.call_word("constant", shape_text(node.shape), node.ndim))
 
-    def sum(self, node: Add) -> Monomial:
+    def sum(self, node: Add, implicit: bool = False) -> Monomial:
         """A sum: a multiple of another one, concatenations, terms with what they share in front."""
         c, inner = self.multiple(node)
         if inner is not node:
-            return self.with_coefficient(c, inner)
+            return self.with_coefficient(c, inner, implicit)
         table = self.table(node)
         if table is not None:
             return table
         stacked = concatenation(node)
         if stacked is not None:
             axis, parts = stacked
-            pieces = [self.signed(self.with_coefficient(c, part)) for c, part in parts]
+            pieces = [self.explicit(scale(c, part)) for c, part in parts]
             return Monomial(body=self.style.stacked(pieces, axis, node.ndim))
         terms = merged_patterns(node)
         if len(terms) == 1:
             return self.with_coefficient(*terms[0])
-        forms = [self.with_coefficient(c, term, implicit=True) for c, term in terms]
-        return sum_form(forms, self.style, node.ndim)
+        return sum_form(self.term_forms(terms, implicit), self.style, node.ndim)
+
+    def term_forms(self, terms: Sequence[tuple[Number, Node]], implicit: bool) -> list[Monomial]:
+        """The forms of the terms of a sum, none of which leaves out axes where that could be misread.
+
+        Numbers are added to arrays of any shape, and scalars to vectors.  To a matrix a scalar is added so inside an
+        elementwise function alone; a vector where it is a mere name, and no other one stands as a column.
+        """
+        constant = [broadcast_axes(term) if term.ndim == 2 and self.style.exact_shapes else frozenset()
+                    for _, term in terms]
+        forms: list[Monomial] = []
+        for (c, term), axes in zip(terms, constant, strict=True):
+            form = self.with_coefficient(c, term, implicit=True)
+            named = form.body is not None and form.body.root.name and not any(d.axes for d in form.divisors)
+            full = (axes == {0, 1} and not implicit and number_of(term) is None) or (
+                axes == {0} and ({1} in constant or not named))
+            forms.append(self.with_coefficient(c, term) if full else form)
+        return forms
 
     def table(self, node: Add) -> Monomial | None:
         """[a, b] for a sum of entries at constant positions."""
@@ -235,7 +269,7 @@ class Writer:
         if isinstance(inner, Add) and inner is not node:
             form = self.negative(inner)
             return form and replace(form, coefficient=exact(c * form.coefficient))
-        forms = [self.with_coefficient(exact(-c), term, implicit=True) for c, term in node.terms]
+        forms = self.term_forms([(exact(-c), term) for c, term in node.terms], implicit=False)
         return sum_form(forms, self.style, node.ndim)
 
     def map(self, node: Map) -> Monomial:
@@ -255,7 +289,7 @@ class Writer:
         softmax = softmax_of(node)
         if softmax is not None:
             arg, axis = softmax
-            return Monomial(body=style.reduction("softmax", self.piece(arg, True), axis, node.ndim))
+            return Monomial(body=style.reduction("softmax", self.explicit(arg), axis, node.ndim))
         opposite = self.opposite(node)
         if opposite is not None:
             return Monomial(body=style.total([(False, style.number(1)), (True, self.piece(opposite))]))
@@ -294,14 +328,12 @@ class Writer:
         """The formula of a root."""
         form = None if self.indices else self.form(root)
         if form is not None:
-            return self.signed(form).text
-        indices, body = self.entries.written(root)
-        piece = self.style.binder(indices, body, root.ndim) if indices else body
-        return bound_letters(piece.text, self.names.taken, "".join(indices))
+            return self.entries.finished(self.signed(form).text, self.names.taken)
+        return self.entries.formula(root, self.names.taken)
 
     def where(self) -> list[str]:
         """The lines of the where block, in order of dependency."""
-        return [bound_letters(text, self.names.taken) for _, text in self.definitions]
+        return [self.entries.finished(text, self.names.taken) for _, text in self.definitions]
 
 
 def softmax_of(node: Map) -> tuple[Node, tuple[int, ...] | None] | None:

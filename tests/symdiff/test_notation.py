@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import symdiff as sd
@@ -36,6 +37,21 @@ LOOKS = [
     (lambda: sd.mean(A) * sd.mean(w), "sum(A) sum(w) / d³"),
     (lambda: sd.grad(sd.sum((X @ w - y) ** 2) / (2 * n), w), "Xᵀ (X w - y) / n"),
     (lambda: 0.4999999999999999 * a, "0.5 a"),
+    (lambda: sd.logsumexp(sd.broadcast_to(w, (n, d)), axis=0), "logsumexp(1 wᵀ, axis=0)"),
+    (lambda: sd.softmax(sd.broadcast_to(w, (n, d)), axis=0), "1 exp(w - logsumexp(1 wᵀ, axis=0))ᵀ"),
+    (lambda: sd.prod(sd.broadcast_to(a, (n,))), "prod(a ones(n))"),
+    (lambda: sd.logsumexp(sd.zeros(n)), "logsumexp(zeros(n))"),
+    (lambda: sd.concat([sd.full((n,), a), w]), "[a ones(n); w]"),
+    (lambda: sd.hessian(sd.var(y), y), "2 (I / n - 1 1ᵀ / n²)"),
+    (lambda: sd.hessian(w @ A @ w + c * (sd.sum(w) - 1) ** 2, w), "A + Aᵀ + 2 c 1 1ᵀ"),
+    (lambda: X - sd.mean(X, axis=0), "X - 1 1ᵀ X / n"),
+    (lambda: w - w[:, None], "1 wᵀ - w 1ᵀ"),
+    (lambda: 1 - X, "1 - X"),
+    (lambda: w + a, "w + a"),
+    (lambda: X + w, "X + w"),
+    (lambda: sd.exp(X - a), "exp(X - a)"),
+    (lambda: sd.symbol("I", (d, d)) @ A + sd.eye(d), "I A + eye(d)"),
+    (lambda: sd.mean((x - sd.symbol("n")) ** 2), "‖x - n‖² / n_size"),
     (lambda: x * x**2 / (y * y**2 * a), "x³ / (a y³)"),
 ]
 
@@ -53,3 +69,23 @@ def test_a_named_comparison_stands_in_parentheses() -> None:
 
 def test_latex_divides_element_by_element() -> None:
     assert formula(A / (B * C), style="latex") == r"\frac{A}{B \odot C}"
+
+
+def test_constants_have_names() -> None:
+    one, two = sd.constant(np.arange(6.0)), sd.constant(np.ones(6) / 3)
+    u = sd.symbol("u", 6)
+    where = "\n  where c1 = constant((6,))\n        c2 = constant((6,))"
+    assert text_of((u @ one) * (u @ two)) == "(uᵀ c1) uᵀ c2" + where
+    assert text_of(one * u - two * u) == "c1 ⊙ u - c2 ⊙ u" + where
+
+
+def test_a_named_part_is_not_called_like_a_size() -> None:
+    text = str(sd.derivation(sd.sum((X @ w - y) ** 2) * sd.dim("r"), w, order=1))
+    assert text == "L    = r ‖e‖²\n∇w L = 2 r Xᵀ e\n  where e = X w - y"
+
+
+def test_a_derivation_names_the_loss_like_nothing_else() -> None:
+    matrix = sd.symbol("L", (d, d), symmetric=True)
+    text = str(sd.derivation(w @ matrix @ w, w))
+    assert text.startswith("F     = wᵀ L w\n∇w F  = 2 L w")
+    assert r"\nabla_{w} F" in sd.derivation(w @ matrix @ w, w).latex

@@ -16,7 +16,7 @@ PLAIN: dict[str, Callable[..., Any]] = {
 }
 
 
-def plain(roots: Sequence[Node]) -> list[Node]:
+def plainly(roots: Sequence[Node]) -> list[Node]:
     """The roots with the functions of the table as the products and quotients that they are for ordinary values."""
     return transform(roots, plain_node)
 
