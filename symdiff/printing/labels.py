@@ -17,7 +17,7 @@ from symdiff.printing.style import MatrixStyle
 from symdiff.sizes import Size, at_least, combine, monomials, multiply
 
 Label = int
-Kind = Literal["read", "bound", "value", "condition"]
+Kind = Literal["read", "bound", "value", "condition", "mark"]
 Meaning = tuple[Kind, Index, Size]
 FIRST = 0xF0000
 LETTERS = "ijklmnpqrstuvabcdefgh"
@@ -38,7 +38,10 @@ class Labels:
         return label
 
     def character(self, kind: Kind, index: Index, size: Size = 0) -> str:
-        """The character of an index into an axis of that size, of a label where it is introduced, of a value or condition."""
+        """The character of an index into an axis of that size, of a label where it is introduced, of a value or condition.
+
+        A mark is not shown; it tells texts apart that look alike.
+        """
         meaning = (kind, index, size)
         if meaning not in self.characters:
             self.characters[meaning] = chr(FIRST + len(self.meanings))
@@ -92,6 +95,8 @@ class Labels:
     def written(self, meaning: Meaning, names: Mapping[Label, str], told: Container[Label], style: MatrixStyle) -> str:
         """The text of what a character stands for."""
         kind, index, _ = meaning
+        if kind == "mark":
+            return ""
         if kind == "condition":
             return condition(index, names, style)
         if kind == "bound" and isinstance(index, int):

@@ -1,4 +1,4 @@
-"""What is printed once and named: uses of nodes, letters for shared parts, and cutting formulas that are too long."""
+"""What is printed once and named: uses of nodes, and letters for shared parts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from symdiff.normal_form.numbers import base_and_exponent, exact
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.sums import divided, shared_coefficient
 from symdiff.sizes import Dim, Size, named_sizes
-from symdiff.tensor_type import TensorType
-from symdiff.traversal import rebuild, topological
+from symdiff.traversal import topological
 
-LIMIT = 2000
-ELLIPSIS = "…"
 LETTERS = {"sigmoid": "p q g", "exp_difference": "p q g", "tanh": "h a g", "relu": "h a g", "sin": "s", "cos": "c",
            "exp": "mu e", "max": "m", "min": "m", "logsumexp": "m", "residual": "r e u", "sum": "z u v",
            "scalar": "s c b"}
@@ -119,38 +116,3 @@ class Names:
             if name not in self.taken:
                 self.taken.add(name)
                 return name
-
-
-def shortened(roots: Sequence[Node], limit: int = LIMIT) -> list[Node]:
-    """The roots with everything beyond about `limit` nodes, breadth first, replaced by `…`."""
-    seen: set[Node] = set()
-    order: list[Node] = []
-    layer = list(dict.fromkeys(roots))
-    seen.update(layer)
-    while layer and len(order) < limit:
-        order += layer
-        below: list[Node] = []
-        for node in layer:
-            for child in node.children:
-                if child not in seen:
-                    seen.add(child)
-                    below.append(child)
-        layer = below
-    if not layer:
-        return list(roots)
-    kept = set(order)
-    done: dict[Node, Node] = {}
-    # Depth may differ from layer: children come first here by a walk over what is kept alone.
-    stack: list[tuple[Node, bool]] = [(root, False) for root in roots]
-    while stack:
-        node, ready = stack.pop()
-        if node in done:
-            continue
-        if node not in kept:
-            done[node] = Symbol(f"{ELLIPSIS}{len(done)}", TensorType(node.dtype, node.shape)) if node.children else node
-        elif ready:
-            done[node] = rebuild(node, [done[child] for child in node.children])
-        else:
-            stack.append((node, True))
-            stack += [(child, False) for child in node.children if child not in done]
-    return [done[root] for root in roots]

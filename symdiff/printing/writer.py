@@ -24,7 +24,8 @@ from symdiff.printing.networks import NoMatrixForm
 from symdiff.printing.pieces import ATOM, SUM, Monomial, Piece
 from symdiff.printing.plain_notation import plainly
 from symdiff.printing.products import ProductForms
-from symdiff.printing.sharing import ELLIPSIS, LIMIT, Names, can_be_named, letters, primitive, shortened, uses_of
+from symdiff.printing.sharing import Names, can_be_named, letters, primitive, uses_of
+from symdiff.printing.shortening import ELLIPSIS, LIMIT, shortened
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.sums import concatenation, merged_patterns, positions_of, sum_form
 from symdiff.sizes import Dim, Size, monomials
@@ -32,7 +33,7 @@ from symdiff.tensor_type import shape_text
 from symdiff.traversal import topological
 
 SHORT_ARRAY = 4
-WORTH_NAMING, WORTH_NAMING_TWICE = 6, 10
+WORTH_NAMING, WORTH_NAMING_TWICE, WORTH_NAMING_ANYTHING = 6, 10, 24
 SAVES = 4
 
 
@@ -94,8 +95,7 @@ class Writer:
     def write(self, node: Node) -> None:
         """Find the form of a node and name it where that makes the whole shorter."""
         if isinstance(node, Symbol):
-            cut = node.name.startswith(ELLIPSIS)
-            piece = self.style.truncated(node.ndim) if cut else self.style.name(node.name, node.ndim)
+            piece = self.left_out(node) if node.name.startswith(ELLIPSIS) else self.style.name(node.name, node.ndim)
             self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
             return
         if isinstance(node, Constant) and isinstance(node.value, np.ndarray) and node.value.size > SHORT_ARRAY:
@@ -107,16 +107,23 @@ class Writer:
         if form is None:
             self.entries.entry_form(node)
         uses = self.uses[node]
-        if uses < 2 or not can_be_named(node) or (isinstance(node, Map) and self.opposite(node) is not None):
+        if uses < 2 or (isinstance(node, Map) and self.opposite(node) is not None):
             return
         width = self.style.width(self.style.monomial(form or self.entries.entry_form(node)[1]).text)
         worth = WORTH_NAMING
-        if uses > 2:
+        if not can_be_named(node):
+            worth = WORTH_NAMING_ANYTHING
+        elif uses > 2:
             worth -= 2 * isinstance(node, Map)
         elif all(not child.children or child in self.named for child in node.children):
             worth = WORTH_NAMING_TWICE
         if width >= worth and (uses - 1) * (width - 1) >= SAVES:
             self.name(node)
+
+    def left_out(self, node: Symbol) -> Piece:
+        """`…`, with a mark that tells it from any other one."""
+        piece = self.style.truncated(node.ndim)
+        return replace(piece, text=piece.text + self.entries.labels.character("mark", (int(node.name[1:]), ())))
 
     def name(self, node: Node) -> Piece:
         """Give the node a name and a line in the where block."""
