@@ -11,7 +11,7 @@ from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, times
 from symdiff.printing.networks import Item, Network, NoMatrixForm
 from symdiff.printing.pieces import CHAIN, Cut, Monomial, Piece
-from symdiff.printing.reading import Flat, cuts_of, flattened
+from symdiff.printing.reading import Flat, cuts_of, flattened, reshape_of, row_major
 from symdiff.printing.style import MatrixStyle
 from symdiff.sizes import Size, combine, multiply
 
@@ -59,7 +59,7 @@ class ProductForms:
     def form(self, node: Product, implicit: bool) -> Monomial:
         """The product as a monomial; raises `NoMatrixForm`."""
         flat = flattened(node, self.writer.stays)
-        pattern, out = out_pattern(node, flat, implicit)
+        pattern, out = out_pattern(node, flat, implicit, self.style.exact_shapes)
         turned = self.turned(flat, node.coefficient)
         front = node.coefficient
         items: list[Item] = []
@@ -100,7 +100,7 @@ class ProductForms:
         """A factor as a number and items of the network; a `turned` one as its negative."""
         read = cuts_of(f, at, flat.extents)
         if read is None:
-            raise NoMatrixForm
+            return 1, [self.reshaped(f, at, flat)]
         cuts, labels = read
         sliced = not all(cut.whole for cut in cuts)
         base, p = base_and_exponent(f)
@@ -127,6 +127,13 @@ class ProductForms:
         if p < 0:
             return whole, [Item(labels, [], [power], symmetric=symmetric)]
         return whole, [Item(labels, [power], [], root=piece if p == 2 else None, symmetric=symmetric)]
+
+    def reshaped(self, f: Node, at: tuple[Index, ...], flat: Flat) -> Item:
+        """A factor that is read as its reshape is."""
+        labels = reshape_of(f, at, flat) if at and self.style.exact_shapes else None
+        if labels is None:
+            raise NoMatrixForm
+        return Item(labels, [self.style.reshaped(self.writer.piece(f), [flat.extents[x] for x in labels])], [])
 
     def split_size(self, base: Node, p: Number) -> tuple[Number, list[Item]] | None:
         """A power of a size that is a plain product, as powers of its factors: 1 / (2 n) as 1/2 · 1 / n."""
@@ -173,6 +180,8 @@ class ProductForms:
                 return self.writer.identity(node.shape[0]) if not detail else style.diag(style.ones(node.extents), detail)
             return style.diag(body, detail)
         inner = style.ones([node.extents[label] for label in out]) if body is None or body.text == "1" else body
+        if kind == "reshape":
+            return style.reshaped(inner, detail)
         if kind == "padded diag":
             return style.diag(style.padded(inner, [detail[1]]), detail[0])
         if kind == "pad":
@@ -187,7 +196,7 @@ def in_order(scalars: list[Piece]) -> list[Piece]:
     return sorted(scalars, key=lambda p: (not p.name, p.level <= CHAIN, len(p.text) > 8))
 
 
-def out_pattern(node: Product, flat: Flat, implicit: bool) -> tuple[Pattern | None, tuple[Label, ...]]:
+def out_pattern(node: Product, flat: Flat, implicit: bool, reshapes: bool) -> tuple[Pattern | None, tuple[Label, ...]]:
     """How the result is written: None for a dense result, and the labels of its axes."""
     out, extents = node.out, dict(enumerate(node.extents))
     used = {label for _, at in flat.factors for i in at for label in labels_of(i)}
@@ -203,6 +212,9 @@ def out_pattern(node: Product, flat: Flat, implicit: bool) -> tuple[Pattern | No
             cuts = [Cut(new=k in news) for k in range(len(labels))]
             return ("axes", cuts), tuple(i for k, i in enumerate(labels) if k not in news)
         return None, labels
+    merged = row_major(out, node.shape, extents) if reshapes else None
+    if merged is not None:
+        return ("reshape", node.shape), merged
     forms = [form_of(i) for i in out]
     if len(out) == 2 and forms[0][1] == forms[1][1] and len(forms[0][1]) == 1 and forms[0][1][0][1] == 1:
         return diagonal_pattern(node, forms)

@@ -306,6 +306,11 @@ class MatrixStyle:
                 return f"-{back}"
         return self.size(value).text
 
+    def reshaped(self, piece: Piece, shape: Sequence[Size]) -> Piece:
+        """reshape(x, n d), or reshape(x, (n, d))."""
+        inner = ", ".join(self.size(s).text for s in shape)
+        return self.call_word("reshape", f"{piece.text}, {inner if len(shape) == 1 else f'({inner})'}", len(shape))
+
     def padded(self, piece: Piece, widths: Sequence[tuple[Size, Size]]) -> Piece:
         """x between zeros."""
         if len(widths) == 1 and widths[0] in ((1, 0), (0, 1)):
