@@ -44,7 +44,7 @@ class Writer:
                  limit: int | None = LIMIT) -> None:
         self.names = Names(roots)
         self.style, self.indices = self.names.apart(style), indices
-        self.roots = list(roots) if limit is None else plainly(shortened(roots, limit))
+        self.roots = list(roots) if limit is None else plainly(shortened(roots, limit), not indices)
         self.forms: dict[tuple[Node, bool], Monomial | None] = {}
         self.named: dict[Node, Piece] = {}
         self.definitions: list[tuple[Node, str]] = []
@@ -200,9 +200,9 @@ class Writer:
             axes = None if len(node.axes) == node.arg.ndim else node.axes
             word = node.function.name
             return Monomial(body=self.style.reduction(word, self.explicit(node.arg), axes, node.ndim))
-        args = ", ".join(self.piece(child).text for child in node.children)
         assert isinstance(node, Apply)
-        return Monomial(body=self.style.call_word(node.operation.name, args, node.ndim))
+        args = [self.explicit(child).text for child in node.children] + [str(k) for k in node.parameters]
+        return Monomial(body=self.style.call_word(node.operation.name, ", ".join(args), node.ndim))
 
     def constant(self, node: Constant) -> Monomial:
         """A size, a counting vector, or an array (in full where it is short)."""

@@ -16,6 +16,7 @@ x, y = sd.symbol("x", n), sd.symbol("y", n)
 w, v = sd.symbol("w", d), sd.symbol("v", d)
 X = sd.symbol("X", (n, d))
 A, B, C = (sd.symbol(name, (d, d)) for name in "ABC")
+q = sd.symbol("q", (4, 3))
 a, b, c = sd.symbols("a b c")
 
 LOOKS = [
@@ -52,6 +53,16 @@ LOOKS = [
     (lambda: sd.exp(X - a), "exp(X - a)"),
     (lambda: sd.symbol("I", (d, d)) @ A + sd.eye(d), "I A + eye(d)"),
     (lambda: sd.mean((x - sd.symbol("n")) ** 2), "‖x - n‖² / n_size"),
+    (lambda: sd.tril(A) @ w, "tril(A) w"),
+    (lambda: sd.triu(A, 1), "triu(A, 1)"),
+    (lambda: sd.grad(sd.sum((sd.tril(A) @ w) ** 2), A), "2 tril(tril(A) w wᵀ)"),
+    (lambda: sd.clip(x, -1, 1), "clip(x, -1, 1)"),
+    (lambda: sd.grad(sd.relu(sd.sum((w - v) ** 2) - sd.sum((w + v) ** 2)), w),
+     "-4 [‖w - v‖² - ‖w + v‖² > 0] v"),
+    (lambda: q.reshape(12) * sd.symbol("p", 12), "p ⊙ reshape(q, 12)"),
+    (lambda: q.reshape(2, 6), "reshape(q, (2, 6))"),
+    (lambda: X.reshape(-1), "reshape(X, n d)"),
+    (lambda: sd.sum(q.reshape(3, 4) * sd.symbol("r", (3, 4))), "sum(reshape(q, (3, 4)) ⊙ r)"),
     (lambda: x * x**2 / (y * y**2 * a), "x³ / (a y³)"),
 ]
 
