@@ -45,6 +45,10 @@ class Surroundings(Protocol):
         """(c, sum) where a node is written as a multiple of a sum."""
         ...
 
+    def terms(self, node: Add) -> list[tuple[Number, Node]]:
+        """The terms of a sum."""
+        ...
+
     def opposite(self, node: Map) -> Map | None:
         """σ(x) where the node is σ(-x) and is written 1 - σ(x)."""
         ...
@@ -135,7 +139,7 @@ class Entries:
                 m = self.entry(inner, at)
                 return replace(m, coefficient=exact(c * m.coefficient))
             forms = []
-            for c, term in node.terms:
+            for c, term in self.writer.terms(node):
                 m = self.entry(term, at)
                 forms.append(replace(m, coefficient=exact(c * m.coefficient)))
             return sum_form(forms, style, 0)

@@ -46,10 +46,10 @@ def concatenation(node: Add) -> tuple[int, list[tuple[Number, Node]]] | None:
     return (axis, parts) if len(parts) == len(spans) and start == node.shape[axis] else None
 
 
-def merged_patterns(node: Add) -> list[tuple[Number, Node]]:
+def merged_patterns(terms: Sequence[tuple[Number, Node]], type: TensorType) -> list[tuple[Number, Node]]:
     """The terms, with those that are written at the same positions as one: diag(f) + diag(g) as diag(f + g)."""
     groups: dict[object, list[tuple[Number, Node]]] = {}
-    for k, (c, term) in enumerate(node.terms):
+    for k, (c, term) in enumerate(terms):
         groups.setdefault(pattern(term) or k, []).append((c, term))
     result: list[tuple[Number, Node]] = []
     for group in groups.values():
@@ -57,10 +57,10 @@ def merged_patterns(node: Add) -> list[tuple[Number, Node]]:
         if len(group) == 1 or not isinstance(first, Product):
             result += group
             continue
-        inner_type = TensorType(node.dtype, first.extents)
+        inner_type = TensorType(type.dtype, first.extents)
         inner = add([(c, dense_part(p, inner_type)) for c, p in group if isinstance(p, Product)], inner_type)
         labels = tuple(range(len(first.extents)))
-        result.append((1, Product(1, ((inner, labels),), first.out, first.extents, node.type)))
+        result.append((1, Product(1, ((inner, labels),), first.out, first.extents, type)))
     return result
 
 

@@ -24,6 +24,7 @@ from symdiff.printing.networks import NoMatrixForm
 from symdiff.printing.pieces import ATOM, SUM, Monomial, Piece
 from symdiff.printing.plain_notation import plainly
 from symdiff.printing.products import ProductForms
+from symdiff.printing.regrouping import Regrouping
 from symdiff.printing.sharing import Names, can_be_named, letters, primitive, uses_of
 from symdiff.printing.shortening import ELLIPSIS, LIMIT, shortened
 from symdiff.printing.style import MatrixStyle
@@ -55,6 +56,7 @@ class Writer:
         self.present = {node for node in order if isinstance(node, Map)}
         self.sums: dict[Node, Node] = {}
         self.multiples = {node: primitive(node, self.sums) for node in order if isinstance(node, Add)}
+        self.regrouping = Regrouping(self.sums if self.style.exact_shapes else ())
         order = topological(self.roots, self.children)
         self.uses: Counter[Node] = uses_of(order, self.roots, self.children)
         for node in order:
@@ -70,6 +72,8 @@ class Writer:
         """As `children`, found for the first time."""
         if isinstance(node, Add) and self.multiple(node)[1] is not node:
             return [self.multiple(node)[1]]
+        if isinstance(node, Add):
+            return [term for _, term in self.regrouping.terms(node) if number_of(term) is None]
         if isinstance(node, Map):
             softmax = softmax_of(node)
             if softmax is not None:
@@ -155,6 +159,15 @@ class Writer:
             return self.name(node) if node.ndim else self.signed(self.entries.entry_form(node)[1])
         return self.signed(form)
 
+    def terms(self, node: Add) -> list[tuple[Number, Node]]:
+        """The terms of a sum, with other sums that have a name in the place of theirs."""
+        terms: list[tuple[Number, Node]] = []
+        own = set(node.children)
+        for c, term in self.regrouping.terms(node):
+            opened = isinstance(term, Add) and term not in own and term not in self.named
+            terms += [(exact(c * k), t) for k, t in term.terms] if opened and isinstance(term, Add) else [(c, term)]
+        return terms if len(terms) < len(node.terms) else list(node.terms)
+
     def explicit(self, node: Node) -> Piece:
         """As `piece`, with its full shape to be seen: ones(n), zeros(n), a ones(n), 1 wᵀ."""
         form = self.form(node)
@@ -228,7 +241,7 @@ class Writer:
             axis, parts = stacked
             pieces = [self.explicit(scale(c, part)) for c, part in parts]
             return Monomial(body=self.style.stacked(pieces, axis, node.ndim))
-        terms = merged_patterns(node)
+        terms = merged_patterns(self.terms(node), node.type)
         if len(terms) == 1:
             return self.with_coefficient(*terms[0])
         return sum_form(self.term_forms(terms, implicit), self.style, node.ndim)
@@ -276,7 +289,7 @@ class Writer:
         if isinstance(inner, Add) and inner is not node:
             form = self.negative(inner)
             return form and replace(form, coefficient=exact(c * form.coefficient))
-        forms = self.term_forms([(exact(-c), term) for c, term in node.terms], implicit=False)
+        forms = self.term_forms([(exact(-c), term) for c, term in self.terms(node)], implicit=False)
         return sum_form(forms, self.style, node.ndim)
 
     def map(self, node: Map) -> Monomial:

@@ -63,6 +63,8 @@ LOOKS = [
     (lambda: q.reshape(2, 6), "reshape(q, (2, 6))"),
     (lambda: X.reshape(-1), "reshape(X, n d)"),
     (lambda: sd.sum(q.reshape(3, 4) * sd.symbol("r", (3, 4))), "sum(reshape(q, (3, 4)) ⊙ r)"),
+    (lambda: x[::2], "x[::2]"),
+    (lambda: x[1::2], "x[1::2]"),
     (lambda: x * x**2 / (y * y**2 * a), "x³ / (a y³)"),
 ]
 
@@ -100,3 +102,14 @@ def test_a_derivation_names_the_loss_like_nothing_else() -> None:
     text = str(sd.derivation(w @ matrix @ w, w))
     assert text.startswith("F     = wᵀ L w\n∇w F  = 2 L w")
     assert r"\nabla_{w} F" in sd.derivation(w @ matrix @ w, w).latex
+
+
+def test_a_sum_inside_a_sum_keeps_its_name() -> None:
+    himmelblau = (a**2 + b - 11) ** 2 + (a + b**2 - 7) ** 2
+    lines = str(sd.derivation(himmelblau, [a, b], order=1)).split("\n")
+    assert lines == ["L    = s² + c²", "∇a L = 2 (c + 2 s a)", "∇b L = 2 (2 c b + s)",
+                     "  where s = a² + b - 11", "        c = a + b² - 7"]
+
+
+def test_terms_of_a_sum_without_a_name_stay_as_they_are() -> None:
+    assert text_of(sd.sum(sd.exp(x + y)) + sd.sum(x + y + 1)) == "sum(exp(x + y)) + sum(x + y + 1)"
