@@ -151,7 +151,12 @@ class Entries:
             opposite = self.writer.opposite(node)
             if opposite is not None:
                 return Monomial(body=style.total([(False, style.number(1)), (True, self.piece(opposite, at))]))
-            return Monomial(body=style.call(node.function, [self.piece(a, at) for a in node.args]))
+            args = [self.piece(a, at) for a in node.args]
+            if node.function.name in ("sqrt", "safe_sqrt"):
+                return Monomial(body=style.root(args[0]))
+            if node.function.name == "power":
+                return Monomial(body=style.power(*args))
+            return Monomial(body=style.call(node.function, args))
         if isinstance(node, Reduce):
             kept = iter(at)
             inside = [self.labels.fresh(size) if a in node.axes else next(kept) for a, size in enumerate(node.arg.shape)]

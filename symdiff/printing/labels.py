@@ -87,8 +87,9 @@ class Labels:
             if label not in names:
                 k = len(names)
                 names[label] = free[k] if k < len(free) else f"{free[k % len(free)]}{k // len(free)}"
-        told = {index for _, (kind, index, size) in found
-                if kind == "read" and isinstance(index, int) and self.extents[index] == size}
+        reads = {(index, self.extents[index] == size) for _, (kind, index, size) in found
+                 if kind == "read" and isinstance(index, int) and size != 0}
+        told = {index for index, whole in reads if whole and (index, False) not in reads}
         table = {ord(ch): self.written(meaning, names, told, style) for ch, meaning in found}
         return text.translate(table)
 
