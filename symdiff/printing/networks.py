@@ -7,11 +7,12 @@ no matrix form, and the caller writes the product with indices.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from symdiff.printing.pieces import Part, Piece, flipped_chain
 from symdiff.printing.style import MatrixStyle
+from symdiff.sizes import Size
 
 Label = int
 ONES = Part(Piece("1"), 1, "ones")
@@ -69,8 +70,10 @@ def transposed(item: Item, style: MatrixStyle) -> Item:
 class Network:
     """The items of one product and the labels that it sums, on the way to a formula."""
 
-    def __init__(self, items: list[Item], out: tuple[Label, ...], style: MatrixStyle) -> None:
-        self.style, self.out = style, out
+    def __init__(self, items: list[Item], out: tuple[Label, ...], style: MatrixStyle,
+                 sizes: Mapping[Label, Size] | None = None) -> None:
+        """`sizes` are given where the sizes of vectors of ones are to be seen."""
+        self.style, self.out, self.sizes = style, out, sizes
         self.scalars: list[Piece] = []
         self.divisors: list[Piece] = []
         self.items: list[Item] = []
@@ -285,7 +288,7 @@ class Network:
         out, style = self.out, self.style
         if not self.items:
             if len(out) == 2 and (self.scalars or self.divisors):
-                return style.outer((ONES,), (ONES.flip(),))
+                return self.matrix_of(*out)
             return None if not out else Piece("1", axes=len(out))
         if len(out) == 1 or (len(self.items) == 1 and len(self.items[0].labels) == len(out)):
             (item,) = self.items
@@ -306,12 +309,17 @@ class Network:
         v = next((item for item in self.items if item.labels == (column,)), None)
         m = next((item for item in self.items if len(item.labels) == 2), None)
         if m is None:
-            return style.outer(u.chain(style) if u else (ONES,), flipped_chain(v.chain(style) if v else (ONES,)))
+            left, right = (item.chain(style) if item else (self.ones(label),) for item, label in ((u, row), (v, column)))
+            return style.outer(left, flipped_chain(right))
         if m.labels != (row, column):
             m = transposed(m, style)
         left = (Part(u.piece(style), 2, "diag", symmetric=True),) if u else ()
         right = (Part(v.piece(style), 2, "diag", symmetric=True),) if v else ()
         return style.chain((*left, *m.chain(style), *right), 2)
+
+    def ones(self, label: Label) -> Part:
+        """A vector of ones."""
+        return ONES if self.sizes is None else Part(self.style.ones([self.sizes[label]]), 1)
 
     def broadcast_of(self, out: tuple[Label, ...]) -> Piece:
         """Three axes and more: element by element, with NumPy's broadcasting from the last axis."""

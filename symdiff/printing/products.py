@@ -56,8 +56,8 @@ class ProductForms:
         self.writer = writer
         self.style = writer.style
 
-    def form(self, node: Product, implicit: bool) -> Monomial:
-        """The product as a monomial; raises `NoMatrixForm`."""
+    def form(self, node: Product, implicit: bool, sized: bool = False) -> Monomial:
+        """The product as a monomial, vectors of ones with their sizes where that is asked; raises `NoMatrixForm`."""
         flat = flattened(node, self.writer.stays)
         pattern, out = out_pattern(node, flat, implicit, self.style.exact_shapes)
         turned = self.turned(flat, node.coefficient)
@@ -67,7 +67,7 @@ class ProductForms:
             c, found = self.items(f, at, flat, f is turned)
             front = times(front, c)
             items += found
-        network = Network(items, out, self.style)
+        network = Network(items, out, self.style, flat.extents if sized else None)
         if pattern is None:
             body = network.solve()
             scalars, divisors = tuple(in_order(network.scalars)), tuple(network.divisors)

@@ -169,8 +169,10 @@ class Writer:
         return terms if len(terms) < len(node.terms) else list(node.terms)
 
     def explicit(self, node: Node) -> Piece:
-        """As `piece`, with its full shape to be seen: ones(n), zeros(n), a ones(n), 1 wᵀ."""
+        """As `piece`, with its full shape to be seen: zeros(n), a ones(n), ones(n) wᵀ."""
         form = self.form(node)
+        if form is not None and node.ndim == 2 and isinstance(node, Product) and broadcast_axes(node):
+            return self.signed(self.products.form(node, implicit=False, sized=True))
         if form is None or form.body is None or form.body.text != "1" or any(d.axes for d in form.divisors):
             return self.piece(node)
         if form.coefficient == 0:

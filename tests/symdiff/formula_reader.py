@@ -33,6 +33,7 @@ FUNCTIONS: dict[str, Any] = {
     "max": lambda *a, **k: np.max(*a, **k) if len(a) == 1 else np.maximum(*a),
     "min": lambda *a, **k: np.min(*a, **k) if len(a) == 1 else np.minimum(*a),
     "pad": lambda x, *widths: np.pad(x, np.asarray(widths, int)),
+    "arange": np.arange, "eye": lambda n: np.eye(int(n)),
     "concat": lambda *parts, axis: np.concatenate(parts, axis=int(axis)),
 }
 
@@ -56,10 +57,12 @@ class Reader:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = dict(values)
+        self.shape: tuple[int, ...] = ()
         self.known: dict[int, tuple[Term, Any]] = {}
 
     def formula(self, text: str, shape: tuple[int, ...]) -> Any:
         """The value of a formula, an array of that shape."""
+        self.shape = shape
         head, arrow, body = text.rpartition(" ↦ ")
         term = Parser(body).whole()
         if arrow:
@@ -196,6 +199,8 @@ class Reader:
             return at[name]
         if name in self.values:
             return self.values[name]
+        if name.endswith("_size"):
+            return self.values["size " + name.removesuffix("_size")]
         if name == "I":
             return Identity()
         raise Unreadable(f"{name} is not known")
@@ -219,6 +224,7 @@ class Reader:
         rest = reduce(np.add, others)
         if len(others) < len(values):
             size = max(np.shape(rest), default=0)
+            size = max(size, max(self.shape, default=0)) if size == 1 else size
             if np.ndim(rest) != 2 or size == 1:
                 raise Unreadable("an identity of unknown size")
             rest = rest + factor * np.eye(size)
@@ -228,6 +234,9 @@ class Reader:
         """An element or a slice; NaN outside."""
         places: list[Any] = []
         for axis, index in enumerate(indices):
+            if index.kind == "name" and index.parts[0] == "None":
+                places.append(None)
+                continue
             if index.kind == "slice":
                 places.append(slice(*[None if part is None else int(self.number(part, at)) for part in index.parts[0]]))
                 continue
