@@ -287,6 +287,8 @@ class Network:
         """The remaining items, whose labels are all labels of the result, as one piece."""
         out, style = self.out, self.style
         if not self.items:
+            if out and self.sizes is not None:
+                return style.ones([self.sizes[label] for label in out])
             if len(out) == 2 and (self.scalars or self.divisors):
                 return self.matrix_of(*out)
             return None if not out else Piece("1", axes=len(out))

@@ -78,10 +78,12 @@ def cancelled(node: Node) -> Node | None:
             rest = frozenset(factor for factor in term.factors if factor[0] is not sums[0])
             groups.setdefault(rest, []).append((c * term.coefficient, sums[0], term))
     for group in groups.values():
+        if len(group) < 2:
+            continue
         first = group[0][2]
-        together = add([(c, f) for c, f, _ in group], node.type) if len(group) > 1 else node
+        together = add([(c, f) for c, f, _ in group], node.type)
         count = len(together.terms) if isinstance(together, Add) else 1
-        if count < sum(len(f.children) for _, f, _ in group) - 1:
+        if count < sum(len(f.children) for _, f, _ in group):
             factors = [(together if f is group[0][1] else f, at) for f, at in first.factors]
             shared = product(1, factors, list(first.out), dict(enumerate(first.extents)), first.type)
             gone = {term for _, _, term in group}

@@ -6,14 +6,14 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from symdiff.expression import Add, Node, Number, Product, Symbol
-from symdiff.index_notation import Form, Index, form_of, labels_of
+from symdiff.index_notation import Form, Index, form_of, inside, labels_of
 from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, times
 from symdiff.printing.networks import Item, Network, NoMatrixForm
 from symdiff.printing.pieces import CHAIN, Cut, Monomial, Piece
 from symdiff.printing.reading import Flat, cuts_of, flattened, reshape_of, row_major
 from symdiff.printing.style import MatrixStyle
-from symdiff.sizes import Size, combine, multiply
+from symdiff.sizes import Size, at_least, combine, multiply
 
 Label = int
 Pattern = tuple[str, Any]
@@ -67,7 +67,8 @@ class ProductForms:
             c, found = self.items(f, at, flat, f is turned)
             front = times(front, c)
             items += found
-        network = Network(items, out, self.style, flat.extents if sized else None)
+        sizes = flat.extents if sized or (pattern is not None and pattern[0] != "diag") else None
+        network = Network(items, out, self.style, sizes)
         if pattern is None:
             body = network.solve()
             scalars, divisors = tuple(in_order(network.scalars)), tuple(network.divisors)
@@ -208,7 +209,7 @@ def out_pattern(node: Product, flat: Flat, implicit: bool, reshapes: bool) -> tu
                 labels = labels[1:]
             return None, labels
         news = [k for k, i in enumerate(labels) if i not in used and extents[i] == 1]
-        if news and used:
+        if news and not used.isdisjoint(labels):
             cuts = [Cut(new=k in news) for k in range(len(labels))]
             return ("axes", cuts), tuple(i for k, i in enumerate(labels) if k not in news)
         return None, labels
@@ -226,8 +227,10 @@ def out_pattern(node: Product, flat: Flat, implicit: bool, reshapes: bool) -> tu
     if all(terms and terms[0][1] == 1 for _, terms in forms):
         widths = [(constant, combine(((1, size), (-1, constant), (-1, extents[terms[0][0]]))))
                   for (constant, terms), size in zip(forms, node.shape, strict=True)]
-        if all(not isinstance(w, int) or w >= 0 for pair in widths for w in pair):
+        if all(at_least(w, 0) for pair in widths for w in pair):
             return ("pad", widths), inner
+    if not all(inside(index, size, extents) for index, size in zip(out, node.shape, strict=True)):
+        raise NoMatrixForm
     cuts = []
     for (constant, terms), size in zip(forms, node.shape, strict=True):
         if not terms:

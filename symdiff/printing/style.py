@@ -229,7 +229,9 @@ class MatrixStyle:
         return Piece("I", ATOM, 2)
 
     def ones(self, shape: Sequence[Size]) -> Piece:
-        """A vector or array of ones where its size must be told: ones(n)."""
+        """A vector or array of ones where its size must be told: ones(n); the number 1 for no axes."""
+        if not shape:
+            return self.number(1)
         return self.call_word("ones", ", ".join(self.size(s).text for s in shape), len(shape))
 
     def zeros(self, shape: Sequence[Size]) -> Piece:

@@ -170,14 +170,11 @@ class Writer:
 
     def explicit(self, node: Node) -> Piece:
         """As `piece`, with its full shape to be seen: zeros(n), a ones(n), ones(n) wᵀ."""
-        form = self.form(node)
-        if form is not None and node.ndim == 2 and isinstance(node, Product) and broadcast_axes(node):
-            return self.signed(self.products.form(node, implicit=False, sized=True))
-        if form is None or form.body is None or form.body.text != "1" or any(d.axes for d in form.divisors):
-            return self.piece(node)
-        if form.coefficient == 0:
+        if number_of(node) == 0 and node.ndim:
             return self.style.zeros(node.shape)
-        return self.signed(replace(form, body=self.style.ones(node.shape)))
+        if self.form(node) is None or not isinstance(node, Product) or not broadcast_axes(node):
+            return self.piece(node)
+        return self.signed(self.products.form(node, implicit=False, sized=True))
 
     def identity(self, size: Size) -> Piece:
         """The identity matrix, by another name where a symbol has that one."""

@@ -25,7 +25,12 @@ OVER_LABELS: dict[str, Any] = {"Σ": np.sum, "max": np.max, "min": np.min, "prod
 FUNCTIONS: dict[str, Any] = {
     "exp": np.exp, "log": np.log, "log1p": np.log1p, "tanh": np.tanh, "erf": special.erf, "σ": special.expit,
     "softplus": lambda x: np.logaddexp(0, x), "relu": lambda x: np.maximum(x, 0), "sign": np.sign, "sin": np.sin,
-    "cos": np.cos, "where": np.where, "hypot": np.hypot, "clip": np.clip, "tril": np.tril, "triu": np.triu,
+    "cos": np.cos, "atan2": np.arctan2, "erfc": special.erfc, "isfinite": np.isfinite, "argmax": np.argmax,
+    "any": np.any, "all": np.all, "cosh": np.cosh, "sinh": np.sinh, "log2": np.log2, "expm1": np.expm1, "acos": np.arccos,
+    "asin": np.arcsin, "atan": np.arctan, "tan": np.tan, "argmin": np.argmin, "asinh": np.arcsinh, "isnan": np.isnan,
+    "log10": np.log10, "mod": np.mod, "trunc": np.trunc, "round": np.round, "acosh": np.arccosh, "atanh": np.arctanh,
+    "logaddexp": np.logaddexp, "cbrt": np.cbrt, "where": np.where, "hypot": np.hypot, "clip": np.clip,
+    "tril": np.tril, "triu": np.triu,
     "reshape": lambda x, shape: np.reshape(x, np.asarray(shape, int)), "tr": np.trace,
     "diag": lambda x, k=0: np.diag(x, int(k)), "sum": np.sum, "prod": np.prod,
     "softmax": lambda x, axis=-1: special.softmax(x, axis), "logsumexp": special.logsumexp,
@@ -176,7 +181,8 @@ class Reader:
             case "over":
                 return self.over(parts[0], parts[1], parts[2], at)
             case "array":
-                return np.array([self.array(part, at) for part in parts[0]])
+                rows = [self.array(part.parts[0] if part.kind == "condition" else part, at) for part in parts[0]]
+                return np.array([[row] if part.kind == "condition" else row for row, part in zip(rows, parts[0], strict=True)])
             case "stack":
                 return np.concatenate([np.atleast_1d(self.array(part, at)) for part in parts[0]])
             case "call":
@@ -269,12 +275,14 @@ class Reader:
                 matrices.append("row" if lie else "column")
             elif isinstance(value, Row):
                 matrices.append(value.column[None, :])
-            elif np.ndim(value) <= 2:
-                matrices.append(value[:, None] if np.ndim(value) == 1 else value)
             else:
-                raise Unreadable("an array of three axes in a chain")
+                matrices.append(value[:, None] if np.ndim(value) == 1 else value)
         if not matrices:
             return Identity(factor) if any(isinstance(value, Identity) for value in values) else factor
+        if len(matrices) == 1 and not isinstance(matrices[0], str) and np.ndim(matrices[0]) > 2:
+            return factor * matrices[0]
+        if any(np.ndim(matrix) > 2 for matrix in matrices):
+            raise Unreadable("an array of three axes in a chain")
         kinds = [kind for value, one, lie in zip(values, ones, lying, strict=True)
                  if (kind := kind_of(value, one, lie)) != "number"]
         whole = factor * reduce(multiplied, [filled(matrices, k) for k in range(len(matrices))])
