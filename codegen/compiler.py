@@ -6,48 +6,53 @@
 | lower   | ordered expressions  | loop IR `Program`        | `codegen.lowering.programs`        |
 | check   | program              | the same, proved legal   | `codegen.loop_ir.checks`           |
 | schedule| program              | program                  | the backend's `SCHEDULE`           |
-| emit    | program              | source text              | the backend's `emit`               |
-| build   | source               | executable               | the backend's `build`              |
+| emit    | program              | Python or LLVM IR        | the backend's `emit`               |
+| build   | that text            | executable               | the backend's `build`              |
 
 Planning waits for the first call, whose sizes are its hints; the code is valid for every size.
 """
 
 from __future__ import annotations
 
+import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from codegen.backends.protocol import BuildOptions, Executable
 from codegen.backends.reference import Reference
-from codegen.backends.registry import backend
+from codegen.backends.registry import REFERENCE, backend
 from codegen.loop_ir.checks import check as check_program
 from codegen.loop_ir.interpreter import interpret
 from codegen.lowering.programs import lower
 from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
 from codegen.planning.expansions import expand_functions
+from codegen.planning.openings import open_contractions
 from codegen.runtime.kernel import Kernel, Planned
 from symdiff.binding import argument_of, size_demands
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
+from symdiff.namesakes import refuse_doubles, refuse_namesakes
+from symdiff.option_values import check_number, check_switch
 from symdiff.reference import evaluate_nodes
 from symdiff.simplification.phases import before_differentiation
 from symdiff.tensor_type import dtype_name
 from symdiff.traversal import symbols_of
-from symdiff.trees import flatten
+from symdiff.trees import flatten, flatten_like, places
 
 Tree = Any
-REFERENCE = "numpy"
 
 
 def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, target: str = "cpu", dtype: Any = None,
             threads: int | None = None, cache: bool | str = True, fast_math: bool = False, check: bool = False) -> Kernel:
     """A kernel that computes `outputs` (an expression, or a list, tuple or dict of them) from `inputs`.
 
-    Without `inputs` the order is that of first appearance.  `target` is "cpu", "numba", "numpy" (the
-    reference) or "interpreter" (of the loop IR); `check=True`
-    refuses NaN and infinities in arguments.  Raises `TypeMismatch`, `ArgumentMismatch`, `BackendUnavailable`.
+    `inputs` is one symbol, or a list or tuple of them; without it the order is that of first appearance.  `target` is
+    "cpu", "numba", "numpy" (the reference) or "interpreter" (of the loop IR); `check=True` refuses NaN and infinities
+    in arguments.  An input named `out` is passed by position, as `out=` at a call means the arrays for the outputs.
+    Raises `TypeMismatch`, `ArgumentMismatch`, `BackendUnavailable`.
 
     >>> import symdiff as sd
     >>> x = sd.symbol("x", 3)
@@ -58,69 +63,85 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     leaves, unflatten = flatten(outputs, lambda v: isinstance(v, Node), "expression")
     if not leaves:
         raise TypeMismatch("there is nothing to compile", mend="give at least one expression")
-    chosen = backend("numba" if target == REFERENCE else target)
+    chosen = backend(target)
+    check_options(threads, cache, fast_math, check)
     symbols = chosen_inputs(leaves, inputs)
     if dtype is not None and any(s.dtype != dtype_name(dtype) and s.dtype.startswith("float") for s in symbols):
         raise TypeMismatch(f"dtype={dtype!r} differs from the symbols'", mend="declare the symbols with that dtype")
     options = BuildOptions(fast_math=fast_math)
     arguments = [argument_of(s) for s in symbols]
+    structure = unflatten(leaves)
 
     def plan(sizes: dict[str, int] | None) -> Planned:
         start = time.perf_counter()
         hints = Hints(sizes or {})
         simple = [before_differentiation(leaf) for leaf in leaves]
         expanded = expand_functions(simple)
-        roots = order_contractions(expanded, hints)
+        roots = order_contractions(open_contractions(expanded, hints), hints)
         planned = time.perf_counter()
         lowered = lower(roots, symbols, hints)
         program = check_program(lowered.program)
         for schedule in chosen.SCHEDULE:
             program = check_program(schedule(program))
         lowered_at = time.perf_counter()
-        source = chosen.emit(program, options)
+        code = chosen.emit(program, options)
         emitted = time.perf_counter()
         seconds = {"plan": planned - start, "lower": lowered_at - planned, "emit": emitted - lowered_at}
 
         def build() -> Executable:
             if target == REFERENCE:
                 return Reference(leaves, symbols, program.sizes, len(lowered.constants))
-            return chosen.build(program, source, options)
+            return chosen.build(program, code, options)
 
         def stations(arrays: Sequence[Any], sizes: dict[str, int]) -> list[tuple[str, list[Any]]]:
             values: dict[Node, Any] = dict(zip(symbols, arrays, strict=True))
             steps = (("written", leaves), ("simplified", simple), ("expanded", expanded), ("ordered", roots))
             found = [(name, evaluate_nodes(nodes, values, sizes)) for name, nodes in steps]
             return [*found, ("loop IR", interpret(program, [*arrays, *lowered.constants], sizes))]
-        return Planned(program, source, build, "\n".join(lowered.notes), seconds, lowered.constants,
-                       stations=stations)
+        return Planned(program, lambda: chosen.source(program, options), build, lambda: "\n".join(lowered.notes()), seconds,
+                       lowered.constants, stations=stations, listings=chosen.listings(code))
 
     def regroup(values: Tree) -> list[Any]:
-        return flatten(values, lambda v: not isinstance(v, (list, tuple, dict)), "array")[0]
+        return [array for _, array in flatten_like(values, structure, "out", "the output")]
 
-    return Kernel(plan, arguments, unflatten, regroup, check=check, demands=size_demands(leaves),
+    return Kernel(plan, arguments, unflatten, regroup, check=check, names=[f"out{place}" for place in places(structure)],
+                  demands=size_demands(leaves),
                   formula=lambda: "\n".join(str(METHODS["str"](leaf)) for leaf in leaves))
+
+
+def check_options(threads: int | None, cache: bool | str, fast_math: bool, check: bool) -> None:
+    """Raise `TypeMismatch` or `ArgumentMismatch` for options that mean nothing."""
+    check_number("threads", threads, least=1, whole=True, optional=True)
+    if not isinstance(cache, (str, os.PathLike)):
+        check_switch("cache", cache)
+    check_switch("fast_math", fast_math)
+    check_switch("check", check)
 
 
 def chosen_inputs(leaves: Sequence[Node], inputs: Sequence[Node] | Node | None) -> list[Symbol]:
     """The input symbols in order; raises where one is missing, repeated, or no symbol, or two share a name."""
     used = symbols_of(leaves)
-    if inputs is None:
-        symbols = used
-    else:
-        symbols = []
-        for item in [inputs] if isinstance(inputs, Node) else list(inputs):
-            if not isinstance(item, Symbol):
-                raise TypeMismatch(f"{item!s:.60} cannot be an input", mend="inputs are symbols, made by sd.symbol")
-            symbols.append(item)
-        missing = [s for s in used if not any(s is g for g in symbols)]
-        if missing:
-            raise ArgumentMismatch(f"the outputs use {', '.join(s.name for s in missing)}, which inputs= leaves out",
-                                   mend="name every symbol that the outputs use")
-    seen: dict[str, Symbol] = {}
-    for symbol in symbols:
-        if symbol.name in seen:
-            other = seen[symbol.name]
-            what = "is named twice" if other is symbol else f"names two symbols, of type {other.type} and {symbol.type}"
-            raise ArgumentMismatch(f"{symbol.name} {what}", mend="give every input once, under a name of its own")
-        seen[symbol.name] = symbol
+    symbols = used if inputs is None else listed(inputs)
+    refuse_namesakes(symbols, used, "the outputs")
+    given = set(symbols)
+    missing = [s for s in used if s not in given]
+    if missing:
+        raise ArgumentMismatch(f"the outputs use {', '.join(s.name for s in missing)}, which inputs= leaves out",
+                               mend="name every symbol that the outputs use")
+    refuse_doubles(symbols)
+    for symbol, count in Counter(symbols).items():
+        if count > 1:
+            raise ArgumentMismatch(f"{symbol.name} is named twice in inputs=", mend="give every input once")
+    return symbols
+
+
+def listed(inputs: Sequence[Node] | Node) -> list[Symbol]:
+    """The symbols of `inputs=`; raises `TypeMismatch` for anything that has no order, or holds no symbols."""
+    items = [inputs] if isinstance(inputs, Node) else inputs
+    if not isinstance(items, (list, tuple)):
+        raise TypeMismatch(f"inputs={items!r:.60} is no list of symbols", mend="give a list, in the order of the arguments")
+    symbols = [item for item in items if isinstance(item, Symbol)]
+    if len(symbols) < len(items):
+        wrong = next(item for item in items if not isinstance(item, Symbol))
+        raise TypeMismatch(f"{wrong!s:.60} cannot be an input", mend="inputs are symbols, made by sd.symbol")
     return symbols

@@ -9,7 +9,7 @@ when it is first asked for.
 import importlib
 from typing import TYPE_CHECKING
 
-from symdiff import linalg, nn, special
+from symdiff import linalg, nn, pickling, special  # noqa: F401 - pickling gives expressions their copies and pickles
 from symdiff.constants import bool, e, float32, float64, inf, int32, int64, nan, newaxis, pi
 from symdiff.derivations import derive_all as derivation
 from symdiff.differentiation import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp

@@ -10,7 +10,9 @@ import argparse
 import os
 import runpy
 import sys
-from collections.abc import Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from symdiff.derivations import derive_all
 from symdiff.differentiation import value_and_grad
 from symdiff.errors import ArgumentMismatch, SymdiffError, TypeMismatch
 from symdiff.expression import Node, Symbol
+from symdiff.namesakes import refuse_doubles
 from symdiff.printing import formula
 from symdiff.tensor_type import FLOATING
 from symdiff.traversal import symbols_of
@@ -52,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="fit models on real data and show every step",
                                description="Models on real data: formulas, derivative check, kernel, fit, times.")
     demo.add_argument("models", nargs="*", metavar="model", help=f"some of {', '.join(MODELS)} (all unless given)")
-    demo.add_argument("--seeds", type=int, default=SEEDS, help=f"random starts of the net ({SEEDS} unless given)")
+    demo.add_argument("--seeds", type=whole_number(1), metavar="COUNT", default=SEEDS,
+                      help=f"random starts of the net ({SEEDS} unless given)")
     demo.set_defaults(run=demo_command)
 
     derive = expression_command(commands, "derive", "print an expression, its gradient and its Hessian as formulas")
@@ -69,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--order", type=int, choices=(1, 2), default=2, help="highest derivative (2 unless given)")
     check.add_argument("--target", default="cpu", help="target of the kernel, or reference for none")
     check.add_argument("--at", metavar="FILE.npz", help="values of the symbols by name (random numbers unless given)")
-    check.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
+    check.add_argument("--seed", type=whole_number(0), default=0, help="seed of the random numbers")
     check.set_defaults(run=check_command)
 
     bench = commands.add_parser("bench", help="time the demo's kernels beside plain NumPy",
@@ -93,6 +97,15 @@ def expression_command(commands: Any, name: str, about: str) -> argparse.Argumen
     return command
 
 
+def whole_number(least: int) -> Callable[[str], int]:
+    """The type of an option that takes an integer of at least `least`."""
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
+        return int(text)
+    return read
+
+
 def load(text: str) -> Node:
     """The expression NAME that the user's FILE.py makes; raises `ArgumentMismatch` or `TypeMismatch`."""
     path, colon, name = text.rpartition(":")
@@ -100,7 +113,12 @@ def load(text: str) -> Node:
         raise ArgumentMismatch(f"{text!r} is not FILE.py:NAME", mend="write for example model.py:loss")
     if not Path(path).is_file():
         raise ArgumentMismatch(f"there is no file {path}", mend="give the path of a Python file")
-    names = runpy.run_path(path)
+    try:
+        names = runpy.run_path(path) if path.endswith(".py") else None
+    except SyntaxError as error:
+        raise ArgumentMismatch(f"{path} is not Python: {error}", mend="give the path of a Python file") from None
+    if names is None:
+        raise ArgumentMismatch(f"{path} is no Python file", mend="give the path of a file that ends with .py")
     if name not in names:
         found = ", ".join(key for key, value in names.items() if isinstance(value, Node)) or "none"
         raise ArgumentMismatch(f"{path} makes nothing called {name}", mend=f"expressions in it: {found}")
@@ -113,7 +131,9 @@ def load(text: str) -> Node:
 
 def chosen(expression: Node, names: str | None) -> list[Symbol]:
     """The symbols to differentiate by."""
-    present = {s.name: s for s in symbols_of([expression])}
+    symbols = symbols_of([expression])
+    refuse_doubles(symbols)
+    present = {s.name: s for s in symbols}
     floating = [s for s in present.values() if s.dtype in FLOATING]
     if names is None:
         return floating
@@ -164,17 +184,26 @@ def explain_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def stored_values(path: str) -> dict[str, Any]:
+    """The arrays of a file of `numpy.savez`; raises `ArgumentMismatch` for another file."""
+    if not Path(path).is_file():
+        raise ArgumentMismatch(f"there is no file {path}", mend="save values with numpy.savez")
+    try:
+        stored = np.load(path, allow_pickle=False)
+        if isinstance(stored, np.lib.npyio.NpzFile):
+            with stored:
+                return dict(stored)
+        why = "it holds one array without a name"
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        why = str(error)
+    raise ArgumentMismatch(f"{path} holds no values by name: {why}",
+                           mend="save arrays of numbers with numpy.savez(file, name=array)")
+
+
 def check_command(options: argparse.Namespace) -> int:
     """`check`."""
     expression = load(options.expression)
-    at: dict[str, Any] = {}
-    if options.at:
-        if not Path(options.at).is_file():
-            raise ArgumentMismatch(f"there is no file {options.at}", mend="save values with numpy.savez")
-        with np.load(options.at, allow_pickle=False) as stored:
-            at = dict(stored)
-    else:
-        at = sample_point(expression, options.seed)
+    at = stored_values(options.at) if options.at else sample_point(expression, options.seed)
     try:
         print(check_derivatives(expression, chosen(expression, options.wrt), at, options.order, options.target))
     except AssertionError as error:

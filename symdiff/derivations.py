@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from itertools import chain, count
 from typing import Any
 
@@ -11,6 +12,7 @@ from symdiff.errors import TypeMismatch
 from symdiff.expression import Node, Symbol
 from symdiff.operators.coercion import as_node
 from symdiff.printing import document, latex
+from symdiff.provenance import plain, user_line
 from symdiff.simplification import simplify
 from symdiff.sizes import named_sizes
 from symdiff.traversal import topological
@@ -29,20 +31,24 @@ class Derivation:
         self.gradient: Tree = grad(loss, wrt) if order else None
         self.hessian: Tree = hessian(loss, wrt) if order > 1 else None
 
-    def rows(self) -> list[tuple[str, str, Node]]:
-        """(text label, LaTeX label, expression) of each formula; of a Hessian the blocks on and below the diagonal."""
+    def rows(self, names: Sequence[str] = ()) -> list[tuple[str, str, Node]]:
+        """(text label, LaTeX label, expression) of each formula; of a Hessian the blocks on and below the diagonal.
+
+        `names` is the LaTeX of each symbol, where a document has shown them.
+        """
         symbols = self.leaves(self.wrt)
+        shown = names or [latex(s) for s in symbols]
         one, two = self.label()
         rows = [(one, two, self.loss)]
         if self.order:
-            rows += [(f"∇{s.name} {one}", rf"\nabla_{{{latex(s)}}} {two}", g)
-                     for s, g in zip(symbols, self.leaves(self.gradient), strict=True)]
+            rows += [(f"∇{s.name} {one}", rf"\nabla_{{{name}}} {two}", g)
+                     for s, name, g in zip(symbols, shown, self.leaves(self.gradient), strict=True)]
         if self.order > 1:
             blocks = self.leaves(self.hessian)
             for k, s in enumerate(symbols):
                 for j, t in enumerate(symbols[:k + 1]):
                     text = f"∇²{s.name}" if s is t else f"∇{s.name}∇{t.name}"
-                    below = rf"\nabla^2_{{{latex(s)}}}" if s is t else rf"\nabla_{{{latex(s)}}} \nabla_{{{latex(t)}}}"
+                    below = rf"\nabla^2_{{{shown[k]}}}" if s is t else rf"\nabla_{{{shown[k]}}} \nabla_{{{shown[j]}}}"
                     rows.append((f"{text} {one}", f"{below} {two}", blocks[k * len(symbols) + j]))
         return rows
 
@@ -70,9 +76,10 @@ class Derivation:
     @property
     def latex(self) -> str:
         """The formulas as an aligned block of LaTeX."""
-        rows = self.rows()
-        formulas, where = document([node for _, _, node in rows], "latex")
-        lines = [f"{label} &= {text}" for (_, label, _), text in zip(rows, formulas, strict=True)]
+        nodes = [node for _, _, node in self.rows()]
+        formulas, where = document([*nodes, *self.leaves(self.wrt)], "latex")
+        rows = self.rows(formulas[len(nodes):])
+        lines = [f"{label} &= {text}" for (_, label, _), text in zip(rows, formulas[:len(nodes)], strict=True)]
         where = [line.replace(" = ", " &= ", 1) for line in where]
         lines += [rf"\text{{where }} {line}" if k == 0 else line for k, line in enumerate(where)]
         return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
@@ -98,7 +105,7 @@ def derive_all(loss: Any, wrt: Tree, order: int = 2) -> Derivation:
       where r = X w - y
     """
     if order not in (0, 1, 2):
-        raise TypeMismatch(f"a derivation of order {order!r} is not known", mend="use order 0, 1 or 2")
+        raise TypeMismatch(f"a derivation of order {plain(order)} is not known", where=user_line(), mend="use order 0, 1 or 2")
     return Derivation(as_node(loss), wrt, order)
 
 

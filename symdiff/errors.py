@@ -1,31 +1,53 @@
 """Every error that symdiff raises on purpose, one class each.
 
 A message has three parts: what is wrong, in which expression (the user's names, shapes and source line), and how to
-mend it.  `SymdiffError.__init__` puts them together, so no caller formats a message by hand.
+mend it.  `SymdiffError.__init__` puts them together and adds the user's line where the caller names none, so no caller
+formats a message by hand.
 """
 
 from __future__ import annotations
+
+import copyreg
+import re
+from typing import Any
+
+from symdiff.provenance import user_line
 
 
 class SymdiffError(Exception):
     """Root of all errors of symdiff and codegen.
 
-    Parameters: `what` is wrong, `where` it is (expression, shapes, source line), `mend` says how to repair it.
+    Parameters: `what` is wrong, `where` it is (expression, shapes; the user's line is added), `mend` says how to
+    repair it.
 
     >>> print(SymdiffError("sizes differ", where="X @ w, X is (n, d)", mend="transpose X"))
     sizes differ
-      in: X @ w, X is (n, d)
+      in: X @ w, X is (n, d) at <doctest ...
       mend: transpose X
     """
 
     def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
-        self.what, self.where, self.mend = what, where, mend
+        self.what, self.where, self.mend = what, with_line(where), mend
         lines = [what]
-        if where:
-            lines.append(f"  in: {where}")
+        if self.where:
+            lines.append(f"  in: {self.where}")
         if mend:
             lines.append(f"  mend: {mend}")
         super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> Any:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+def with_line(where: str) -> str:
+    """The second part of a message with the user's line, unless that stands in it already."""
+    line = user_line()
+    if not line or re.search(re.escape(line) + r"(?!\d)", where):
+        return where
+    if not where:
+        return line
+    # Another line is told already: where a symbol was declared, or an expression written.
+    return f"{where}{'; called' if re.search(r' at .*:[0-9]+', where) else ''} at {line}"
 
 
 class ShapeMismatch(SymdiffError, ValueError):
@@ -34,6 +56,10 @@ class ShapeMismatch(SymdiffError, ValueError):
 
 class TypeMismatch(SymdiffError, TypeError):
     """A dtype, or the kind of an argument, is not one that the operation takes."""
+
+
+class UnknownAttribute(TypeMismatch, AttributeError):
+    """An attribute or method that expressions do not have; it is an `AttributeError`, so that `hasattr` works."""
 
 
 class NotDifferentiable(SymdiffError, ValueError):

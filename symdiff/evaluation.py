@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symdiff.binding import Argument, Binder, argument_of, size_demands
-from symdiff.errors import ArgumentMismatch, TypeMismatch
+from symdiff.binding import Argument, Binder, argument_of, size_demands, values_by_name
 from symdiff.expression import Node, Symbol
-from symdiff.operators.coercion import as_node, user_line
+from symdiff.namesakes import refuse_doubles
+from symdiff.operators.coercion import as_node
 from symdiff.reference import evaluate_nodes
 from symdiff.traversal import symbols_of
 from symdiff.trees import flatten
@@ -31,7 +31,7 @@ def evaluate(x: Tree, values: Mapping[Any, Any] | None = None) -> Tree:
     """
     roots, back = flatten(x, lambda v: not isinstance(v, (list, tuple, dict)), "expression")
     nodes = [as_node(root) for root in roots]
-    arrays, sizes = bind_symbols(nodes, values or {})
+    arrays, sizes = bind_symbols(nodes, {} if values is None else values)
     return back([array if array.ndim else array[()] for array in evaluate_nodes(nodes, arrays, sizes)])
 
 
@@ -39,24 +39,9 @@ def bind_symbols(roots: Sequence[Node], values: Mapping[Any, Any], callee: str =
         dict[Node, Array], dict[str, int]]:
     """The arrays of the symbols under the roots and the named sizes; raises `ArgumentMismatch` as `evaluate` does."""
     symbols = symbols_of(roots)
-    for key in values:
-        if isinstance(key, Symbol):
-            symbols += [key] if all(key is not s for s in symbols) else []
-        elif not isinstance(key, str):
-            raise TypeMismatch(f"{key!r:.60} is no symbol", where=f"{callee} at {user_line()}",
-                               mend="use symbols or their names as keys")
-    names = [symbol.name for symbol in symbols]
-    for symbol in symbols:
-        if names.count(symbol.name) > 1:
-            raise ArgumentMismatch(f"two symbols have the name {symbol.name}", where=f"{callee} at {user_line()}",
-                                   mend="give each symbol a name of its own, or declare it once")
-    named: dict[str, Any] = {}
-    for key, value in values.items():
-        name = key.name if isinstance(key, Symbol) else key
-        if name in named:
-            raise ArgumentMismatch(f"{name} is given twice, by symbol and by name", where=f"{callee} at {user_line()}",
-                                   mend="leave out one of the two")
-        named[name] = value
+    named = values_by_name(values, callee)
+    symbols += [key for key in values if isinstance(key, Symbol) and not any(key is s for s in symbols)]
+    refuse_doubles(symbols)
     arguments: list[Argument] = [argument_of(symbol) for symbol in symbols]
     arrays, sizes = Binder(arguments, callee=callee, demands=size_demands(roots)).bind((), named)
     return dict(zip(symbols, arrays, strict=True)), sizes

@@ -17,6 +17,7 @@ floor need not know them.
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Callable
 from fractions import Fraction
@@ -25,17 +26,20 @@ from weakref import ref
 
 import numpy as np
 
-from symdiff.errors import TypeMismatch
 from symdiff.functions.row import ReduceRow, ScalarRow
 from symdiff.index_notation import Index, index_hash, labels_of
 from symdiff.sizes import APART, Dim, Size
-from symdiff.tensor_type import TensorType, promote, shape_text
+from symdiff.tensor_type import TensorType, promote
 
 Number = Union[int, Fraction, float]
 Factor = tuple["Node", tuple[Index, ...]]
 METHODS: dict[str, Callable[..., Any]] = {}
 TABLE: dict[tuple[object, ...], Entry] = {}
+# A node may die, and leave the table, while this thread is in it.
+LOCK = threading.RLock()
 NAME_KEYS: dict[str, int] = {}
+# A bit of `settled`: the node is a comparison with a number, so it has no truth value.
+VALUE_ASKED = 1 << 62
 WRAPPED = {"int32": 1 << 31, "int64": 1 << 63}
 
 
@@ -46,10 +50,11 @@ class Entry(ref["Node"]):
     place: tuple[object, ...]
 
 
-def forget(entry: Entry, table: dict[tuple[object, ...], Entry] = TABLE) -> None:
+def forget(entry: Entry, table: dict[tuple[object, ...], Entry] = TABLE, lock: Any = LOCK) -> None:
     """Take a node that died out of the table."""
-    if table.get(entry.place) is entry:
-        del table[entry.place]
+    with lock:
+        if table.get(entry.place) is entry:
+            del table[entry.place]
 
 
 def found(place: tuple[object, ...]) -> Node | None:
@@ -59,12 +64,23 @@ def found(place: tuple[object, ...]) -> Node | None:
 
 
 def enter(node: Node, place: tuple[object, ...]) -> Node:
-    """Put a node into the table."""
+    """Put a node into the table; the node itself, or an equal one that another thread has put there in between."""
     node.origin, node.settled = None, 0
     entry = Entry(node, forget)
     entry.place = place
-    TABLE[place] = entry
+    with LOCK:
+        other = found(place)
+        if other is not None:
+            return other
+        TABLE[place] = entry
     return node
+
+
+def sign_kept(c: Number) -> object:
+    """A coefficient as it stands in the table: −0.0 apart from 0, and one NaN."""
+    if c.__class__ is float and (c == 0 or c != c):
+        return str(c)
+    return c
 
 
 def name_key(text: str) -> int:
@@ -112,36 +128,8 @@ class Node:
 
     __hash__ = object.__hash__
 
-    def __bool__(self) -> bool:
-        return bool(METHODS["truth"](self))
-
-    def __len__(self) -> int:
-        size = self.shape[0] if self.shape else None
-        if not isinstance(size, int):
-            raise TypeMismatch(f"an expression of shape {shape_text(self.shape)} has no length",
-                               mend="use .shape[0], which may be symbolic")
-        return size
-
-    def __iter__(self) -> Any:
-        if not self.shape or not isinstance(self.shape[0], int):
-            raise TypeMismatch(f"an expression of shape {shape_text(self.shape)} cannot be iterated over",
-                               mend="iterate over an axis of integer size, or write the formula with whole arrays")
-        return (self[i] for i in range(self.shape[0]))  # type: ignore[index]
-
-    def __float__(self) -> float:
-        raise TypeMismatch("an expression has no numeric value", mend="use sd.evaluate or sd.compile to get a number")
-
-    __int__ = __index__ = __complex__ = __float__
-
-    def __array__(self, *args: object, **kwargs: object) -> Any:
-        raise TypeMismatch("an expression cannot become a NumPy array",
-                           mend="use sd.evaluate or sd.compile to get numbers; np.sin(x), np.sum(x) work on expressions")
-
     def __getattr__(self, name: str) -> Any:
-        method = METHODS.get("." + name)
-        if method is None:
-            raise AttributeError(f"an expression has no attribute {name!r}")
-        return method(self)
+        return METHODS["getattr"](self, name)
 
 
 def fitting(c: Number, dtype: str) -> Number:
@@ -154,8 +142,11 @@ def fitting(c: Number, dtype: str) -> Number:
 
 def number_hash(c: Number) -> int:
     """A hash of a coefficient that tells -1 from -2."""
-    return c + APART if c.__class__ is int else hash((c.numerator + APART, c.denominator)) \
-        if c.__class__ is Fraction else hash(c)
+    if c.__class__ is int:
+        return c + APART
+    if c.__class__ is Fraction:
+        return hash((c.numerator + APART, c.denominator))
+    return hash(c) if c and c == c else name_key(str(c))
 
 
 def term_key(term: tuple[Number, Node]) -> tuple[int, int]:
@@ -177,8 +168,9 @@ def forward(name: str) -> Callable[..., Any]:
 
 
 for _name in ("add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul neg pos "
-              "abs lt le gt ge eq ne and rand or ror xor rxor invert getitem str repr array_ufunc array_function "
-              "array_namespace round").split():
+              "abs lt le gt ge eq ne and rand or ror xor rxor invert getitem setitem delitem str repr format round "
+              "bool len iter float int index complex array array_ufunc array_function array_namespace copy deepcopy "
+              "reduce").split():
     setattr(Node, f"__{_name}__", forward(_name))
 
 
@@ -197,7 +189,7 @@ class Symbol(Node):
             node.name, node.type, node.facts, node.children = name, type, facts, ()
             node.key = hash((1, name_key(name), name_key(type.dtype), shape_key(type.shape),
                              name_key(" ".join(facts)) if facts else 0))
-            enter(node, place)
+            node = enter(node, place)
         return node  # type: ignore[return-value]
 
 
@@ -220,7 +212,7 @@ class Constant(Node):
             node = object.__new__(cls)
             node.value, node.type, node.children = value, type, ()
             node.key = hash((2, digest, name_key(type.dtype), shape_key(type.shape)))
-            enter(node, place)
+            node = enter(node, place)
         return node  # type: ignore[return-value]
 
 
@@ -238,7 +230,7 @@ class Add(Node):
         if len(keys) > 2 or keys[0] > keys[-1]:
             ranks = sorted(range(len(keys)), key=keys.__getitem__)
             ordered = tuple([terms[k] for k in ranks])
-        place = (Add, ordered, type)
+        place = (Add, tuple([(sign_kept(c), t) for c, t in ordered]), type)
         node = found(place)
         if node is None:
             node = object.__new__(cls)
@@ -246,7 +238,7 @@ class Add(Node):
             node.children = tuple([t[1] for t in terms])
             keys.sort()
             node.key = hash((3, tuple(keys), name_key(type.dtype)))
-            enter(node, place)
+            node = enter(node, place)
         return node  # type: ignore[return-value]
 
 
@@ -290,7 +282,7 @@ class Product(Node):
             if len(keys) > 1:
                 written = tuple([factors[k] for k in sorted(range(len(keys)), key=keys.__getitem__)])
                 keys.sort()
-            place: tuple[object, ...] = (Product, coefficient, written, out, extents, type)
+            place: tuple[object, ...] = (Product, sign_kept(coefficient), written, out, extents, type)
         else:
             place = (Product, canonical, type.dtype)
         node = found(place)
@@ -313,7 +305,7 @@ class Product(Node):
             else:
                 node.key = hash((4, number_hash(coefficient), tuple(keys), index_hash(out), name_key(type.dtype),
                                  shape_key(type.shape), shape_key(extents)))
-            enter(node, place)
+            node = enter(node, place)
         return node  # type: ignore[return-value]
 
     @property
@@ -337,7 +329,7 @@ class Map(Node):
             node = object.__new__(cls)
             node.function, node.args, node.type, node.children = function, args, type, args
             node.key = hash((5, name_key(function.name), tuple([a.key for a in args]), name_key(type.dtype)))
-            enter(node, place)
+            node = enter(node, place)
         return node  # type: ignore[return-value]
 
 
@@ -357,7 +349,7 @@ class Reduce(Node):
             node.function, node.arg, node.axes, node.type = function, arg, axes, type
             node.children = (arg,)
             node.key = hash((6, name_key(function.name), arg.key, axes))
-            enter(node, place)
+            node = enter(node, place)
         return node  # type: ignore[return-value]
 
 
@@ -377,5 +369,5 @@ class Apply(Node):
             node.operation, node.args, node.parameters, node.type = operation, args, parameters, type
             node.children = args
             node.key = hash((7, name_key(operation.name), tuple([a.key for a in args]), name_key(repr(parameters))))
-            enter(node, place)
+            node = enter(node, place)
         return node  # type: ignore[return-value]

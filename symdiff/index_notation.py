@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Union
 
-from symdiff.sizes import Size, at_least, combine, multiply, size_hash
+from symdiff.bounds import at_least
+from symdiff.sizes import Size, combine, multiply, size_hash
 
 Label = int
 Form = tuple[Size, tuple[tuple[Label, Size], ...]]
@@ -156,7 +157,7 @@ def mixed_radix(terms: list[tuple[Label, Size]], extents: Extents) -> bool:
             ordered = [t for t in rest if isinstance(t[1], int) and t[1] > 0]
             if len(ordered) != len(rest) or not isinstance(reach, int):
                 return False
-            chosen = min(ordered, key=lambda t: t[1])  # type: ignore[arg-type, return-value]
+            chosen = min(ordered, key=lambda t: t[1])
             if not at_least(chosen[1], reach):
                 return False
         rest.remove(chosen)

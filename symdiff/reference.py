@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from symdiff.errors import ArgumentMismatch, CannotLower
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.functions.row import ReduceRow, ScalarRow
 from symdiff.index_notation import Index, form_of
+from symdiff.normal_form import is_guard
 from symdiff.sizes import Dim, value_of
 from symdiff.traversal import topological
 
@@ -60,7 +62,7 @@ def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, 
     if isinstance(node, Add):
         total = np.zeros(shape, dtype)
         for c, term in node.terms:
-            total = total + as_number(c, dtype) * values[term].astype(dtype)
+            total = total + scaled(c, values[term].astype(dtype))
         return total.astype(dtype)
     if isinstance(node, Product):
         return value_of_product(node, values, sizes, shape, field)
@@ -76,14 +78,16 @@ def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, 
     raise CannotLower(f"{type(node).__name__} has no reference", where=str(node))
 
 
+def scaled(c: Any, value: Array) -> Array:
+    """c · value; a fraction divides, as it was written: x / 49 is 1 at 49."""
+    if isinstance(c, Fraction) and c.denominator & (c.denominator - 1):
+        return np.asarray(as_number(c.numerator, value.dtype.name) * value / as_number(c.denominator, value.dtype.name))
+    return np.asarray(as_number(c, value.dtype.name) * value)
+
+
 def as_number(c: Any, dtype: str) -> Any:
     """A coefficient in a dtype; Fractions by correctly rounded division."""
     return np.dtype(dtype).type(float(c) if dtype.startswith(("float", "complex")) else c)
-
-
-def is_guard(node: Node) -> bool:
-    """Whether a factor selects instead of multiplying."""
-    return isinstance(node, Map) and "guard" in node.function.traits
 
 
 def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping[str, int], shape: tuple[int, ...],
@@ -101,7 +105,7 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
         return np.asarray(np.einsum(*operands, list(node.out))).astype(dtype)
     grid = np.meshgrid(*[np.arange(e) for e in extents], indexing="ij", sparse=True) if extents else []
     labels: list[Array] = list(grid)
-    total = np.full(extents, as_number(node.coefficient, kind), kind)
+    total = np.ones(extents, kind)
     keep = np.ones(extents, bool)
     for f, at in node.factors:
         gathered, present = read(values[f], at, labels, sizes, extents)
@@ -110,7 +114,7 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
         else:
             total = total * gathered.astype(kind)
             keep = keep & present
-    total = np.where(keep, total, np.zeros((), kind))
+    total = np.where(keep, scaled(node.coefficient, total), np.zeros((), kind))
     return scatter(node, total, labels, sizes, shape).astype(dtype)
 
 

@@ -7,11 +7,14 @@ that is what proofs such as "index `i + 1` stays below `n`" rest on.
 
 from __future__ import annotations
 
+import operator
 import zlib
-from collections.abc import Iterator, Mapping
-from typing import Union
+from collections.abc import Callable, Iterator, Mapping
+from numbers import Real
+from typing import Any, Union
 
 from symdiff.errors import ShapeMismatch, TypeMismatch
+from symdiff.provenance import plain, user_line
 
 Size = Union[int, "Dim"]
 Monomial = tuple[tuple["Atom", int], ...]
@@ -24,11 +27,12 @@ APART = 1 << 40
 class Named:
     """A named size such as `n`; the same name is the same atom everywhere in a process."""
 
-    __slots__ = ("key", "minimum", "name", "typical")
+    __slots__ = ("key", "minimum", "name", "proved", "typical")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.minimum = 1
+        self.proved = 0  # the largest minimum that something was proved by
         self.typical: int | None = None
         self.key = (0, zlib.crc32(name.encode()), name)
 
@@ -57,6 +61,23 @@ class Quotient:
 
 Atom = Union[Named, Quotient]
 NAMED: dict[str, Named] = {}
+# What is no size, such as n / 2, n < 3 or 0.5 * n, is an expression: `symdiff.operators` puts here how it is built.
+BEYOND: dict[str, Callable[..., Any]] = {}
+Operator = Callable[[Any, Any], Any]
+
+
+def answer(name: str, a: Any, b: Any) -> Any:
+    """`a` and `b`, one of them a `Dim`, under Python's operator `name`: a size where that is one, else an expression."""
+    if not all(isinstance(value, (Dim, Real)) and not isinstance(value, bool) for value in (a, b)):
+        return NotImplemented
+    x, y = (value if isinstance(value, Dim) else integer_of(value) for value in (a, b))
+    size = OF_SIZES[name](x, y) if name in OF_SIZES and x is not None and y is not None else None
+    return BEYOND[name](a, b) if size is None else size
+
+
+def both(name: str) -> tuple[Operator, Operator]:
+    """The methods of an operator with the size on its left, and on its right."""
+    return (lambda self, other: answer(name, self, other)), (lambda self, other: answer(name, other, self))
 
 
 class Dim:
@@ -82,33 +103,34 @@ class Dim:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Dim) and (self is other or self.key == other.key)
 
-    def __add__(self, other: Size) -> Size:
-        return combine(((1, self), (1, other))) if is_size(other) else NotImplemented
+    def __bool__(self) -> bool:
+        return True
 
-    def __sub__(self, other: Size) -> Size:
-        return combine(((1, self), (-1, other))) if is_size(other) else NotImplemented
-
-    def __rsub__(self, other: Size) -> Size:
-        return combine(((-1, self), (1, other))) if is_size(other) else NotImplemented
-
-    def __mul__(self, other: Size) -> Size:
-        return multiply(self, other) if is_size(other) else NotImplemented
+    __add__, __radd__ = both("add")
+    __sub__, __rsub__ = both("sub")
+    __mul__, __rmul__ = both("mul")
+    __truediv__, __rtruediv__ = both("truediv")
+    __floordiv__, __rfloordiv__ = both("floordiv")
+    __mod__, __rmod__ = both("mod")
+    __pow__, __rpow__ = both("pow")
+    __lt__, __gt__ = both("lt")
+    __le__, __ge__ = both("le")
 
     def __neg__(self) -> Size:
         return combine(((-1, self),))
 
-    __radd__ = __add__
-    __rmul__ = __mul__
+    def __pos__(self) -> Dim:
+        return self
 
-    def __floordiv__(self, other: Size) -> Size:
-        return floor_divide(self, other) if is_size(other) else NotImplemented
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
 
-    def __bool__(self) -> bool:
-        return True
+    def __array_ufunc__(self, *args: Any, **kwargs: Any) -> Any:
+        return BEYOND["array_ufunc"](self, *args, **kwargs)
 
     def __index__(self) -> int:
-        raise TypeMismatch(f"size {self} is symbolic and has no integer value yet",
-                           mend="keep it symbolic, or declare the symbol with an integer size")
+        raise ShapeMismatch(f"size {self} is symbolic and has no integer value yet", where=user_line(),
+                            mend=f"keep it symbolic, as in sd.ones({self}), or declare the symbol with an integer size")
 
     def __str__(self) -> str:
         parts = []
@@ -144,29 +166,63 @@ def size_key(size: Size) -> tuple[object, ...]:
     return (0, size) if isinstance(size, int) else (1, size.key)
 
 
-def is_size(value: object) -> bool:
-    """Whether `value` can be a size."""
-    return isinstance(value, (int, Dim)) and not isinstance(value, bool)
+def integer_of(value: object) -> int | None:
+    """The integer that a value is (Python's, NumPy's, an array of no axes), else None; truth values are none.
+
+    >>> integer_of(3), integer_of(3.0), integer_of(True)
+    (3, None, None)
+    """
+    if type(value) is int:
+        return value
+    if isinstance(value, (bool, Dim)):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def dim(name: str, *, typical: int | None = None, minimum: int | None = None) -> Dim:
     """The named size `name`; `typical` is a hint to the cost model, `minimum` the least value it takes (1 unless given).
 
-    Raises `TypeMismatch` for a name that is no identifier.
+    Raises `TypeMismatch` for a name that is no identifier and for options that are no integers, `ShapeMismatch` for
+    options out of range, and for a minimum below one that something was proved by already.
 
     >>> dim("n", typical=100_000)
     n
     """
     if not isinstance(name, str) or not name.isidentifier():
-        raise TypeMismatch(f"{name!r} cannot name a size", mend="use an identifier such as 'n'")
-    atom = NAMED.get(name)
-    if atom is None:
-        atom = NAMED[name] = Named(name)
-    if typical is not None:
-        atom.typical = typical
-    if minimum is not None:
-        atom.minimum = minimum
+        raise TypeMismatch(f"{plain(name)} cannot name a size", where=user_line(), mend="use an identifier such as 'n'")
+    where = f"size {name} at {user_line()}"
+    typical, minimum = checked_option("typical", typical, 1, where), checked_option("minimum", minimum, 0, where)
+    atom = NAMED.get(name) or Named(name)
+    if minimum is not None and minimum < atom.proved:
+        raise ShapeMismatch(f"size {name} cannot be as small as {minimum}: it was at least {atom.proved} when it was used",
+                            where=where, mend="give the least minimum before the size is used, or take another name")
+    NAMED[name] = atom
+    atom.typical = atom.typical if typical is None else typical
+    atom.minimum = atom.minimum if minimum is None else minimum
     return Dim(((((atom, 1),), 1),))
+
+
+def checked_option(option: str, value: Any, least: int, where: str) -> int | None:
+    """An option of `dim` as an integer of at least `least`; None where it is not given."""
+    if value is None:
+        return None
+    number = integer_of(value)
+    if number is None:
+        raise TypeMismatch(f"{option}={plain(value)} is not an integer", where=where, mend="give an int")
+    if number < least:
+        raise ShapeMismatch(f"{option}={number} is below {least}", where=where, mend=f"give {least} or more")
+    return number
+
+
+def names_in(names: object) -> list[str]:
+    """The names in a text; raises `TypeMismatch` for what is no text."""
+    if not isinstance(names, str):
+        raise TypeMismatch(f"{plain(names)} is not a text of names", where=user_line(),
+                           mend="give the names in one text, as in 'a b c'")
+    return names.replace(",", " ").split()
 
 
 def dims(names: str) -> tuple[Dim, ...]:
@@ -175,7 +231,7 @@ def dims(names: str) -> tuple[Dim, ...]:
     >>> dims("n d")
     (n, d)
     """
-    return tuple(dim(name) for name in names.replace(",", " ").split())
+    return tuple(dim(name) for name in names_in(names))
 
 
 def from_terms(terms: dict[Monomial, int]) -> Size:
@@ -257,6 +313,8 @@ def divide_exactly(a: Size, b: Size) -> Size | None:
 
 def floor_divide(a: Size, b: Size) -> Size:
     """⌊a / b⌋, split as far as it can be proved."""
+    if b == 0:
+        raise ShapeMismatch(f"size {a} cannot be divided by 0", where=user_line(), mend="divide by 1 or more")
     if isinstance(a, int) and isinstance(b, int):
         return a // b
     exact = divide_exactly(a, b)
@@ -272,67 +330,19 @@ def floor_divide(a: Size, b: Size) -> Size:
     return Dim(((((Quotient(numerator, b), 1),), 1),))
 
 
-def lower_bound(size: Size) -> int | None:
-    """The least value that `size` is proved to take, None where nothing is known.
-
-    Each named size is written as minimum + t with t ≥ 0; when no coefficient is negative the constant is the bound.
-    """
-    if isinstance(size, int):
-        return size
-    total: dict[tuple[tuple[str, int], ...], int] = {}
-    for m, c in size.terms:
-        expanded: dict[tuple[tuple[str, int], ...], int] = {(): c}
-        for atom, power in m:
-            name, least = (atom.name, atom.minimum) if isinstance(atom, Named) else (str(atom), quotient_minimum(atom))
-            for _ in range(power):
-                step: dict[tuple[tuple[str, int], ...], int] = {}
-                for key, k in expanded.items():
-                    step[key] = step.get(key, 0) + k * least
-                    powers = dict(key)
-                    powers[name] = powers.get(name, 0) + 1
-                    raised = tuple(sorted(powers.items()))
-                    step[raised] = step.get(raised, 0) + k
-                expanded = step
-        for key, k in expanded.items():
-            total[key] = total.get(key, 0) + k
-    constant = total.pop((), 0)
-    return constant if all(k >= 0 for k in total.values()) else None
+def remainder(a: Size, b: Size) -> Size:
+    """a − b ⌊a / b⌋."""
+    return combine(((1, a), (-1, multiply(b, floor_divide(a, b)))))
 
 
-def quotient_minimum(atom: Quotient) -> int:
-    """A proved lower bound of a floor quotient (0 where nothing better is known: sizes are never negative)."""
-    least = lower_bound(atom.numerator)
-    return least // atom.denominator if least is not None and isinstance(atom.denominator, int) else 0
+def raised(a: Size, p: Size) -> Size | None:
+    """a ** p for an integer p ≥ 0, else None."""
+    return product((a,) * p) if isinstance(p, int) and p >= 0 else None
 
 
-def at_least(a: Size, b: Size) -> bool:
-    """Whether `a ≥ b` is proved."""
-    if isinstance(a, int) and isinstance(b, int):
-        return a >= b
-    difference = combine(((1, a), (-1, b)))
-    bound = lower_bound(difference)
-    if bound is None or bound < 0:
-        bound = lower_bound(below_quotients(difference))
-    return bound is not None and bound >= 0
-
-
-def below_quotients(size: Size) -> Size:
-    """A size that is never greater, with k ⌊a / b⌋ as a k / b or (a - b + 1) k / b where b divides k.
-
-    >>> n = dim("n")
-    >>> below_quotients(n - (n + 1) // 2 * 2), below_quotients((n + 1) // 2 * 2 - n)
-    (-1, 0)
-    """
-    total: Size = 0
-    for monomial, c in monomials(size):
-        term: Size = Dim(((monomial, c),)) if monomial else c
-        (atom, power), *others = monomial or ((None, 0),)
-        if isinstance(atom, Quotient) and power == 1 and not others and isinstance(atom.denominator, int) \
-                and c % atom.denominator == 0:
-            least = combine(((1, atom.numerator), (1, 0 if c < 0 else 1 - atom.denominator)))
-            term = multiply(c // atom.denominator, least)
-        total = combine(((1, total), (1, term)))
-    return total
+OF_SIZES: dict[str, Callable[[Size, Size], Size | None]] = {
+    "add": lambda a, b: combine(((1, a), (1, b))), "sub": lambda a, b: combine(((1, a), (-1, b))), "mul": multiply,
+    "floordiv": floor_divide, "mod": remainder, "pow": raised}
 
 
 def named_sizes(size: Size) -> frozenset[str]:
@@ -358,7 +368,7 @@ def value_of(size: Size, values: Mapping[str, int]) -> int:
         for atom, p in m:
             if isinstance(atom, Named):
                 if atom.name not in values:
-                    raise ShapeMismatch(f"size {atom.name} is not determined by any argument",
+                    raise ShapeMismatch(f"size {atom.name} is not determined by any argument", where=user_line(),
                                         mend=f"pass an array that has {atom.name} as an axis")
                 c *= values[atom.name] ** p
             else:

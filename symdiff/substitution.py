@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from symdiff.errors import ArgumentMismatch, ShapeMismatch, TypeMismatch
+from symdiff.binding import named_values
+from symdiff.errors import ArgumentMismatch
 from symdiff.expression import Node, Symbol
-from symdiff.operators.coercion import as_node, broadcast_one, broadcast_shape, describe, to_dtype, user_line
-from symdiff.tensor_type import promote
+from symdiff.fitting import fitted
+from symdiff.namesakes import refuse_namesakes
+from symdiff.operators.coercion import as_node
 from symdiff.traversal import symbols_of, transform
 from symdiff.trees import flatten
 
@@ -20,7 +22,8 @@ def substitute(x: Tree, values: Mapping[Any, Any]) -> Tree:
 
     A value is an expression, a number or an array; it has the shape of the symbol or broadcasts to it, and a dtype that
     the symbol's dtype holds.  All symbols are replaced at once, so two can be exchanged.  Raises `ArgumentMismatch` for
-    a name that x does not hold, `ShapeMismatch` and `TypeMismatch` for a value that does not fit.
+    a name that x does not hold, a symbol of which x holds another with its name, and a symbol that is given twice,
+    `ShapeMismatch` and `TypeMismatch` for a value that does not fit.
 
     >>> import symdiff as sd
     >>> a, b = sd.symbols("a b")
@@ -31,37 +34,22 @@ def substitute(x: Tree, values: Mapping[Any, Any]) -> Tree:
     nodes = [as_node(root) for root in roots]
     present = symbols_of(nodes)
     changes: dict[Node, Node] = {}
-    for key, value in values.items():
+    for key, value in named_values(values, "substitute").items():
         for symbol in chosen(key, present):
-            changes[symbol] = fitted(symbol, value)
+            if symbol in changes:
+                raise ArgumentMismatch(f"{symbol.name} is given twice, by symbol and by name", where="substitute",
+                                       mend="leave out one of the two")
+            changes[symbol] = fitted(value, symbol, f"the value of {symbol.name}", "substitute")
     return back(transform(nodes, changes.get))
 
 
 def chosen(key: Any, present: list[Symbol]) -> list[Symbol]:
     """The symbols that a key of the mapping names."""
     if isinstance(key, Symbol):
+        refuse_namesakes([key], present, "the expression")
         return [key]
-    if not isinstance(key, str):
-        raise TypeMismatch(f"{key!r:.60} is no symbol", where=f"substitute at {user_line()}",
-                           mend="use symbols or their names as keys")
     found = [symbol for symbol in present if symbol.name == key]
     if not found:
         names = ", ".join(symbol.name for symbol in present) or "none"
-        raise ArgumentMismatch(f"there is no symbol {key!r}", where=f"substitute at {user_line()}",
-                               mend=f"the symbols are {names}")
+        raise ArgumentMismatch(f"there is no symbol {key!r}", where="substitute", mend=f"the symbols are {names}")
     return found
-
-
-def fitted(symbol: Symbol, value: Any) -> Node:
-    """The value in the shape and dtype of the symbol."""
-    node = as_node(value, symbol.dtype)
-    where = f"substitute {describe(node)} for {describe(symbol)} at {user_line()}"
-    if promote(node.dtype, symbol.dtype) != symbol.dtype:
-        raise TypeMismatch(f"{symbol.name} has dtype {symbol.dtype}, but its value has dtype {node.dtype}", where=where,
-                           mend=f"convert it: sd.astype(value, {symbol.dtype!r})")
-    if node.shape != symbol.shape:
-        if node.ndim > symbol.ndim or broadcast_shape("substitute", (node, symbol)) != symbol.shape:
-            raise ShapeMismatch(f"{symbol.name} has shape {symbol.type}, but its value is {describe(node)}",
-                                where=where, mend="give a value of the same shape, or one that broadcasts to it")
-        node = broadcast_one(node, symbol.shape)
-    return to_dtype(node, symbol.dtype)

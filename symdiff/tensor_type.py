@@ -10,8 +10,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+
 from symdiff.errors import ShapeMismatch, TypeMismatch
-from symdiff.sizes import Dim, Size, dim, is_size
+from symdiff.provenance import plain, user_line
+from symdiff.sizes import Dim, Size, dim, integer_of
 
 DTYPES = ("bool", "int32", "int64", "float32", "float64")
 FLOATING = ("float32", "float64")
@@ -78,7 +81,8 @@ def dtype_name(dtype: object) -> str:
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", str(dtype))
     name = ALIASES.get(name, name)  # type: ignore[arg-type]
     if name not in DTYPES:
-        raise TypeMismatch(f"{dtype!r} is not a dtype of symdiff", mend="use one of " + ", ".join(DTYPES))
+        raise TypeMismatch(f"{plain(dtype)} is not a dtype of symdiff", where=user_line(),
+                           mend="use one of " + ", ".join(DTYPES))
     return name
 
 
@@ -90,21 +94,23 @@ def as_shape(shape: object) -> tuple[Size, ...]:
     """
     if isinstance(shape, str):
         return tuple(as_size(part) for part in shape.replace(",", " ").split())
+    if isinstance(shape, np.ndarray) and shape.ndim == 1:
+        return tuple(as_size(part) for part in shape.tolist())
     if isinstance(shape, (tuple, list)):
         return tuple(as_size(part) for part in shape)
     return (as_size(shape),)
 
 
 def as_size(size: object) -> Size:
-    """A size from an int, a `Dim` or a name."""
+    """A size from an int, a `Dim` or a name; raises `ShapeMismatch`."""
     if isinstance(size, str):
         return int(size) if size.isdigit() else dim(size)
     if isinstance(size, Dim):
         return size
-    if not is_size(size) and hasattr(size, "__index__") and not isinstance(size, bool):
-        size = size.__index__()
-    if not isinstance(size, int) or isinstance(size, bool):
-        raise ShapeMismatch(f"{size!r} is not a size", mend="use a non-negative int, a Dim or a name")
-    if size < 0:
-        raise ShapeMismatch(f"size {size} is negative", mend="sizes count elements: use 0 or more")
-    return size
+    number = integer_of(size)
+    if number is None:
+        raise ShapeMismatch(f"{plain(size)} is not a size", where=user_line(),
+                            mend="use a non-negative int, a Dim or a name; the shape of an expression is x.shape")
+    if number < 0:
+        raise ShapeMismatch(f"size {number} is negative", where=user_line(), mend="sizes count elements: use 0 or more")
+    return number

@@ -15,19 +15,22 @@ from typing import Any
 
 import numpy as np
 
+from codegen.backends.registry import backend
 from codegen.compiler import compile
 from symdiff.differentiation import jacobian
-from symdiff.differentiation.derivatives import differentiable, targets_of
-from symdiff.errors import BackendUnavailable, CannotLower, DerivativeMismatch
+from symdiff.differentiation.derivatives import differentiable, some_targets
+from symdiff.errors import ArgumentMismatch, BackendUnavailable, CannotLower, DerivativeMismatch
 from symdiff.evaluation import bind_symbols
 from symdiff.expression import Node
 from symdiff.numeric import Column, Function, Kink, nearest_kink, partials
-from symdiff.operators.coercion import as_node, describe, user_line
+from symdiff.operators.coercion import as_node, describe
+from symdiff.option_values import check_number
 from symdiff.sizes import NAMED, named_sizes, value_of
 from symdiff.traversal import symbols_of
 
 Array = Any
 Tree = Any
+REFERENCE = "reference"
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
 
 
@@ -92,24 +95,32 @@ class Report:
 
 def check_derivatives(f: Any, wrt: Tree, at: Mapping[Any, Any], order: int = 2, target: str | None = None, *,
                       tolerance: float | None = None, limit: int = 100, seed: int = 0) -> Report:
-    """Compare symbolic with numeric derivatives of f at a point, up to `order` (1 or 2).
+    """Compare symbolic with numeric derivatives of f at a point, up to `order` (1, 2, …).
 
     `at` gives values for all symbols of f.  Each derivative is computed by the reference and by the kernel compiled for
     `target` ("cpu" unless given; "reference" leaves the kernel out).  Of a symbol with more than `limit` entries,
     `limit` are drawn by `seed`.  `tolerance` is relative to the largest entry: 1e-8, or 1e-3 in float32.
 
     Returns a `Report`.  Raises `DerivativeMismatch`, which shows it, where the two part; near a kink, where numeric
-    derivatives mean nothing, it warns instead.
+    derivatives mean nothing, it warns instead.  Raises `ArgumentMismatch` where nothing can be compared: no symbol, a
+    point at which f is not finite, options out of their range; `BackendUnavailable` for a target that is not there.
 
     >>> import symdiff as sd
     >>> x = sd.symbol("x", 2)
     >>> sd.check_derivatives(sd.sum(sd.exp(x)), x, {x: [0.0, 1.0]}, target="reference").agrees
     True
     """
-    targets, _ = targets_of("check_derivatives", wrt)
-    differentiable("check_derivatives", f)
+    check_number("order", order, least=1, whole=True)
+    check_number("limit", limit, least=1, whole=True)
+    check_number("seed", seed, least=0, whole=True)
+    check_number("tolerance", tolerance, least=0, optional=True)
+    if target is not None and target != REFERENCE:
+        backend(target)
     root = as_node(f)
+    targets, _ = some_targets("check_derivatives", wrt, root)
+    differentiable("check_derivatives", root)
     arrays, sizes = bind_symbols([root, *targets], at, "check_derivatives")
+    refuse_undefined(root, arrays, sizes)
     blocks = [[root]]
     labels = [["f"]]
     for _ in range(order):
@@ -131,9 +142,14 @@ def check_derivatives(f: Any, wrt: Tree, at: Mapping[Any, Any], order: int = 2, 
             for j in range(len(blocks[level - 1])):
                 place = j * len(targets) + k
                 for way, values in ways.items():
-                    allowed = tolerance or TOLERANCE[symbol.dtype if way != "reference" else "float64"]
+                    kind = symbol.dtype if way != REFERENCE else "float64"
+                    allowed = TOLERANCE[kind] if tolerance is None else tolerance
                     checks.append(worst_entry(level, labels[level][place], way, values[level - 1][place], indices,
                                               columns, j, allowed, scales[j]))
+    if not any(check.entries for check in checks):
+        raise ArgumentMismatch(f"no derivative of {describe(root)} could be compared: no numeric one is a number here",
+                               where="check_derivatives", mend="give another point, or symbols that have entries")
+    notes += [f"order {c.order} by {c.symbols} ({c.way}): nothing to compare" for c in checks if not c.entries]
     report = Report(checks, kink, notes)
     if kink is not None and kink.distance <= numeric_step:
         report.notes.append(f"warning: a kink is closer than the step {numeric_step:.1g} of the numeric derivative")
@@ -141,16 +157,25 @@ def check_derivatives(f: Any, wrt: Tree, at: Mapping[Any, Any], order: int = 2, 
                       "numeric derivatives mean nothing there", stacklevel=2)
     elif not report.agrees:
         raise DerivativeMismatch(f"symbolic and numeric derivatives of {describe(root)} part\n{report}",
-                                 where=f"check_derivatives at {user_line()}",
+                                 where="check_derivatives",
                                  mend="report this as a bug of symdiff, unless the function is not smooth here")
     return report
+
+
+def refuse_undefined(root: Node, arrays: dict[Node, Array], sizes: dict[str, int]) -> None:
+    """Raise `ArgumentMismatch` where the expression is not finite: it has no derivative there to compare."""
+    (value,) = Function([root], arrays, sizes).values()
+    if not np.isfinite(value).all():
+        wrong = np.asarray(value)[~np.isfinite(value)].ravel()[0]
+        raise ArgumentMismatch(f"{describe(root)} is {wrong} at this point", where="check_derivatives",
+                               mend="give a point at which it is finite: look for NaN in at=, and at its domain")
 
 
 def values_by_way(blocks: list[list[Node]], arrays: dict[Node, Array], sizes: dict[str, int], target: str) -> tuple[
         dict[str, list[list[Array]]], list[str]]:
     """The symbolic derivatives by the reference and by the kernel, and why there is no kernel where there is none."""
-    ways = {"reference": [Function(nodes, arrays, sizes).values() for nodes in blocks]}
-    if target == "reference":
+    ways = {REFERENCE: [Function(nodes, arrays, sizes).values() for nodes in blocks]}
+    if target == REFERENCE:
         return ways, []
     symbols = list(arrays)
     try:
@@ -191,7 +216,8 @@ def worst_entry(order: int, symbols: str, way: str, symbolic: Array, indices: Se
     allowed = tolerance * (largest(theirs) + 1e-4 * scale + 1e-12) + 10 * estimates
     place = np.unravel_index(int(np.argmax(gap - allowed)), gap.shape)
     entry = (*[int(i) for i in place[:-1]], *indices[int(place[-1])])
-    return Check(order, symbols, way, columns[0].method, gap.size, entry, float(ours[place]), float(theirs[place]) + 0.0,
+    compared = int(np.count_nonzero(~np.isnan(theirs)))
+    return Check(order, symbols, way, columns[0].method, compared, entry, float(ours[place]), float(theirs[place]) + 0.0,
                  float(gap[place]), float(estimates[place]), float(allowed[place]))
 
 

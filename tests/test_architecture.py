@@ -19,10 +19,12 @@ TOP = Path(__file__).parents[1]
 
 # What codegen may know of symdiff: pure mathematics at or below the expression, and what rewrites it.
 GROUND = (
-    "symdiff.errors", "symdiff.settings", "symdiff.sizes", "symdiff.tensor_type", "symdiff.notation",
+    "symdiff.errors", "symdiff.provenance", "symdiff.settings", "symdiff.sizes", "symdiff.bounds", "symdiff.tensor_type",
+    "symdiff.notation",
     "symdiff.index_notation", "symdiff.functions", "symdiff.expression", "symdiff.normal_form", "symdiff.reference",
     "symdiff.products", "symdiff.nodes",
     "symdiff.facts", "symdiff.traversal", "symdiff.trees", "symdiff.simplification", "symdiff.binding",
+    "symdiff.option_values", "symdiff.namesakes", "symdiff.pickling",
 )
 # What stands above both packages; nothing else may import it.
 ROOF = ("symdiff.training", "symdiff.verification", "symdiff.demo", "symdiff.cli", "symdiff.__main__", "symdiff=")

@@ -86,6 +86,11 @@ def test_command(arguments: list[str], expected: str, model: str) -> None:
     (["derive", "absent.py:loss"], "no file absent.py"),
     (["derive", "MODEL:loss", "--wrt", "v"], "no symbol 'v'"),
     (["check", "MODEL:loss", "--at", "absent.npz"], "no file absent.npz"),
+    (["check", "MODEL:loss", "--at", "pyproject.toml"], "holds no values by name"),
+    (["check", "MODEL:loss", "--target", "nubma"], "did you mean 'numba'"),
+    (["check", "MODEL:loss", "--seed", "-1"], "'-1' is not an integer of at least 0"),
+    (["demo", "--seeds", "0"], "'0' is not an integer of at least 1"),
+    (["derive", "pyproject.toml:loss"], "pyproject.toml is no Python file"),
     (["demo", "rigde"], "no demo model 'rigde'"),
     (["explain", "MODEL:loss", "--target", "abacus"], "abacus"),
     ([], "usage:"),
@@ -95,6 +100,33 @@ def test_wrong_use(arguments: list[str], expected: str, model: str) -> None:
     assert done.returncode == 2
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("source", "arguments", "expected"), [
+    ("k = sd.symbol('k', 3, 'int64'); f = sd.sum(k * 1.5)", ["derive", "--wrt", "k"], "k has dtype int64"),
+    ("f = sd.symbol('x', 3) * 2", ["derive"], "needs a scalar"),
+    ("f = sd.symbol('a') + sd.sum(sd.symbol('a', 3))", ["derive"], "two symbols have the name a"),
+    ("f = sd.sum(sd.log(-sd.symbol('x', 3, positive=True)))", ["check"], "nan at this point"),
+    ("f = (", ["derive"], "is not Python"),
+])
+def test_faults_in_the_file_show_no_line_of_ours(source: str, arguments: list[str], expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(f"import symdiff as sd\n{source}\n", encoding="utf-8")
+    done = run("-m", "symdiff", arguments[0], f"{path}:f", *arguments[1:])
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr and "frozen" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["one.npy", "objects.npz", "broken.npz"])
+def test_files_that_hold_no_values(model: str, tmp_path: Path, name: str) -> None:
+    import numpy as np
+    np.save(tmp_path / "one.npy", np.ones(3))
+    np.savez(tmp_path / "objects.npz", X=np.array([None, "a"], object))
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 and no more")
+    done = run("-m", "symdiff", "check", f"{model}:loss", "--at", str(tmp_path / name))
+    assert done.returncode == 2
+    assert "holds no values by name" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_check_reads_values(model: str, tmp_path: Path) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
-from codegen.emitters.python import INPUTS, parameters
 from codegen.loop_ir.checks import check
 from codegen.loop_ir.interpreter import interpret
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.text import program_text
+from codegen.loop_ir.walks import INPUTS, parameters
 from codegen.scheduling.schedule import SCHEDULE
 from symdiff.errors import BackendUnavailable
 
@@ -47,6 +47,12 @@ class Interpreted:
         """The text of the loop IR, which is what runs."""
         return program_text(program)
 
-    def build(self, program: Program, source: str, options: BuildOptions) -> Executable:
+    source = emit
+
+    def build(self, program: Program, code: str, options: BuildOptions) -> Executable:
         """Check the program; there is nothing to compile."""
         return InterpretedExecutable(check(program))
+
+    def listings(self, code: str) -> Mapping[str, Callable[[], str]]:
+        """None: the text is what runs."""
+        return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
 from codegen.emitters import python
 from codegen.loop_ir.nodes import Program
+from codegen.loop_ir.walks import INPUTS, parameters
 from codegen.scheduling.schedule import SCHEDULE
 
 
@@ -27,35 +28,40 @@ class NumbaExecutable:
         kernel = module["kernel"]
         # Arguments are declared read-only, which takes writeable arrays as well: so one signature serves all calls.
         arrays = [types.Array(numba.from_dtype(np.dtype(b.dtype)), len(b.shape), "C",
-                              readonly=b.role in python.INPUTS) for b in python.parameters(program)]
+                              readonly=b.role in INPUTS) for b in parameters(program)]
         signature = (*arrays, *[types.int64] * len(program.sizes))
         kernel.compile(signature)
         kernel.disable_compile()
         self.entry = kernel.overloads[signature].entry_point
 
     def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
-        """Run on arrays and sizes in the order of `python.parameters`."""
+        """Run on arrays and sizes in the order of `parameters`."""
         self.entry(*arrays, *sizes)
 
     def inline(self, constants: Sequence[Array] = ()) -> Any:
         """`run`, compiled: it may be called from the user's own Numba code."""
-        import numba
-
         if self.inlined is None:
-            run = numba.njit(error_model="numpy")(self.module["run"])
-            if constants:
-                names = [b.name for b in self.program.buffers if b.role == "const"]
-                given = ", ".join(b.name for b in self.program.buffers if b.role == "arg")
-                namespace = {"run": run, **dict(zip(names, constants, strict=True))}
-                source = f"def inline({given}):\n    return run({', '.join([given, *names])})\n"
-                exec(compile(source, "<symdiff inline>", "exec"), namespace)
-                run = numba.njit(error_model="numpy")(namespace["inline"])
-            self.inlined = run
+            self.inlined = inlined(self.module, self.program, constants)
         return self.inlined
 
 
+def inlined(module: dict[str, Any], program: Program, constants: Sequence[Array]) -> Any:
+    """The `run` of an emitted module, compiled with Numba, its constants already in place."""
+    import numba
+
+    run = numba.njit(error_model="numpy")(module["run"])
+    if not constants:
+        return run
+    names = [b.name for b in program.buffers if b.role == "const"]
+    given = [b.name for b in program.buffers if b.role == "arg"]
+    namespace = {"run": run, **dict(zip(names, constants, strict=True))}
+    source = f"def inline({', '.join(given)}):\n    return run({', '.join([*given, *names])})\n"
+    exec(compile(source, "<symdiff inline>", "exec"), namespace)
+    return numba.njit(error_model="numpy")(namespace["inline"])
+
+
 class NumbaCpu:
-    """Target "cpu", and "numba"."""
+    """Target "numba"."""
 
     NAME = "numba"
     SCHEDULE: tuple[Pass, ...] = SCHEDULE
@@ -64,9 +70,15 @@ class NumbaCpu:
         """A Python module with njit functions."""
         return python.emit(program, options.fast_math)
 
-    def build(self, program: Program, source: str, options: BuildOptions) -> Executable:
+    source = emit
+
+    def build(self, program: Program, code: str, options: BuildOptions) -> Executable:
         """Execute the module and compile its kernel."""
-        return NumbaExecutable(load_module(source), program)
+        return NumbaExecutable(load_module(code), program)
+
+    def listings(self, code: str) -> Mapping[str, Callable[[], str]]:
+        """None: the source is what is compiled."""
+        return {}
 
 
 def load_module(source: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,7 +41,13 @@ class Backend(Protocol):
     SCHEDULE: tuple[Pass, ...]
 
     def emit(self, program: Program, options: BuildOptions) -> str:
-        """The source of a program."""
+        """The code of a program, as `build` takes it."""
 
-    def build(self, program: Program, source: str, options: BuildOptions) -> Executable:
-        """Compile the source."""
+    def source(self, program: Program, options: BuildOptions) -> str:
+        """The program for people: Python that runs on its own, where there is such a thing."""
+
+    def build(self, program: Program, code: str, options: BuildOptions) -> Executable:
+        """Compile the code."""
+
+    def listings(self, code: str) -> Mapping[str, Callable[[], str]]:
+        """Other forms of the code that a person may look at, by name."""

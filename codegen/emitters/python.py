@@ -14,18 +14,11 @@ from codegen.emitters.preamble import BLAS_IMPORTS, IMPORTS, ROUTINES, TYPES, ro
 from codegen.emitters.python_statements import INDENT, StatementWriter
 from codegen.loop_ir.arithmetic import Level, join_sum, size_parts, size_text
 from codegen.loop_ir.nodes import Buffer, Program, Section
-from codegen.loop_ir.walks import section_buffers, section_sizes, storage_shape, tile_rows
+from codegen.loop_ir.walks import INPUTS, parameters, section_buffers, section_sizes, storage_shape, tile_rows
 from symdiff.binding.solving import SizeSource, size_sources
-from symdiff.sizes import Size, combine
+from symdiff.sizes import Size, combine, named_sizes
 
-INPUTS = ("arg", "const")
 WIDTH = 120
-
-
-def parameters(program: Program) -> list[Buffer]:
-    """The arrays in the order in which `kernel` takes them: arguments, constants, outputs, scratch."""
-    order = {"arg": 0, "const": 1, "out": 2}
-    return sorted(program.buffers, key=lambda b: order.get(b.role, 3))
 
 
 def emit(program: Program, fast_math: bool = False) -> str:
@@ -104,22 +97,23 @@ def run_function(program: Program, writer: StatementWriter) -> str:
     solved = {s.name for s in sources}
     arguments = [b.name for b in inputs] + [names[n] for n in program.sizes if n not in solved]
     lines = [*call_lines("def run", arguments, ":"), f'{INDENT}"""The outputs for the arguments."""']
-    lines += [f"{INDENT}{source_text(s, inputs, writer)}" for s in sources if s.name in names]
     for b in inputs:
+        array = f"np.asarray({b.name}, {TYPES[b.dtype]})"
+        lines.append(f"{INDENT}{b.name} = " + (f"np.ascontiguousarray({array})" if b.shape else array))
+    lines += [f"{INDENT}{source_text(s, inputs, writer)}" for s in sources if s.name in names]
+    for place, b in enumerate(inputs):
         if not is_told(b, inputs, sources):
             shape = tuple_text(b.shape, writer)
             lines.append(f"{INDENT}if np.shape({b.name}) != {shape}:")
-            lines.append(f'{INDENT * 2}raise ValueError("{b.name} must have the shape {shape}")')
+            told = "".join(f"; {names[s.name]} comes from axis {s.axis} of argument {s.argument + 1}"
+                           for s in sources if s.name in names and any(s.name in named_sizes(size) for size in b.shape))
+            lines.append(f'{INDENT * 2}raise ValueError("argument {place + 1} must have the shape {shape}{told}")')
     rows = tile_rows(program)
     for b in parameters(program):
         if b.role not in INPUTS:
             shape = tuple_text(storage_shape(b, rows), writer)
             lines.append(f"{INDENT}{b.name} = np.empty({shape}, {TYPES[b.dtype]})")
-    given = [
-        b.name if b.role not in INPUTS else
-        f"np.ascontiguousarray({b.name})" if b.shape else f"np.asarray({b.name}, {TYPES[b.dtype]})"
-        for b in parameters(program)]
-    lines += call_lines("kernel", [*given, *names.values()], "", INDENT)
+    lines += call_lines("kernel", [*[b.name for b in parameters(program)], *names.values()], "", INDENT)
     results = [b.name if b.shape else f"{b.name}[()]" for b in program.buffers if b.role == "out"]
     if results:
         lines.append(f"{INDENT}return {', '.join(results)}")

@@ -36,6 +36,14 @@ from codegen.loop_ir.nodes import (
 )
 from symdiff.sizes import Size, named_sizes
 
+INPUTS = ("arg", "const")
+
+
+def parameters(program: Program) -> list[Buffer]:
+    """The arrays in the order in which `kernel` takes them: arguments, constants, outputs, scratch."""
+    order = {"arg": 0, "const": 1, "out": 2}
+    return sorted(program.buffers, key=lambda b: order.get(b.role, 3))
+
 
 def buffers_of(program: Program) -> dict[str, Buffer]:
     """The buffers of a program by name."""
@@ -216,3 +224,22 @@ def dtype_of(value: Value, registers: Mapping[str, str], buffers: Mapping[str, B
             return "bool"
         case Literal(dtype=dtype) | SizeValue(dtype=dtype) | IndexValue(dtype=dtype) | Call(dtype=dtype):
             return dtype
+
+
+def fresh_names(program: Program, prefix: str) -> Iterator[str]:
+    """Names prefix0, prefix1 and so on that no buffer, loop or register of the program has."""
+    taken = {b.name for b in program.buffers}
+    for section in program.sections:
+        for statement in statements(section.body):
+            match statement:
+                case Loop(var=var, carried=carried) | SampleLoop(var=var, carried=carried):
+                    taken |= {var, *[c.name for c in carried]}
+                case TileLoop(var=var):
+                    taken.add(var)
+                case Let(register=register):
+                    taken.add(register)
+    count = 0
+    while True:
+        if f"{prefix}{count}" not in taken:
+            yield f"{prefix}{count}"
+        count += 1

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codegen.loop_ir.nodes import Affine, Call, IndexValue, Inside, Literal, Quotient, Remainder, Value, Variable
+from symdiff.bounds import at_least
 from symdiff.index_notation import Index, form_of, mixed_radix
-from symdiff.sizes import Size, at_least, combine, divide_exactly, multiply
+from symdiff.sizes import Size, combine, divide_exactly, multiply
 
 Bounds = Mapping[str, Size]
 ZERO = Affine(0)
@@ -144,9 +145,9 @@ def digits(terms: list[tuple[int, Size]], value: Affine, extents: tuple[Size, ..
     """Solve Σ c · label = value for labels that count in a mixed radix."""
     if len(terms) == 1:
         label, c = terms[0]
-        if c == -1:
-            value = negated(value)
-        elif c != 1:
+        if at_least(-1, c):
+            value, c = negated(value), multiply(-1, c)
+        if c != 1:
             value, remainder = split(value, c, sizes)
             if remainder != ZERO:
                 found.conditions.append(equal(remainder, ZERO))

@@ -134,7 +134,12 @@ class Elements:
         raise CannotLower(f"{type(node).__name__} has no formula", where=str(node))
 
     def sum_rule(self, node: Add, request: Request) -> Rule:
-        """Σ c · term."""
+        """Σ c · term; −(a + b) by a + b, which other places may need as well."""
+        if all(c < 0 for c, _ in node.terms):
+            opposite = Add(tuple((-c, term) for c, term in node.terms), node.type)
+            if opposite not in self.buffers:  # where it is stored, that may be later
+                value = yield Request(opposite, request.at, request.free)
+                return Call("neg", (value,), node.dtype)
         result: Value | None = None
         positive_first = sorted(node.terms, key=lambda t: t[0] < 0)
         for c, term in positive_first:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
@@ -41,18 +42,6 @@ from codegen.planning.passes import Passes, is_pattern
 from symdiff.expression import Add, Node, Number, Product, Reduce
 from symdiff.index_notation import injective
 from symdiff.sizes import Size
-
-IDENTITIES: dict[str, float] = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf")}
-INTEGER_EXTREMES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
-
-
-def identity(fold: str, dtype: str) -> Literal:
-    """The neutral value of a fold."""
-    if fold in ("max", "min") and dtype in INTEGER_EXTREMES:
-        return Literal(INTEGER_EXTREMES[dtype][fold == "min"], dtype)
-    if dtype == "bool":
-        return Literal(fold in ("min", "mul"), dtype)
-    return literal(int(IDENTITIES[fold]) if fold in ("add", "mul") else IDENTITIES[fold], dtype)
 
 
 def fold_of(node: Node) -> Fold:

@@ -7,15 +7,16 @@ sums is in the `init` of the next pass, or in the `finish` of the last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import Buffer, Fill, Program, Role, Section, Statement
 from codegen.loop_ir.walks import section_buffers
-from codegen.lowering.nests import Nests, fold_of, identity
+from codegen.lowering.nests import Nests, fold_of
 from codegen.lowering.scopes import Names
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import choose_stored
@@ -35,7 +36,7 @@ class Lowered:
 
     program: Program
     constants: tuple[np.ndarray[Any, Any], ...]
-    notes: tuple[str, ...]
+    notes: Callable[[], list[str]]
 
 
 def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowered:
@@ -77,7 +78,7 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     sizes = tuple(sorted({name for buffer in naming.table for s in buffer.shape for name in named_sizes(s)}
                          | {name for node in topological(distinct) for name in sizes_of(node)}))
     program = kept_whole(Program("kernel", sizes, tuple(naming.table), tuple(sections)))
-    return Lowered(program, tuple(naming.constants), tuple(explain(order, naming, passes, forms)))
+    return Lowered(program, tuple(naming.constants), lambda: explain(order, naming, passes, forms))
 
 
 def kept_whole(program: Program) -> Program:

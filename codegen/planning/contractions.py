@@ -13,6 +13,7 @@ from functools import cache
 from codegen.planning.costs import Hints
 from symdiff.expression import Add, Factor, Map, Node, Product, Reduce
 from symdiff.index_notation import Label
+from symdiff.normal_form import is_guard
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType, promote
 from symdiff.traversal import topological
@@ -27,7 +28,8 @@ def order_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
         children = [done[child] for child in node.children]
         fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
         if isinstance(fresh, Product) and fresh.is_core and splits(fresh):
-            fresh = split(fresh, hints)
+            fresh = silenced(fresh)
+            fresh = split(fresh, hints) if splits(fresh) else fresh
         done[node] = fresh
     return [done[root] for root in roots]
 
@@ -47,11 +49,54 @@ def replaced(node: Node, children: Sequence[Node]) -> Node:
 
 def splits(node: Product) -> bool:
     """Whether a path can be searched: plain indices only, and more than one way to go."""
-    if any(type(i) is not int for _, at in node.factors for i in at):
-        return False
-    if any(len(set(at)) != len(at) for _, at in node.factors):
+    if not plain(node):
         return False
     return len(node.factors) > 2 or (len(node.factors) == 2 and any(private(node, k) for k in range(2)))
+
+
+def plain(node: Product) -> bool:
+    """Whether every factor is read at plain labels, each once."""
+    return all(type(i) is int for _, at in node.factors for i in at) and all(len(set(at)) == len(at) for _, at in node.factors)
+
+
+def path_cost(node: Product, hints: Hints) -> int:
+    """The cost of the best path of a core with plain indices."""
+    return path_of(node, hints)[0]
+
+
+def path_of(node: Product, hints: Hints) -> tuple[int, Tree]:
+    """The best path found, and its cost."""
+    sizes = {label: hints.value(extent) for label, extent in enumerate(node.extents)}
+    labels: list[frozenset[Label]] = [frozenset(at) for _, at in node.factors]  # type: ignore[arg-type]
+    out: frozenset[Label] = frozenset(node.out)  # type: ignore[arg-type]
+    return exact_path(labels, out, sizes) if len(labels) <= EXACT else greedy_path(labels, out, sizes)
+
+
+def silenced(node: Product) -> Product:
+    """The core with its guards put on the factors that they may have to silence, rather than left to meet them on a path.
+
+    before:  Σ [c[i]] x[i] y[i,j] z[j]
+    after:   Σ ([c[i]] x[i]) ([c[i]] y[i,j]) z[j]
+
+    A step that paired the guard with one factor alone would leave a zero to meet the NaN of another.
+    """
+    guards = [(f, at) for f, at in node.factors if is_guard(f)]
+    factors: list[Factor] = [(f, at) for f, at in node.factors if not is_guard(f)]
+    kept: list[Factor] = []
+    for guard, there in guards:
+        touched = [k for k, (f, at) in enumerate(factors) if set(there) <= set(at) or (isinstance(f, Map) and set(at) < set(there))]
+        if not touched:
+            kept.append((guard, there))
+        for k in touched:
+            f, at = factors[k]
+            whole = at if set(there) <= set(at) else there
+            shape = tuple(node.extents[i] for i in whole)  # type: ignore[index]
+            places = [tuple(whole.index(i) for i in labels) for labels in (there, at)]
+            factors[k] = Product(1, ((guard, places[0]), (f, places[1])), tuple(range(len(whole))), shape,
+                                 TensorType(f.dtype, shape)), whole
+    if len(kept) == len(guards):
+        return node
+    return Product(1, (*factors, *kept), node.out, node.extents, node.type)
 
 
 def private(node: Product, k: int) -> set[Label]:
@@ -63,11 +108,8 @@ def private(node: Product, k: int) -> set[Label]:
 def split(node: Product, hints: Hints) -> Node:
     """The core as a tree of products of at most two factors."""
     extents = dict(enumerate(node.extents))
-    sizes = {label: hints.value(extent) for label, extent in extents.items()}
-    labels: list[frozenset[Label]] = [frozenset(at) for _, at in node.factors]  # type: ignore[arg-type]
     out: frozenset[Label] = frozenset(node.out)  # type: ignore[arg-type]
-    tree = exact_path(labels, out, sizes) if len(labels) <= EXACT else greedy_path(labels, out, sizes)
-    built, at = build(tree, node, extents, out, final=True)
+    built, at = build(path_of(node, hints)[1], node, extents, out, final=True)
     if at == node.out and built.type == node.type:
         return built
     return Product(1, ((built, at),), node.out, tuple(extents[label] for label in range(len(node.out))), node.type)
@@ -76,7 +118,7 @@ def split(node: Product, hints: Hints) -> Node:
 Tree = int | tuple["Tree", "Tree"]
 
 
-def exact_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: dict[Label, int]) -> Tree:
+def exact_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: dict[Label, int]) -> tuple[int, Tree]:
     """The cheapest tree over all ways to pair subsets."""
     everything = (1 << len(labels)) - 1
 
@@ -103,7 +145,7 @@ def exact_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: dic
             part = (part - 1) & subset
         assert found is not None
         return found
-    return best(everything)[1]
+    return best(everything)
 
 
 def step_cost(labels: frozenset[Label], kept: frozenset[Label], sizes: dict[Label, int]) -> int:
@@ -117,9 +159,10 @@ def step_cost(labels: frozenset[Label], kept: frozenset[Label], sizes: dict[Labe
     return (2 if labels != kept else 4) * total + 4 * result
 
 
-def greedy_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: dict[Label, int]) -> Tree:
+def greedy_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: dict[Label, int]) -> tuple[int, Tree]:
     """Pair the two factors whose product is cheapest, again and again."""
     items: list[tuple[frozenset[Label], Tree]] = list(zip(labels, range(len(labels)), strict=True))
+    total = 0
     while len(items) > 1:
         best: tuple[int, int, int, frozenset[Label]] | None = None
         for a in range(len(items)):
@@ -130,10 +173,11 @@ def greedy_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: di
                 if best is None or cost < best[0]:
                     best = (cost, a, b, union & outside)
         assert best is not None
-        _, a, b, kept = best
+        cost, a, b, kept = best
+        total += cost
         joined = (kept, (items[a][1], items[b][1]))
         items = [item for k, item in enumerate(items) if k not in (a, b)] + [joined]
-    return items[0][1]
+    return total, items[0][1]
 
 
 def leaves(tree: Tree) -> list[int]:

@@ -71,9 +71,14 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> set[No
 def guarded(node: Product, child: Node, at: tuple[Index, ...]) -> bool:
     """Whether a factor is read under a range test, so that only a load may stand there."""
     if is_pattern(node):
-        return True
+        return bool(child.shape)
     extents = dict(enumerate(node.extents))
     return any(not inside(index, child.shape[k], extents) for k, index in enumerate(at))
+
+
+def is_view(node: Node) -> bool:
+    """Whether the node only shows another one, broadcast or turned: not it but the other is worth storing."""
+    return isinstance(node, Product) and not node.is_core and len(node.factors) == 1
 
 
 def broadcast_up(node: Node, users: Sequence[Node]) -> bool:
@@ -95,6 +100,6 @@ def share(order: Sequence[Node], stored: set[Node], users: dict[Node, list[Node]
             if len(found) > 8:
                 break
         readers[node] = found
-        if node.shape and not is_leaf(node) and not is_pattern(node) and len(found) > 1 and work[node] >= COSTLY_OPERATIONS \
-                and node not in stored:
+        if len(found) > 1 and work[node] >= COSTLY_OPERATIONS and node.shape and node not in stored and not (
+                is_leaf(node) or is_pattern(node) or is_view(node)):
             stored.add(node)

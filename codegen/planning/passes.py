@@ -49,6 +49,11 @@ def is_leaf(node: Node) -> bool:
     return isinstance(node, (Symbol, Constant)) or number_of(node) is not None
 
 
+def reads_leaves(node: Node) -> bool:
+    """Whether the node is a view of leaves, such as a transpose: it is read where it is needed, at any sample, and never stored."""
+    return isinstance(node, Product) and node.dense and not node.narrows and all(is_leaf(f) for f in node.children)
+
+
 def is_pattern(node: Node) -> bool:
     """Whether the node is a structural product that is not written at every position once."""
     return isinstance(node, Product) and not node.is_core and bool(node.extents or node.out) and (
@@ -105,7 +110,7 @@ def place(node: Node, passes: Passes) -> None:
     for child in aligned:
         level = max(level, passes.level[child])
     for child in others:
-        if child in passes.sample and not is_leaf(child):
+        if child in passes.sample and not is_leaf(child) and not reads_leaves(child):
             passes.full.add(child)
             level = max(level, passes.level[child] + 1)
         else:

@@ -14,10 +14,11 @@ from codegen.backends.protocol import Executable
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.text import program_text
 from codegen.loop_ir.walks import statements
+from codegen.runtime.inlined import Inlined
 from codegen.runtime.storage import Storage, fresh_outputs, given_outputs
-from symdiff.binding.arguments import Argument, Binder
+from symdiff.binding.arguments import Argument, Binder, values_by_name
 from symdiff.binding.demands import Demand
-from symdiff.errors import ArgumentMismatch
+from symdiff.errors import ArgumentMismatch, BackendUnavailable
 
 Array = np.ndarray[Any, Any]
 Tree = Any
@@ -25,30 +26,36 @@ Tree = Any
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A planned kernel: `build` compiles the source, once; `seconds` is what each station before it took."""
+    """A planned kernel.
+
+    `build` compiles it, once; `source` writes it for people, `listings` give other forms of it; `seconds` is what each
+    station before took.
+    """
 
     program: Program
-    source: str
+    source: Callable[[], str]
     build: Callable[[], Executable]
-    explanation: str = ""
+    explanation: Callable[[], str] = str
     seconds: dict[str, float] = field(default_factory=dict)
     constants: tuple[Array, ...] = ()
     flops: int | None = None
     stations: Callable[[Sequence[Array], dict[str, int]], list[tuple[str, list[Array]]]] | None = None
+    listings: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
 
 class Kernel:
     """A compiled function: takes values for the inputs, by position or by name, and returns the outputs.
 
     `plan` is called once, with the sizes of the first call, or with None when someone looks before any call.
-    `unflatten` turns the list of outputs into the user's structure, `flatten` does the reverse for `out=`.
+    `unflatten` turns the list of outputs into the user's structure, `flatten` does the reverse for `out=`; `names` are
+    the places of the outputs there, as errors tell them.
     """
 
     def __init__(self, plan: Callable[[dict[str, int] | None], Planned], arguments: Sequence[Argument],
                  unflatten: Callable[[list[Any]], Tree], flatten: Callable[[Tree], list[Any]], *,
-                 formula: Callable[[], str] = str, check: bool = False,
+                 formula: Callable[[], str] = str, check: bool = False, names: Sequence[str] = (),
                  demands: Sequence[Demand] = ()) -> None:
-        self.plan, self.unflatten, self.flatten = plan, unflatten, flatten
+        self.plan, self.unflatten, self.flatten, self.names = plan, unflatten, flatten, names
         self.binder = Binder(arguments, check, demands=demands)
         self.formula_text = formula
         self.lock = threading.RLock()
@@ -62,8 +69,10 @@ class Kernel:
     def __repr__(self) -> str:
         return f"Kernel({', '.join(a.name for a in self.binder.arguments)})"
 
-    def __call__(self, *args: Any, out: Tree = None, **named: Any) -> Tree:
+    def __call__(self, /, *args: Any, out: Tree = None, **named: Any) -> Tree:
         """The outputs for the values given; with `out=`, arrays of the same structure, they are written there."""
+        if out is not None:
+            self.refuse_output_as_input(len(args))
         arrays, sizes = self.binder.bind(args, named)
         executable = self.executable or self.build(sizes)
         planned, storage = self.planned(sizes), self.storage
@@ -71,7 +80,7 @@ class Kernel:
         values = self.size_values(planned.program, sizes)
         frame = storage.frame(values)
         given = None if out is None else self.flatten(out)
-        targets = fresh_outputs(frame) if given is None else given_outputs(frame, given, arrays)
+        targets = fresh_outputs(frame) if given is None else given_outputs(frame, given, arrays, self.names)
         scratch = frame.take()
         try:
             executable([*arrays, *planned.constants, *targets, *scratch], values)
@@ -86,6 +95,13 @@ class Kernel:
             if array is not target:
                 array[...] = target
         return self.unflatten(given)
+
+    def refuse_output_as_input(self, given: int) -> None:
+        """Raise `ArgumentMismatch` for `out=` where an input of that name has no value by position."""
+        if any(a.name == "out" for a in self.binder.arguments[given:]):
+            raise ArgumentMismatch("out= means the arrays for the outputs, but an input is named out too",
+                                   where=f"f({', '.join(a.name for a in self.binder.arguments)})",
+                                   mend="pass the input by position, or rename its symbol")
 
     def size_values(self, program: Program, sizes: dict[str, int]) -> tuple[int, ...]:
         """The sizes in the program's order."""
@@ -118,8 +134,25 @@ class Kernel:
 
     @property
     def source(self) -> str:
-        """The source of the kernel, which runs on its own."""
-        return self.planned().source
+        """The kernel as Python that runs on its own with NumPy and Numba."""
+        return self.planned().source()
+
+    @property
+    def llvm(self) -> str:
+        """The LLVM IR that was compiled; raises `BackendUnavailable` for a target that has none."""
+        return self.listing("llvm")
+
+    @property
+    def assembly(self) -> str:
+        """The instructions of the processor; raises `BackendUnavailable` for a target that does not tell them."""
+        return self.listing("assembly")
+
+    def listing(self, name: str) -> str:
+        """One of the other forms of the code."""
+        found = self.planned().listings.get(name)
+        if found is None:
+            raise BackendUnavailable(f"a kernel of this target has no {name}", mend="compile with target=\"cpu\"")
+        return found()
 
     @property
     def loop_ir(self) -> str:
@@ -135,24 +168,23 @@ class Kernel:
     def njit(self) -> Any:
         """The kernel for the user's own Numba code: takes the inputs in order, returns an output or a tuple of them."""
         executable = self.build()
-        return executable.inline(self.planned().constants)
+        return Inlined(executable.inline(self.planned().constants), self.binder)
 
-    def explain(self, check: Mapping[str, Any] | None = None) -> str:
-        """Where each step of the formulas went; with `check`, values of the inputs by name, also where numbers part.
+    def explain(self, check: Mapping[Any, Any] | None = None) -> str:
+        """Where each step of the formulas went; with `check`, values of the inputs, also where numbers part.
 
         With values the outputs are computed after every station (expressions as written, simplified, ordered; the loop IR;
         the kernel), and each station is told by its largest difference from the first, relative to the largest value.
         """
         if check is None:
-            return self.planned().explanation
-        arrays, sizes = self.binder.bind((), dict(check))
+            return self.planned().explanation()
+        named = values_by_name(check, "f.explain")
+        arrays, sizes = self.binder.bind((), named)
         planned = self.planned(sizes)
         assert planned.stations is not None
         results = planned.stations(arrays, sizes)
-        kernel = self(**check)
-        first = results[0][1]
-        last = self.flatten(kernel)
-        lines = [planned.explanation, "station: largest relative difference from the formulas as written"]
+        first, last = results[0][1], self.flatten(self(*arrays))
+        lines = [planned.explanation(), "station: largest relative difference from the formulas as written"]
         for name, values in [*results[1:], ("kernel", last)]:
             worst = max((relative_difference(a, b) for a, b in zip(values, first, strict=True)), default=0.0)
             lines.append(f"  {name}: {worst:.1e}")
@@ -169,7 +201,7 @@ class Kernel:
             "sections": len(program.sections),
             "buffers": len(program.buffers),
             "statements": sum(1 for section in program.sections for _ in statements(section.body)),
-            "source_lines": planned.source.count("\n") + 1,
+            "source_lines": planned.source().count("\n") + 1,
             "seconds": seconds,
             "calls": self.calls,
             "scratch_bytes": self.scratch_bytes,

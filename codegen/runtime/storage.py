@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from codegen.emitters.python import INPUTS, parameters
 from codegen.loop_ir.nodes import Buffer, Program
-from codegen.loop_ir.walks import storage_shape, tile_rows
+from codegen.loop_ir.walks import INPUTS, parameters, storage_shape, tile_rows
 from symdiff.errors import ArgumentMismatch
 from symdiff.sizes import value_of
 
@@ -98,36 +97,34 @@ def fresh_outputs(frame: Frame) -> list[Array]:
     return [np.empty(shape, dtype) for shape, dtype in frame.outputs]
 
 
-def given_outputs(frame: Frame, out: Sequence[Any], inputs: Sequence[Array]) -> list[Array]:
+def given_outputs(frame: Frame, out: Sequence[Any], inputs: Sequence[Array], names: Sequence[str]) -> list[Array]:
     """Arrays to compute into for the arrays that the caller gave: the same ones wherever that is safe.
 
-    Raises `ArgumentMismatch` where one has the wrong dtype or shape, cannot be written, or overlaps another.
+    `names` are those of the arrays in errors.  Raises `ArgumentMismatch` where one has the wrong dtype or shape, cannot
+    be written, or overlaps another.
     """
-    if len(out) != len(frame.outputs):
-        raise ArgumentMismatch(f"out= has {len(out)} arrays, but there are {len(frame.outputs)} outputs",
-                               mend="give out= the structure of the outputs")
     targets = []
-    for k, (array, (shape, dtype)) in enumerate(zip(out, frame.outputs, strict=True)):
-        check_output(k, array, shape, dtype)
-        for other in out[:k]:
+    for k, (array, (shape, dtype), name) in enumerate(zip(out, frame.outputs, names, strict=True)):
+        check_output(name, array, shape, dtype)
+        for other, other_name in zip(out[:k], names, strict=False):
             if overlap(array, other):
-                raise ArgumentMismatch(f"two arrays of out= share memory, the last of them number {k}",
-                                       mend="give each output an array of its own")
+                raise ArgumentMismatch(f"{other_name} and {name} share memory", mend="give each output an array of its own")
         flags = array.flags
         direct = flags.c_contiguous and flags.aligned and not any(np.may_share_memory(array, x) for x in inputs)
         targets.append(array if direct else np.empty(shape, dtype))
     return targets
 
 
-def check_output(k: int, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise `ArgumentMismatch` unless output number k may be written to the array."""
-    name = f"out= array number {k}"
+def check_output(name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise `ArgumentMismatch` unless an output may be written to the array."""
     if not isinstance(array, np.ndarray):
-        raise ArgumentMismatch(f"{name} is a {type(array).__name__}, not a NumPy array",
-                               mend=f"pass np.empty({shape}, {str(dtype)!r})")
+        kind = "None" if array is None else f"a {type(array).__name__}"
+        raise ArgumentMismatch(f"{name} is {kind}, not a NumPy array", mend=f"pass np.empty({shape}, {str(dtype)!r})")
     if array.dtype != dtype or array.shape != shape:
         raise ArgumentMismatch(f"{name} is {array.dtype} of shape {array.shape}, but {dtype} of shape {shape} is "
                                "expected", mend=f"pass np.empty({shape}, {str(dtype)!r})")
+    if any(step == 0 and size > 1 for step, size in zip(array.strides, shape, strict=True)):
+        raise ArgumentMismatch(f"the elements of {name} share memory", mend="pass an array that owns its data")
     if not array.flags.writeable:
         raise ArgumentMismatch(f"{name} cannot be written", mend="pass an array that owns its data")
 

@@ -12,8 +12,9 @@ import numpy as np
 from symdiff.binding.conversions import as_argument, check_finite
 from symdiff.binding.demands import Demand, check_demands
 from symdiff.binding.solving import SizeSource, size_sources
-from symdiff.errors import ArgumentMismatch
+from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import Symbol
+from symdiff.provenance import plain
 from symdiff.sizes import NAMED, Size, named_sizes, value_of
 from symdiff.tensor_type import shape_text
 
@@ -37,6 +38,29 @@ def argument_of(symbol: Symbol) -> Argument:
     declared = f", declared at {symbol.origin}" if symbol.origin else ""
     return Argument(symbol.name, symbol.dtype, symbol.shape,
                     f"{symbol.name} of dtype {symbol.dtype} and shape {shape_text(symbol.shape)}{declared}")
+
+
+def named_values(values: Any, callee: str) -> Mapping[Any, Any]:
+    """Values by symbol or name, as a user gives them; raises `TypeMismatch` for what is no dict of that kind."""
+    if not isinstance(values, Mapping):
+        raise TypeMismatch(f"{plain(values)} is no dict of values", where=callee,
+                           mend="give the values by symbol or by name: {\"x\": 1.0}")
+    for key in values:
+        if not isinstance(key, (str, Symbol)):
+            raise TypeMismatch(f"{plain(key)} is no symbol", where=callee, mend="use symbols or their names as keys")
+    return values
+
+
+def values_by_name(values: Any, callee: str) -> dict[str, Any]:
+    """As `named_values`, every key a name; raises `ArgumentMismatch` for a symbol that is given by its name too."""
+    named: dict[str, Any] = {}
+    for key, value in named_values(values, callee).items():
+        name = key.name if isinstance(key, Symbol) else key
+        if name in named:
+            raise ArgumentMismatch(f"{name} is given twice, by symbol and by name", where=callee,
+                                   mend="leave out one of the two")
+        named[name] = value
+    return named
 
 
 class Binder:
@@ -126,15 +150,25 @@ def solve_sizes(arguments: Sequence[Argument], shapes: Shapes, sources: Sequence
                 f"{s.name} makes that so", where=a.where, mend=f"pass {a.name} with a shape {shape_text(a.shape)}")
         sizes[s.name] = (got - rest) // slope
         origin[s.name] = f"axis {s.axis} of {a.name}"
-        least = NAMED[s.name].minimum if s.name in NAMED else 0
-        if sizes[s.name] < least:
-            raise ArgumentMismatch(
-                f"size {s.name} is {sizes[s.name]} by {origin[s.name]}, but it is at least {least}", where=a.where,
-                mend=f"pass more data, or declare the size with dim({s.name!r}, minimum={max(sizes[s.name], 0)})")
+        check_minimum(a, s.axis, s.name, sizes[s.name], got)
     for a, shape in zip(arguments, shapes, strict=True):
         for axis, (size, got) in enumerate(zip(a.shape, shape, strict=True)):
             check_axis(a, axis, size, got, sizes, origin)
     return sizes
+
+
+def check_minimum(a: Argument, axis: int, name: str, value: int, got: int) -> None:
+    """Raise `ArgumentMismatch` where a size that is read off an axis is smaller than it may be."""
+    least = NAMED[name].minimum if name in NAMED else 0
+    if value >= least:
+        return
+    size = a.shape[axis]
+    if value < 0:
+        raise ArgumentMismatch(f"axis {axis} of {a.name} has {got} elements, but {size} of them are expected, so {name} would "
+                               f"be {value}", where=a.where, mend=f"pass {a.name} with more elements along axis {axis}")
+    raise ArgumentMismatch(
+        f"size {name} is {value} by axis {axis} of {a.name}, but it is at least {least}", where=a.where,
+        mend=f"pass more data, or declare the size with dim({name!r}, minimum={value}) before it is used")
 
 
 def check_axis(a: Argument, axis: int, size: Size, got: int, sizes: dict[str, int], origin: dict[str, str]) -> None:

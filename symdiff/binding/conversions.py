@@ -38,19 +38,31 @@ def as_argument(value: Any, dtype: np.dtype[Any], name: str, where: str = "") ->
 
 def from_python(array: Array, dtype: np.dtype[Any], name: str, where: str) -> Array:
     """Python's own numbers, already read as an array, in the dtype asked for."""
-    if array.size and "biuf".index(array.dtype.kind) > {"b": 0, "i": 2, "u": 2, "f": 3}[dtype.kind]:
+    if not of_kind(array, dtype):
         raise ArgumentMismatch(f"{name} holds {kind_name(array)}, but {dtype} is expected", where=where,
                                mend=f"pass numbers that {dtype} can hold")
+    result = held(array, dtype)
+    if result is None:
+        raise ArgumentMismatch(f"{name} holds a number that {dtype} cannot hold", where=where,
+                               mend="compile with a wider dtype")
+    return result
+
+
+def of_kind(array: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether the numbers of an array are of a kind that the dtype holds: booleans, integers, floats, in that order."""
+    kinds = {"b": 0, "i": 1, "u": 1, "f": 2}
+    return not array.size or kinds.get(array.dtype.kind, 3) <= kinds[dtype.kind]
+
+
+def held(array: Array, dtype: np.dtype[Any]) -> Array | None:
+    """The array in the dtype, None where a number of it is beyond the dtype; floats are rounded."""
     with np.errstate(over="ignore"):
         result = np.array(array, dtype, order="C")
     if dtype.kind == "f":
         fits = bool(np.all(np.isfinite(result) | ~np.isfinite(np.asarray(array, np.float64))))
     else:
         fits = bool(np.all(result == array))
-    if not fits:
-        raise ArgumentMismatch(f"{name} holds a number that {dtype} cannot hold", where=where,
-                               mend="compile with a wider dtype")
-    return result
+    return result if fits else None
 
 
 def check_finite(array: Array, name: str, where: str = "") -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from symdiff.bounds import at_least
 from symdiff.errors import ArgumentMismatch
 from symdiff.expression import Node, Product, Reduce
-from symdiff.sizes import Size, at_least, named_sizes, value_of
+from symdiff.sizes import Size, named_sizes, value_of
 from symdiff.traversal import topological
 
 LONGEST = 60

@@ -6,27 +6,43 @@ from typing import Any
 
 from symdiff.differentiation.blocked import refuse_blocked
 from symdiff.differentiation.sweeps import forward, identity_seed, reverse
-from symdiff.errors import NotDifferentiable, ShapeMismatch, TypeMismatch
+from symdiff.errors import ArgumentMismatch, NotDifferentiable, ShapeMismatch, TypeMismatch
 from symdiff.expression import Node, Symbol
+from symdiff.fitting import fitted
+from symdiff.namesakes import refuse_namesakes
 from symdiff.normal_form import number
-from symdiff.operators.coercion import as_node, broadcast_one, broadcast_shape, describe, to_dtype, user_line
+from symdiff.operators.coercion import as_node, describe
 from symdiff.simplification.phases import before_differentiation, simplify
 from symdiff.tensor_type import FLOATING
-from symdiff.trees import Unflatten, flatten
+from symdiff.traversal import symbols_of
+from symdiff.trees import Unflatten, flatten, flatten_like
 
 Tree = Any
 
 
-def targets_of(operation: str, wrt: Tree) -> tuple[list[Node], Unflatten]:
-    """The symbols of `wrt`; raises `TypeMismatch` or `NotDifferentiable` for what is no floating symbol."""
+def targets_of(operation: str, wrt: Tree, f: Any) -> tuple[list[Node], Unflatten]:
+    """The symbols of `wrt`, by which f is to be differentiated; one that f does not hold is a constant to it.
+
+    Raises `TypeMismatch` or `NotDifferentiable` for what is no floating symbol, `ArgumentMismatch` for one of which f
+    holds another with the same name.
+    """
     leaves, back = flatten(wrt, lambda v: isinstance(v, Node), "symbol")
     for leaf in leaves:
         if not isinstance(leaf, Symbol):
-            raise TypeMismatch(f"{describe(leaf)} is not a symbol", where=f"{operation} at {user_line()}",
+            raise TypeMismatch(f"{describe(leaf)} is not a symbol", where=operation,
                                mend="differentiate with respect to symbols; name the part as a symbol first")
         if leaf.dtype not in FLOATING:
             raise NotDifferentiable(f"{leaf.name} has dtype {leaf.dtype}: there is no derivative with respect to it",
-                                    where=f"{operation} at {user_line()}", mend="declare it with dtype float64 or float32")
+                                    where=operation, mend="declare it with dtype float64 or float32")
+    refuse_namesakes(leaves, symbols_of([as_node(f)]), "f")
+    return leaves, back
+
+
+def some_targets(operation: str, wrt: Tree, f: Any) -> tuple[list[Node], Unflatten]:
+    """As `targets_of`; raises `ArgumentMismatch` where `wrt` holds no symbol."""
+    leaves, back = targets_of(operation, wrt, f)
+    if not leaves:
+        raise ArgumentMismatch("wrt holds no symbol", where=operation, mend="give at least one symbol")
     return leaves, back
 
 
@@ -35,7 +51,7 @@ def differentiable(operation: str, f: Any) -> Node:
     node = as_node(f)
     if node.dtype not in FLOATING:
         raise NotDifferentiable(f"{describe(node)} has dtype {node.dtype}: it has no derivative",
-                                where=f"{operation} at {user_line()}", mend="differentiate a floating expression")
+                                where=operation, mend="differentiate a floating expression")
     return before_differentiation(node)
 
 
@@ -44,7 +60,7 @@ def scalar(operation: str, f: Any) -> Node:
     node = as_node(f)
     if node.shape:
         raise ShapeMismatch(f"{operation} needs a scalar, but {describe(node)} has {node.ndim} axes",
-                            where=f"{operation} at {user_line()}", mend="sum or average it first, or use sd.jacobian")
+                            where=operation, mend="sum or average it first, or use sd.jacobian")
     return node
 
 
@@ -58,7 +74,7 @@ def grad(f: Any, wrt: Tree) -> Tree:
     >>> print(sd.grad(sd.sum(x**2), x))
     2 x
     """
-    targets, back = targets_of("grad", wrt)
+    targets, back = targets_of("grad", wrt, f)
     node = differentiable("grad", scalar("grad", f))
     return back([simplify(g) for g in reverse(node, number(1, node.dtype), targets)])
 
@@ -71,7 +87,7 @@ def value_and_grad(f: Any, wrt: Tree) -> tuple[Node, Tree]:
 
 def jacobian(f: Any, wrt: Tree) -> Tree:
     """All partial derivatives: for each symbol an expression of shape f.shape + symbol.shape."""
-    targets, back = targets_of("jacobian", wrt)
+    targets, back = targets_of("jacobian", wrt, f)
     node = differentiable("jacobian", f)
     return back([simplify(j) for j in reverse(node, identity_seed(node), targets)])
 
@@ -84,7 +100,7 @@ def hessian(f: Any, wrt: Tree) -> Tree:
     >>> print(sd.hessian(x @ A @ x, x))
     A + Aᵀ
     """
-    targets, back = targets_of("hessian", wrt)
+    targets, back = targets_of("hessian", wrt, f)
     node = differentiable("hessian", scalar("hessian", f))
     gradients = [simplify(g) for g in reverse(node, number(1, node.dtype), targets)]
     rows = []
@@ -97,51 +113,43 @@ def hessian(f: Any, wrt: Tree) -> Tree:
 
 def vjp(f: Any, wrt: Tree, cotangent: Any) -> Tree:
     """Σ cotangent · ∂f: for each symbol an expression of its shape; the cotangent has the shape of f."""
-    targets, back = targets_of("vjp", wrt)
+    targets, back = targets_of("vjp", wrt, f)
     node = differentiable("vjp", f)
-    seed = fitted("cotangent", cotangent, node)
+    seed = fitted(cotangent, node, "the cotangent", "vjp")
     return back([simplify(g) for g in reverse(node, seed, targets)])
 
 
 def jvp(f: Any, wrt: Tree, tangent: Tree) -> Node:
-    """∂f · tangent: an expression of the shape of f; `tangent` has the structure and shapes of `wrt`."""
-    targets, _ = targets_of("jvp", wrt)
+    """∂f · tangent: an expression of the shape of f; `tangent` has the structure and shapes of `wrt`.
+
+    Raises `ShapeMismatch` where structure or shapes differ, `TypeMismatch` for a tangent of a wider dtype.
+
+    >>> import symdiff as sd
+    >>> x, z = sd.symbols("x z")
+    >>> print(sd.jvp(x**2 + 3 * z, {"x": x, "z": z}, {"z": 10.0, "x": 1.0}))
+    2 (x + 15)
+    """
+    targets, _ = targets_of("jvp", wrt, f)
     node = differentiable("jvp", f)
-    changes = vectors_of("tangent", tangent, targets)
+    changes = vectors_of("jvp", "tangent", tangent, wrt)
     refuse_blocked(node, targets)
-    return simplify(forward(node, dict(zip(targets, changes, strict=True))))
+    return simplify(forward(node, changes))
 
 
 def hvp(f: Any, wrt: Tree, vector: Tree) -> Tree:
     """The Hessian times a vector, as the change of the gradient along the vector: the Hessian is never formed."""
-    targets, back = targets_of("hvp", wrt)
+    targets, back = targets_of("hvp", wrt, f)
     node = differentiable("hvp", scalar("hvp", f))
-    vectors = vectors_of("vector", vector, targets)
+    changes = vectors_of("hvp", "vector", vector, wrt)
     gradients = reverse(node, number(1, node.dtype), targets)
-    changes = dict(zip(targets, vectors, strict=True))
     return back([simplify(forward(before_differentiation(g), changes)) for g in gradients])
 
 
-def fitted(what: str, value: Any, like: Node) -> Node:
-    """A value of the shape of an expression; raises `ShapeMismatch`."""
-    node = to_dtype(as_node(value, like.dtype), like.dtype)
-    if node.shape != like.shape:
-        if node.ndim > like.ndim or broadcast_shape(what, (node, like)) != like.shape:
-            raise ShapeMismatch(f"the {what} is {describe(node)}, but must have the shape of {describe(like)}",
-                                where=f"at {user_line()}", mend=f"give a {what} of the same shape")
-        node = broadcast_one(node, like.shape)
-    return node
-
-
-def vectors_of(what: str, tree: Tree, targets: list[Node]) -> list[Node]:
-    """One vector for each target."""
-    leaves, _ = flatten(tree, lambda v: not isinstance(v, (list, tuple, dict)), what) if len(targets) > 1 or \
-        isinstance(tree, (tuple, dict)) else ([tree], None)
-    if len(targets) == 1 and isinstance(tree, list) and len(tree) == 1 and isinstance(tree[0], Node):
-        leaves = tree
-    if len(leaves) != len(targets):
-        raise ShapeMismatch(f"{len(leaves)} {what}s for {len(targets)} symbols", where=f"at {user_line()}",
-                            mend=f"give the {what}s in the structure of wrt")
-    return [fitted(what, leaf, target) for leaf, target in zip(leaves, targets, strict=True)]
-
-
+def vectors_of(operation: str, what: str, tree: Tree, wrt: Tree) -> dict[Node, Node]:
+    """The vector of each symbol of `wrt`: `tree` has its structure."""
+    vectors: dict[Node, Node] = {}
+    for symbol, value in flatten_like(tree, wrt, f"the {what}", "wrt", error=ShapeMismatch):
+        if symbol in vectors:
+            raise ArgumentMismatch(f"{symbol.name} stands in wrt twice", where=operation, mend="give each symbol once")
+        vectors[symbol] = fitted(value, symbol, f"the {what} of {symbol.name}", operation)
+    return vectors

@@ -71,7 +71,7 @@ define(
 define(
     "sign", quiet(np.sign), (None,),
     result="same", text="sign({0})", latex=r"\operatorname{{sign}}\left({0}\right)", kinks=(0.0,),
-    traits="odd increasing zero_at_zero idempotent",
+    traits="odd increasing zero_at_zero idempotent numeric",
     doc="−1, 0 or 1 by the sign of x: ∂ = 0.",
 )
 define(
@@ -89,7 +89,7 @@ define(
 define(
     "remainder", quiet(np.remainder), (lambda x, z, y: 1, lambda x, z, y: -ROWS["floor"](x / z)),
     result="same", text="mod({0}, {1})", latex=r"\operatorname{{mod}}\left({0}, {1}\right)",
-    domain=((5.2, 5.8), (2.0, 2.5)),
+    domain=((5.2, 5.8), (2.0, 2.5)), traits="numeric",
     doc="x − z ⌊x/z⌋, with the sign of z: ∂x = 1, ∂z = −⌊x/z⌋.",
 )
 define(
@@ -113,7 +113,7 @@ define(
 define(
     "round", quiet(np.round), (None,),
     result="same", text="round({0})", latex=r"\operatorname{{round}}\left({0}\right)", kinks=(-1.5, -0.5, 0.5, 1.5),
-    traits="odd increasing zero_at_zero idempotent",
+    traits="odd increasing zero_at_zero idempotent numeric",
     doc="The nearest integer, the even one where two are: ∂ = 0.",
 )
 define(
@@ -152,7 +152,8 @@ define(
 )
 define(
     "floor_divide", quiet(np.floor_divide), (None, None),
-    result="same", text="⌊{0} / {1}⌋", latex=r"\left\lfloor{0} / {1}\right\rfloor", domain=((5.2, 5.8), (2.0, 2.5)),
+    result="same", text="⌊{0} / {1}⌋", latex=r"\left\lfloor \frac{{{0}}}{{{1}}}\right\rfloor", domain=((5.2, 5.8), (2.0, 2.5)),
+    traits="numeric",
     doc="⌊x / z⌋ of integers: ∂ = 0.",
 )
 define(

@@ -149,14 +149,14 @@ define(
 define(
     "relu", relu, (lambda x, y: ROWS["step"](x),),
     result="same", text="relu({0})", latex=r"\operatorname{{relu}}\left({0}\right)", kinks=(0.0,),
-    traits="increasing nonnegative zero_at_zero idempotent",
+    traits="increasing nonnegative zero_at_zero idempotent numeric",
     expansion=lambda x: ROWS["maximum"](x, 0),
     doc="max(x, 0): ∂ = [x > 0], which is 0 at 0.",
 )
 define(
     "step", step, (None,),
     result="same", text="[{0} > 0]", latex=r"\left[{0} > 0\right]", kinks=(0.0,),
-    traits="increasing nonnegative zero_at_zero idempotent",
+    traits="increasing nonnegative zero_at_zero idempotent numeric",
     expansion=lambda x: ROWS["where"](ROWS["greater"](x, 0), 1, ROWS["where"](ROWS["isnan"](x), x, 0)),
     doc="1 where x > 0, else 0 (NaN where x is): the derivative of relu; ∂ = 0.",
 )

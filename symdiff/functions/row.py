@@ -27,7 +27,8 @@ class ScalarRow:
     result    dtype rule: "float" (integers become float64), "same" (of the promoted arguments), "bool", or a dtype
     text      notation, a template with {0}, {1}, … or a plain function name; `latex` likewise
     infix     precedence class where the template is an operator: "sum", "product", "power", "comparison", "atom", ""
-    traits    facts: even, odd, increasing, commutative, zero_at_zero, positive, nonnegative, idempotent, guard, …
+    traits    facts: even, odd, increasing, commutative, zero_at_zero, positive, nonnegative, idempotent, guard,
+              numeric (it takes no booleans), …
     domain    (low, high) from which each argument is drawn in tests
     kinks     points where the derivative jumps; the partials give the value named in DESIGN's table
     expansion formula in known vocabulary, for functions that need no code of their own in any emitter

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from symdiff.errors import ShapeMismatch, TypeMismatch
-from symdiff.expression import Node
+from symdiff.expression import Constant, Node
+from symdiff.normal_form import number_of
 from symdiff.operators.arithmetic import add, multiply, negative, square, subtract, where
-from symdiff.operators.coercion import as_node, where_written
+from symdiff.operators.coercion import as_node, describe, where_written
 from symdiff.operators.contraction import vecdot
 from symdiff.operators.creation import arange
 from symdiff.operators.elementwise import abs, equal, exp, less_equal, log, log1p, relu, softplus
@@ -30,7 +33,7 @@ def reduced(losses: Node, reduction: str) -> Node:
         return total(losses)
     if reduction == "none":
         return losses
-    raise TypeMismatch(f"reduction {reduction!r} is not known", where=where_written("loss", losses),
+    raise TypeMismatch(f"reduction {describe(reduction)} is not known", where=where_written("loss", losses),
                        mend="use 'mean', 'sum' or 'none'")
 
 
@@ -79,16 +82,30 @@ def cross_entropy(logits: Value, target: Value, reduction: str = "mean") -> Node
     >>> cross_entropy(Z, t).shape
     ()
     """
-    scores = log_softmax(floating(logits))
+    z = floating(logits)
+    scores = log_softmax(z)
     wanted = as_node(target)
     if wanted.dtype not in FLOATING:
         if wanted.shape != scores.shape[:-1]:
             raise ShapeMismatch("class numbers must have the shape of the logits without the last axis",
-                                where=where_written("cross_entropy", as_node(logits), wanted),
+                                where=where_written("cross_entropy", z, wanted),
                                 mend="give one class number for each row, or floating probabilities")
+        check_classes(wanted, z)
         hot = equal(expand_dims(wanted, wanted.ndim), arange(scores.shape[-1]))
         return reduced(negative(total(multiply(hot, scores), -1)), reduction)
     return reduced(negative(vecdot(wanted, scores)), reduction)
+
+
+def check_classes(target: Node, logits: Node) -> None:
+    """Raise `ShapeMismatch` where known class numbers are none of 0 … number of classes − 1."""
+    known, classes = number_of(target), logits.shape[-1]
+    numbers = target.value if isinstance(target, Constant) and isinstance(target.value, np.ndarray) else \
+        np.zeros(0) if known is None else np.asarray(known)
+    wrong = numbers[(numbers < 0) | (numbers >= classes if isinstance(classes, int) else False)]
+    if wrong.size:
+        raise ShapeMismatch(f"class number {wrong.flat[0]} is not one of the {classes} classes",
+                            where=where_written("cross_entropy", logits, target),
+                            mend="classes are counted from 0; leave out samples without a class")
 
 
 def hinge(score: Value, target: Value, reduction: str = "mean") -> Node:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from symdiff.expression import Factor, Node, Product, Symbol, factor_key
+from symdiff.expression import Factor, Map, Node, Product, Symbol, factor_key
 from symdiff.index_notation import Extents, Index, Label, form_of, index_hash, labels_of, rename
 from symdiff.sizes import size_hash
 from symdiff.tensor_type import TensorType
@@ -20,7 +20,11 @@ Form = tuple[object, ...]
 
 
 def components(factors: list[Factor], summed: set[Label]) -> tuple[list[Factor], list[list[Factor]]]:
-    """Factors without a summed label, and the groups of factors that summed labels tie together."""
+    """Factors without a summed label, and the groups of factors that summed labels tie together.
+
+    What a guard of a sum may have to silence stays in that sum, though it does not change in it: where nothing is alive the
+    sum is zero, and zero times the NaN of 1/s would be NaN.
+    """
     free: list[Factor] = []
     groups: list[tuple[set[Label], list[tuple[int, Factor]]]] = []
     for position, factor in enumerate(factors):
@@ -37,9 +41,20 @@ def components(factors: list[Factor], summed: set[Label]) -> tuple[list[Factor],
             else:
                 apart.append(group)
         groups = [*apart, (labels, members)]
+    under_guard = next((members for _, members in groups if any(is_guard(f) for _, (f, _) in members)), None)
+    if under_guard is not None:
+        silenced = [factor for factor in free if factor[0].__class__ is Map]
+        free = [factor for factor in free if factor[0].__class__ is not Map]
+        under_guard.extend((position, factor) for position, factor in enumerate(factors)
+                           if any(factor is other for other in silenced))
     ordered = [sorted(group[1], key=lambda t: t[0]) for group in groups]
     ordered.sort(key=lambda members: members[0][0])
     return free, [[factor for _, factor in members] for members in ordered]
+
+
+def is_guard(node: Node) -> bool:
+    """Whether a factor selects instead of multiplying."""
+    return node.__class__ is Map and "guard" in node.function.traits
 
 
 def core(factors: list[Factor], summed: set[Label], extents: Extents, dtype: str) -> Factor:

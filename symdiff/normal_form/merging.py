@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from symdiff.bounds import at_least
 from symdiff.expression import Factor, Number, Product
 from symdiff.index_notation import (
     Index,
@@ -24,7 +25,7 @@ from symdiff.index_notation import (
     tidy,
 )
 from symdiff.normal_form.numbers import times
-from symdiff.sizes import Size, at_least, combine, divide_exactly
+from symdiff.sizes import Size, combine, divide_exactly
 
 
 class Unsolved(Exception):
@@ -79,6 +80,8 @@ def absorb(target: Contraction, node: Product, indices: tuple[Index, ...]) -> Co
 
     Raises `Vanishes` where no label value meets all the equations.
     """
+    if not contained(node, indices, target):
+        return None
     n = len(node.extents)
     if node.out == tuple(range(n)) and n == len(indices):
         fast = all(type(i) is int and target.extents[i] == node.extents[k] for k, i in enumerate(indices))
@@ -93,6 +96,19 @@ def absorb(target: Contraction, node: Product, indices: tuple[Index, ...]) -> Co
         return solve(target.copy(), node, indices)
     except Unsolved:
         return None
+
+
+def contained(node: Product, indices: tuple[Index, ...], target: Contraction) -> bool:
+    """Whether no position outside of the node is both written and read: what is written there is dropped, and read as zero."""
+    extents: dict[Label, Size] | None = None
+    for k, size in enumerate(node.shape):
+        out = node.out[k]
+        if type(out) is int and node.extents[out] == size:
+            continue
+        extents = extents or dict(enumerate(node.extents))
+        if not inside(out, size, extents) and not inside(indices[k], size, target.extents):
+            return False
+    return True
 
 
 def placed(index: Index, by: dict[Label, Index]) -> Index:
@@ -164,10 +180,11 @@ def unify(target: Contraction, a: Index, b: Index, inner: set[Label]) -> None:
     # Prefer to eliminate an inner label, then one that is summed, then the last.
     candidates = [(label, c) for label, c in terms if c in (1, -1)]
     candidates.sort(key=lambda t: (t[0] not in inner, target.used(t[0]), -t[0]))
+    if len(terms) > 2:
+        # A merged axis is counted by its parts: l = d i + j puts i and j for l, rather than testing every l for each i.
+        candidates.sort(key=lambda t: not inside(solved_for(t, constant, terms), target.extents[t[0]], target.extents))
     for label, c in candidates:
-        rest = tidy(0, {name: k for name, k in terms if name != label})
-        rest = placed_sum(constant, rest, -1 if c == 1 else 1)
-        if eliminate(target, label, rest):
+        if eliminate(target, label, solved_for((label, c), constant, terms)):
             return
     if len(terms) == 1:
         solve_single(target, terms[0], constant)
@@ -175,6 +192,12 @@ def unify(target: Contraction, a: Index, b: Index, inner: set[Label]) -> None:
         solve_pair(target, terms, constant)
     else:
         raise Unsolved
+
+
+def solved_for(term: tuple[Label, Size], constant: Size, terms: tuple[tuple[Label, Size], ...]) -> Index:
+    """The index that a label of coefficient ±1 equals in constant + Σ terms = 0."""
+    rest = tidy(0, {name: k for name, k in terms if name != term[0]})
+    return placed_sum(constant, rest, -1 if term[1] == 1 else 1)
 
 
 def placed_sum(constant: Size, rest: Index, sign: int) -> Index:

@@ -223,37 +223,31 @@ def share_carriers(terms: list[Term], type: TensorType) -> list[Term]:
             wide += 1
     if wide < 2:
         return terms
-    seen: dict[tuple[object, ...], int] = {}
-    result: list[Term | None] = []
+    refused: set[tuple[object, ...]] = set()
+    current = list(terms)
     merged = False
-    for term in terms:
-        place = None
-        for key, rest in carriers(term[1]):
-            if key in seen and result[seen[key]] is not None:
-                before = result[seen[key]]
-                assert before is not None
-                # A term that was joined before may have lost the carrier it was noted for.
-                other = next((r for k, r in carriers(before[1]) if k == key), None)
-                if other is None:
-                    continue
-                together = joined(before[0], other, term[0], rest, key, type)
-                if together is None:
-                    continue
-                place = seen[key]
-                result[place] = together
-                merged = True
-                break
-        if place is None:
-            for key, _ in carriers(term[1]):
-                seen.setdefault(key, len(result))
-            result.append(term)
-        else:
-            now = result[place]
-            assert now is not None
-            for key, _ in carriers(now[1]):
-                seen.setdefault(key, place)
-    kept = [term for term in result if term is not None]
-    return collect(kept, type) if merged else terms
+    while True:
+        ways = [carriers(node) for _, node in current]
+        members: dict[tuple[object, ...], list[int]] = {}
+        for place, found in enumerate(ways):
+            for key, _ in found:
+                if key not in refused and place not in members.setdefault(key, []):
+                    members[key].append(place)
+        shared = [k for k, places in members.items() if len(places) > 1]
+        if not shared:
+            return collect(current, type) if merged else terms
+        key = shared[0]
+        rests = [(current[place][0], next(rest for k, rest in ways[place] if k is key or k == key)) for place in members[key]]
+        together = joined(rests, key, type)
+        if together is None:
+            refused.add(key)
+            continue
+        merged = True
+        first, gone = members[key][0], set(members[key])
+        current = [together if place == first else term for place, term in enumerate(current)
+                   if place == first or place not in gone]
+        if len(current) < 2:
+            return collect(current, type)
 
 
 Rest = tuple[list[Factor], dict[Label, Label], dict[Label, Size], list[Label]]
@@ -287,8 +281,8 @@ def carriers(node: Node) -> list[tuple[tuple[object, ...], Rest]]:
             continue
         shared = sorted(places.get(label, label) for label in elsewhere)
         signature = tuple(places.get(label, label) for label in at)
-        key = (carrier, signature, tuple(shared), p.is_core)
         extents = {places.get(label, label): extent for label, extent in enumerate(p.extents)}
+        key = (carrier, signature, tuple(shared), p.is_core, tuple([extents[label] for label in (*signature, *shared)]))  # type: ignore[index]
         rest: Rest = ([(f, tuple([relabel(i, places) for i in indices])) for f, indices in others], {}, extents, shared)  # type: ignore[arg-type]
         found.append((key, rest))
     return found
@@ -302,14 +296,14 @@ def relabel(index: Index, places: dict[Label, Label]) -> Index:
     return constant, tuple(sorted((places.get(label, label), c) for label, c in terms))
 
 
-def joined(ca: Number, a: Rest, cb: Number, b: Rest, key: tuple[object, ...], type: TensorType) -> Term | None:
-    """carrier · (ca · rest_a + cb · rest_b); None where it would be distributed again (R8), for the two would never end."""
-    carrier, signature, shared, _ = key
-    extents = a[2]
+def joined(rests: list[tuple[Number, Rest]], key: tuple[object, ...], type: TensorType) -> Term | None:
+    """carrier · Σ c · rest; None where it would be distributed again (R8), for the two would never end."""
+    carrier, signature, shared, *_ = key
+    extents = rests[0][1][2]
     shape = tuple(extents[label] for label in shared)  # type: ignore[attr-defined]
     inner_type = TensorType(type.dtype, shape)
     inner = add([(c, product(1, list(rest[0]), list(shared), {label: extents[label] for label in shared},  # type: ignore[call-overload, attr-defined]
-                             inner_type)) for c, rest in ((ca, a), (cb, b))], inner_type)
+                             inner_type)) for c, rest in rests], inner_type)
     terms = expand_product(1, [(carrier, signature), (inner, tuple(shared))],  # type: ignore[arg-type, list-item]
                            list(range(len(type.shape))), dict(extents), type)
     return terms[0] if len(terms) == 1 else None

@@ -135,10 +135,7 @@ def reciprocal(x: Value) -> Node:
 
 def floor_divide(x: Value, y: Value) -> Node:
     """⌊x / y⌋."""
-    a, b = as_nodes(x, y)
-    if promote(a.dtype, b.dtype) in FLOATING:
-        return mapped("floor", divide(a, b))
-    return mapped("floor_divide", a, b)
+    return mapped("floor_divide", x, y)
 
 
 def clip(x: Value, min: Value = None, max: Value = None) -> Node:

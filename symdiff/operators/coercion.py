@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from fractions import Fraction
 from typing import Any
@@ -14,29 +13,13 @@ from symdiff.expression import METHODS, Constant, Node, Symbol
 from symdiff.functions import ROWS
 from symdiff.functions.row import BUILDERS, ScalarRow
 from symdiff.normal_form import constant_array, exact, expand, map_node, number, size_number
-from symdiff.normal_form.numbers import number_of
+from symdiff.normal_form.numbers import is_size_constant, number_of
+from symdiff.provenance import OURS, is_own, plain, user_line
 from symdiff.sizes import Dim, Size
 from symdiff.tensor_type import DTYPES, FLOATING, INTEGRAL, TensorType, promote, shape_text, with_number
 
-HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PACKAGES = tuple(os.path.join(HOME, name) + os.sep for name in ("symdiff", "codegen"))
 LIMITS = {"int32": 31, "int64": 63}
-OURS: dict[str, bool] = {}
 Value = Any
-
-
-def is_own(filename: str) -> bool:
-    """Whether a source file is one of ours."""
-    own = OURS[filename] = filename.startswith(PACKAGES)
-    return own
-
-
-def user_line() -> str:
-    """`file:line` of the nearest caller outside symdiff."""
-    frame = sys._getframe(1)
-    while frame is not None and is_own(frame.f_code.co_filename):
-        frame = frame.f_back  # type: ignore[assignment]
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
 
 
 def located(node: Node) -> Node:
@@ -53,9 +36,7 @@ def located(node: Node) -> Node:
 def describe(value: Value) -> str:
     """A value as error messages name it: its formula in brief and its shape."""
     if not isinstance(value, Node):
-        if isinstance(value, np.ndarray):
-            return f"an array of shape {shape_text(value.shape)}"
-        return repr(value)[:60]
+        return plain(value)
     if isinstance(value, Constant) and isinstance(value.value, np.ndarray):
         return f"an array of shape {shape_text(value.shape)}"
     if isinstance(value, Symbol):
@@ -68,7 +49,8 @@ def describe(value: Value) -> str:
 
 def where_written(operation: str, *values: Value) -> str:
     """The second part of an error message: operation, operands with their shapes, source line."""
-    return f"{operation} of {', '.join(describe(v) for v in values)} at {user_line()}"
+    operands = " of " + ", ".join(describe(v) for v in values) if values else ""
+    return f"{operation}{operands} at {user_line()}"
 
 
 def as_node(value: Value, dtype: str = "float64") -> Node:
@@ -77,6 +59,9 @@ def as_node(value: Value, dtype: str = "float64") -> Node:
         return value
     if isinstance(value, Dim):
         return size_number(value, dtype if dtype != "bool" else "int64")
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeMismatch("a masked array cannot be part of an expression", where=user_line(),
+                           mend="fill what is masked first: array.filled(0)")
     if isinstance(value, np.generic):
         value = np.asarray(value)
     elif isinstance(value, (bool, int, float, Fraction)):
@@ -85,23 +70,28 @@ def as_node(value: Value, dtype: str = "float64") -> Node:
             raise TypeMismatch(f"{value} does not fit {kind}", where=user_line(), mend="write it as a float")
         return number(exact(value), kind)
     if isinstance(value, (list, tuple)):
-        if any(isinstance(v, Node) for v in flattened(value)):
-            raise TypeMismatch("a list of expressions is not an expression", where=user_line(),
+        if any(isinstance(v, (Node, Dim)) for v in flattened(value)):
+            raise TypeMismatch("a list of expressions or sizes is not an expression", where=user_line(),
                                mend="put them together with sd.stack([...])")
         try:
             value = np.asarray(value)
         except ValueError:
-            raise TypeMismatch(f"{value!r:.60} is no rectangular list of numbers", where=user_line(),
-                               mend="give lists of one length") from None
+            raise ragged(value) from None
     if not isinstance(value, np.ndarray) and hasattr(value, "__array__"):
         value = np.asarray(value)
     if not isinstance(value, np.ndarray):
-        raise TypeMismatch(f"a value of type {type(value).__name__} cannot be part of an expression", where=user_line(),
+        raise TypeMismatch(f"{plain(value)} is no expression", where=user_line(),
                            mend="use expressions, numbers or NumPy arrays")
     if value.dtype.name not in DTYPES:
         raise TypeMismatch(f"an array of dtype {value.dtype} cannot be part of an expression", where=user_line(),
                            mend="convert it to one of " + ", ".join(DTYPES))
     return constant_array(value, value.dtype.name)
+
+
+def ragged(value: Value) -> TypeMismatch:
+    """The error for a list that is no array."""
+    return TypeMismatch(f"{plain(value)} is no rectangular list of numbers", where=user_line(),
+                        mend="give lists of one length")
 
 
 def flattened(value: Value) -> list[Value]:
@@ -170,6 +160,14 @@ def broadcast_one(value: Node, shape: tuple[Size, ...]) -> Node:
     return expand(value, shape, tuple(k + offset for k in axes))
 
 
+def broadcast_onto(operation: str, value: Node, shape: tuple[Size, ...]) -> Node:
+    """The value broadcast to `shape`; raises `ShapeMismatch` where it does not fit."""
+    if value.ndim > len(shape) or any(s not in (1, t) for s, t in zip(value.shape[::-1], shape[::-1], strict=False)):
+        raise ShapeMismatch(f"shape {shape_text(value.shape)} does not broadcast to {shape_text(shape)}",
+                            where=where_written(operation, value), mend="only axes of size 1 and new axes are repeated")
+    return broadcast_one(value, shape)
+
+
 def broadcast(operation: str, *values: Value) -> tuple[Node, ...]:
     """Expressions of one common shape."""
     nodes = as_nodes(*values)
@@ -193,9 +191,14 @@ def apply_row(row: ScalarRow, values: tuple[Value, ...]) -> Node:
         nodes = (nodes[0], *[to_dtype(v, promote(nodes[1].dtype, nodes[2].dtype)) for v in nodes[1:]])
     else:
         dtype = promote(*[v.dtype for v in nodes])
-        if row.result == "float" and dtype not in ("float32", "float64"):
+        if row.result == "float" and dtype not in FLOATING:
             dtype = "float64"
-        nodes = tuple([to_dtype(v, dtype) if v.dtype != dtype and v.dtype != "bool" else v for v in nodes])
+        nodes = tuple([to_dtype(v, dtype) for v in nodes])
+        if dtype == "bool" and "numeric" in row.traits:
+            raise TypeMismatch(f"{row.name} takes no booleans", where=where_written(row.name, *nodes),
+                               mend="count with sd.astype(x, 'int64') first")
+        if dtype == "bool" and "idempotent" in row.traits and row.result == "same":
+            return nodes[0]  # |x|, ⌊x⌋ and the like of a boolean are the boolean
     return located(map_node(row, nodes))
 
 
@@ -211,6 +214,8 @@ def to_dtype(node: Node, dtype: str) -> Node:
     value = number_of(node)
     if value is not None:
         return number(value, dtype, node.shape)
+    if is_size_constant(node):
+        return size_number(node.value, dtype)
     labels = tuple(range(node.ndim))
     from_type = TensorType(dtype, node.shape)
     return convert_view(node, labels, from_type)

@@ -9,9 +9,9 @@ from symdiff.expression import Factor, Node
 from symdiff.index_notation import Index
 from symdiff.normal_form import product
 from symdiff.operators.arithmetic import multiply
-from symdiff.operators.coercion import as_nodes, located, to_dtype, where_written
-from symdiff.operators.shaping import axes_of, axis_of
-from symdiff.sizes import Size
+from symdiff.operators.coercion import as_nodes, describe, located, to_dtype, where_written
+from symdiff.operators.parameters import axes_in_order, axis_of
+from symdiff.sizes import Size, integer_of
 from symdiff.tensor_type import TensorType, promote
 
 Value = Any
@@ -100,18 +100,20 @@ def outer(x: Value, y: Value) -> Node:
 def tensordot(x: Value, y: Value, axes: Any = 2) -> Node:
     """Σ over pairs of axes of x and y, as `numpy.tensordot`."""
     a, b = as_nodes(x, y)
-    if isinstance(axes, int):
-        if axes < 0 or axes > a.ndim or axes > b.ndim:
-            raise ShapeMismatch(f"{axes} axes cannot be contracted", where=where_written("tensordot", a, b),
+    count = integer_of(axes)
+    if count is not None:
+        if count < 0 or count > a.ndim or count > b.ndim:
+            raise ShapeMismatch(f"{count} axes cannot be contracted", where=where_written("tensordot", a, b),
                                 mend="use at most the number of axes of either")
-        pair_a, pair_b = tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes))
+        pair_a, pair_b = tuple(range(a.ndim - count, a.ndim)), tuple(range(count))
     else:
         try:
             first, second = axes
         except (TypeError, ValueError):
-            raise TypeMismatch(f"axes {axes!r:.60} are no pair", where=where_written("tensordot", a, b),
+            raise TypeMismatch(f"axes {describe(axes)} are no pair", where=where_written("tensordot", a, b),
                                mend="give an int, or the axes of x and the axes of y") from None
-        pair_a, pair_b = axis_list(first, a, a, b), axis_list(second, b, a, b)
+        pair_a = axes_in_order(first, a.ndim, "tensordot", a, b)
+        pair_b = axes_in_order(second, b.ndim, "tensordot", a, b)
     if len(pair_a) != len(pair_b):
         raise ShapeMismatch("the two lists of axes differ in length", where=where_written("tensordot", a, b),
                             mend="pair the axes")
@@ -124,13 +126,6 @@ def tensordot(x: Value, y: Value, axes: Any = 2) -> Node:
     at_b = [at_a[pair_a[pair_b.index(k)]] if k in pair_b else a.ndim + k for k in range(b.ndim)]
     out = [k for k in at_a if k not in pair_a] + [label for k, label in enumerate(at_b) if k not in pair_b]
     return contract("tensordot", (a, b), [at_a, at_b], out)
-
-
-def axis_list(axes: Any, node: Node, *values: Node) -> tuple[int, ...]:
-    """Axes of a node in the order given, each once."""
-    given = tuple(axes) if isinstance(axes, (tuple, list)) else (axes,)
-    axes_of(given, node.ndim, "tensordot", *values)
-    return tuple(axis_of(k, node.ndim, "tensordot", *values) for k in given)
 
 
 def einsum(subscripts: str, *operands: Value) -> Node:

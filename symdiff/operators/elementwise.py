@@ -10,6 +10,7 @@ from typing import Any
 from symdiff.expression import Node
 from symdiff.operators.arithmetic import divide, multiply, row_function
 from symdiff.operators.coercion import mapped
+from symdiff.operators.parameters import whole_number
 
 Value = Any
 
@@ -19,8 +20,8 @@ sqrt = row_function("sqrt")
 safe_sqrt = row_function("safe_sqrt")
 cbrt = row_function("cbrt")
 hypot = row_function("hypot")
-minimum = fmin = row_function("minimum")
-maximum = fmax = row_function("maximum")
+minimum = row_function("minimum")
+maximum = row_function("maximum")
 remainder = mod = row_function("remainder")
 floor = row_function("floor")
 ceil = row_function("ceil")
@@ -78,12 +79,23 @@ def round(x: Value, decimals: int = 0) -> Node:
     >>> print(sd.round(sd.symbol("x")))
     round(x)
     """
-    if decimals == 0:
+    digits = whole_number(decimals, "decimals", "round", x)
+    if digits == 0:
         return mapped("round", x)
-    unit = 10.0 ** max(decimals, -decimals)
-    if decimals > 0:
+    unit = 10.0 ** max(digits, -digits)
+    if digits > 0:
         return divide(mapped("round", multiply(x, unit)), unit)
     return multiply(mapped("round", divide(x, unit)), unit)
+
+
+def fmin(x: Value, y: Value) -> Node:
+    """The smaller of x and y, and where one is NaN the other."""
+    return mapped("where", isnan(x), y, mapped("where", isnan(y), x, minimum(x, y)))
+
+
+def fmax(x: Value, y: Value) -> Node:
+    """The larger of x and y, and where one is NaN the other."""
+    return mapped("where", isnan(x), y, mapped("where", isnan(y), x, maximum(x, y)))
 
 
 around = round

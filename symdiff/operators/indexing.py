@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from symdiff.bounds import at_least, lower_bound
 from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import Node
 from symdiff.index_notation import Index, tidy
-from symdiff.operators.coercion import where_written
+from symdiff.operators.coercion import flattened, where_written
+from symdiff.operators.creation import as_array
 from symdiff.operators.shaping import moveaxis, stack, view
-from symdiff.sizes import Dim, Size, at_least, combine, floor_divide, lower_bound
+from symdiff.provenance import plain
+from symdiff.sizes import Dim, Size, combine, floor_divide, integer_of
 
 Part = Any
 
@@ -56,7 +59,21 @@ def complete(x: Node, parts: list[Part]) -> list[Part]:
         raise ShapeMismatch(f"{used} indices for {x.ndim} axes", where=where_written("index", x),
                             mend=f"use at most {x.ndim} indices" if x.ndim else "a scalar has no axes to index")
     place = dots[0] if dots else len(parts)
-    return [*parts[:place], *[slice(None)] * (x.ndim - used), *parts[place + 1:]]
+    whole = [*parts[:place], *[slice(None)] * (x.ndim - used), *parts[place + 1:]]
+    axes = iter(range(x.ndim))
+    return [part if part is None else picks_of(x, part, next(axes)) for part in whole]
+
+
+def picks_of(x: Node, part: Part, axis: int) -> Part:
+    """A part as it is, but a mask of truth values as the positions where it holds, and no positions as an empty slice."""
+    if not isinstance(part, np.ndarray):
+        return part
+    if part.dtype.kind == "b":
+        if len(part) != x.shape[axis]:
+            raise ShapeMismatch(f"a mask of {len(part)} truth values does not fit axis {axis} of size {x.shape[axis]}",
+                                where=where_written("index", x), mend="give one truth value for each position of the axis")
+        part = np.flatnonzero(part)
+    return part if len(part) else slice(0, 0)
 
 
 def checked_part(x: Node, part: Part) -> Part:
@@ -68,14 +85,15 @@ def checked_part(x: Node, part: Part) -> Part:
             "indexing by an expression is not known here"
         raise TypeMismatch(what, where=where_written("index", x, part),
                            mend="use sd.where(mask, x, 0) for masks, slices for known positions")
-    if isinstance(part, (list, np.ndarray)) and np.ndim(part) == 1 and len(part):
-        array = np.asarray(part)
-        if array.dtype.kind in "iub":
-            return np.flatnonzero(array) if array.dtype.kind == "b" else array
-    if isinstance(part, (bool, np.bool_)) or not hasattr(part, "__index__") or np.ndim(part):
-        raise TypeMismatch(f"{part!r:.40} is not an index", where=where_written("index", x),
-                           mend="use ints, slices, None, ... or a list of ints")
-    return part
+    number = integer_of(part)
+    if number is not None:
+        return number
+    if isinstance(part, (list, np.ndarray)):
+        array = as_array(part) if len(flattened(part)) else np.zeros(0, int)
+        if array.ndim == 1 and array.dtype.kind in "iub":
+            return array
+    raise TypeMismatch(f"{plain(part)} is not an index", where=where_written("index", x),
+                       mend="use ints, slices, None, ... or a list of ints")
 
 
 def picked(x: Node, parts: list[Part], picks: list[int]) -> Node:
@@ -94,7 +112,7 @@ def picked(x: Node, parts: list[Part], picks: list[int]) -> Node:
 
 def position(x: Node, part: Part, size: Size, axis: int) -> Size:
     """A position from the start of the axis."""
-    k: Size = part if isinstance(part, Dim) else int(part.__index__())
+    k: Size = part
     if isinstance(k, int) and k < 0:
         k = combine(((1, size), (1, k)))
     if not at_least(k, 0) or not at_least(size, combine(((1, k), (1, 1)))):
@@ -114,11 +132,10 @@ def bound_hint(size: Size, part: Part) -> str:
 
 def slice_span(x: Node, part: slice, size: Size, axis: int) -> tuple[Size, Size, int]:
     """(start, length, step) of a slice."""
-    step = 1 if part.step is None else part.step
-    if isinstance(step, bool) or not hasattr(step, "__index__") or step == 0:
-        raise ShapeMismatch(f"a slice cannot step by {step!r}", where=where_written("index", x),
+    step = 1 if part.step is None else integer_of(part.step)
+    if not step:
+        raise ShapeMismatch(f"a slice cannot step by {plain(part.step)}", where=where_written("index", x),
                             mend="use a step that is an integer other than 0")
-    step = step.__index__()
     if isinstance(size, int) and not isinstance(part.start, Dim) and not isinstance(part.stop, Dim):
         try:
             span = range(*part.indices(size))
@@ -148,9 +165,8 @@ def end_of(x: Node, value: Any, size: Size, default: Size) -> Size:
         return default
     if isinstance(value, Dim):
         return value
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeMismatch(f"{value!r:.60} is no end of a slice", where=where_written("index", x),
-                        mend="use ints or Dims")
-    k: int = value.__index__()
+    k = integer_of(value)
+    if k is None:
+        raise TypeMismatch(f"{plain(value)} is no end of a slice", where=where_written("index", x), mend="use ints or Dims")
     return combine(((1, size), (1, k))) if k < 0 else k
 

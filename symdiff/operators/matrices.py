@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from symdiff import sizes
+from symdiff.bounds import at_least
 from symdiff.errors import ShapeMismatch
 from symdiff.expression import Node
 from symdiff.index_notation import tidy
@@ -12,8 +12,9 @@ from symdiff.normal_form import number
 from symdiff.operators.arithmetic import add, multiply
 from symdiff.operators.coercion import as_node, mapped, where_written
 from symdiff.operators.creation import arange
+from symdiff.operators.parameters import axis_of, whole_number, whole_size
 from symdiff.operators.reductions import sum
-from symdiff.operators.shaping import axis_of, expand_dims, view
+from symdiff.operators.shaping import expand_dims, view
 from symdiff.sizes import Size, combine
 from symdiff.tensor_type import FLOATING
 
@@ -28,6 +29,7 @@ def diag(x: Value, k: int = 0) -> Node:
     diag(s)
     """
     node = as_node(x)
+    k = whole_number(k, "k", "diag", node)
     if node.ndim == 1:
         n = combine(((1, node.shape[0]), (1, abs(k))))
         out = [tidy(max(-k, 0), {0: 1}), tidy(max(k, 0), {0: 1})]
@@ -50,6 +52,7 @@ def diagonal(x: Value, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
     a, b = axis_of(axis1, node.ndim, "diagonal", node), axis_of(axis2, node.ndim, "diagonal", node)
     if a == b:
         raise ShapeMismatch(f"axis {a} is named twice", where=where_written("diagonal", node), mend="name two axes")
+    offset = whole_number(offset, "offset", "diagonal", node)
     length = diagonal_length(node, node.shape[a], node.shape[b], offset)
     last = node.ndim - 2
     places = iter(range(last))
@@ -62,9 +65,9 @@ def diagonal(x: Value, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
 def diagonal_length(node: Node, rows: Size, columns: Size, offset: int) -> Size:
     """How many elements a diagonal has."""
     down, right = combine(((1, rows), (1, min(offset, 0)))), combine(((1, columns), (-1, max(offset, 0))))
-    if sizes.at_least(right, down):
+    if at_least(right, down):
         length = down
-    elif sizes.at_least(down, right):
+    elif at_least(down, right):
         length = right
     else:
         raise ShapeMismatch(f"which of {down} and {right} is smaller is not known",
@@ -100,7 +103,8 @@ def band(operation: str, x: Value, k: int, comparison: str) -> Node:
         raise ShapeMismatch(f"{operation} takes a matrix", where=where_written(operation, node),
                             mend="give two axes or more")
     rows, columns = node.shape[-2:]
-    mask = mapped(comparison, add(expand_dims(arange(rows), 1), k), expand_dims(arange(columns), 0))
+    offset = whole_size(k, "k", operation, node)
+    mask = mapped(comparison, add(expand_dims(arange(rows), 1), offset), expand_dims(arange(columns), 0))
     if node.dtype in FLOATING:
         return multiply(node, mapped("guard", mask))
     return mapped("where", mask, node, number(0, node.dtype))

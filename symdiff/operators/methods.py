@@ -5,17 +5,16 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from symdiff import sizes
-from symdiff.binding.demands import shortened
 from symdiff.errors import TypeMismatch
-from symdiff.expression import METHODS, Constant, Map, Node, Product
+from symdiff.expression import METHODS, VALUE_ASKED, Node
 from symdiff.functions import ROWS
-from symdiff.normal_form import number_of
 from symdiff.operators import (
     arithmetic,
     contraction,
@@ -23,11 +22,14 @@ from symdiff.operators import (
     elementwise,
     indexing,
     matrices,
+    protocols,
     rearranging,
     reductions,
     shaping,
+    size_arithmetic,
 )
-from symdiff.operators.coercion import user_line
+from symdiff.operators.coercion import as_node
+from symdiff.provenance import plain, user_line
 
 MODULES = (arithmetic, elementwise, shaping, rearranging, matrices, contraction, reductions, creation)
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -41,27 +43,6 @@ UFUNC_REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum
                     "logical_or": "any", "logaddexp": "logsumexp"}
 
 
-def truth(node: Node) -> bool:
-    """The truth value of `a == b` (or `!=`) of two expressions says whether they are the same one; nothing else has one."""
-    inner = node
-    while isinstance(inner, Product) and len(inner.factors) == 1 and inner.dtype == "bool":
-        inner = inner.factors[0][0]
-    if isinstance(inner, Map) and inner.function.name in ("equal", "not_equal"):
-        a, b = inner.args
-        if a is b or not (is_known(a) or is_known(b)):
-            return (a is b) == (inner.function.name == "equal")
-    known = number_of(inner)
-    if known is not None:
-        return bool(known)
-    raise TypeMismatch("an expression has no truth value", where=f"{shortened(str(node))} at {user_line()}",
-                       mend="use sd.where(condition, a, b) instead of if, and & | ~ instead of and, or, not")
-
-
-def is_known(node: Node) -> bool:
-    """Whether a node is a number or a known array: to ask whether an expression equals it is to ask for its value."""
-    return number_of(node) is not None or isinstance(node, Constant)
-
-
 def equals(x: Node, y: Any) -> Any:
     """x == y as an expression; False where y is nothing that x can be compared with, as in a search of a list."""
     if y is None or isinstance(y, (str, dict, set)):
@@ -70,13 +51,21 @@ def equals(x: Node, y: Any) -> Any:
         sizes = zip(x.shape[::-1], y.shape[::-1], strict=False)
         if any(a not in (b, 1) and b != 1 for a, b in sizes):
             return False
-    return ROWS["equal"](x, y)
+    return compared("equal", x, y)
 
 
 def differs(x: Node, y: Any) -> Any:
     """x != y as an expression."""
     same = equals(x, y)
-    return same if same is NotImplemented else True if same is False else ROWS["not_equal"](x, y)
+    return same if same is NotImplemented else True if same is False else compared("not_equal", x, y)
+
+
+def compared(name: str, x: Node, y: Any) -> Node:
+    """The comparison; whoever compares with a number asks for the value, so that one has no truth value yet."""
+    result: Node = ROWS[name](x, y)
+    if not isinstance(y, Node):
+        result.settled |= VALUE_ASKED
+    return result
 
 
 def swapped(function: Callable[[Any, Any], Node]) -> Callable[[Any, Any], Node]:
@@ -109,7 +98,20 @@ def array_function(self: Node, function: Any, types: Any, args: Any, kwargs: Any
         own = {"trace": matrices.matrix_trace, "diagonal": matrices.matrix_diagonal}.get(name, own)
     if own is None or module not in ("numpy", "numpy.linalg"):
         raise unknown(f"{module}.{name}")
-    return call(f"{module}.{name}", own, args, kwargs)
+    return call(f"{module}.{name}", own, *placed(function, own, args, kwargs))
+
+
+def placed(function: Any, own: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
+    """The arguments, those by name that NumPy has at another place: np.sum(x, 0, float) gives a dtype, and no keepdims."""
+    theirs = list(signature_of(function).parameters.values())
+    ours = list(signature_of(own).parameters)
+    named = dict(kwargs)
+    if any(p.kind is p.VAR_POSITIONAL for p in theirs):
+        return args, named
+    for k, p in enumerate(theirs[:len(args)]):
+        if k >= len(ours) or (k > 0 and p.name != ours[k] and KEYWORDS.get(p.name) != ours[k]):
+            return args[:k], {**{q.name: value for q, value in zip(theirs[k:], args[k:], strict=False)}, **named}
+    return args, named
 
 
 def unknown(name: str) -> TypeMismatch:
@@ -118,22 +120,31 @@ def unknown(name: str) -> TypeMismatch:
                         mend="use the functions of symdiff; print(dir(symdiff)) lists them")
 
 
+@lru_cache(maxsize=1024)
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """The parameters of a function, without their types."""
+    signature = inspect.signature(function)
+    plain = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return signature.replace(parameters=plain, return_annotation=signature.empty)
+
+
 def call(name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
     """function(*args, **kwargs) for NumPy's arguments; raises `TypeMismatch` for those that are not known."""
-    known = inspect.signature(function).parameters
+    signature = signature_of(function)
+    known = signature.parameters
     fitted = {}
     for key, value in kwargs.items():
         own = key if key in known else KEYWORDS.get(key, key)
         if own in known:
             fitted[own] = value
         elif not leaves_as_is(key, value):
-            raise TypeMismatch(f"{name} with {key}= is not known for expressions", where=user_line(),
+            raise TypeMismatch(f"{name} with {key}= is not known for expressions", where=f"{name} at {user_line()}",
                                mend=f"leave {key}= out")
     try:
-        inspect.signature(function).bind(*args, **fitted)
+        signature.bind(*args, **fitted)
     except TypeError as error:
-        raise TypeMismatch(f"{name}: {error}", where=user_line(),
-                           mend=f"symdiff's own form is {function.__name__}{inspect.signature(function)}") from None
+        raise TypeMismatch(f"{name}: {error}", where=f"{name} at {user_line()}",
+                           mend=f"symdiff's own form is {function.__name__}{signature}") from None
     return function(*args, **fitted)
 
 
@@ -146,9 +157,16 @@ def leaves_as_is(key: str, value: Any) -> bool:
     return value is None or value is NOT_GIVEN or (plain and value in same.get(key, ()))
 
 
+def size_ufunc(self: sizes.Dim, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """NumPy's ufuncs on sizes: a size where Python's operator gives one, else an expression."""
+    own = None if kwargs or method != "__call__" else size_arithmetic.ufunc_of_sizes(ufunc.__name__, inputs)
+    nodes = (as_node(v, "int64") if isinstance(v, sizes.Dim) else v for v in inputs)
+    return array_ufunc(as_node(self), ufunc, method, *nodes, **kwargs) if own is None else own
+
+
 def bound(name: str) -> Callable[[Node], Callable[..., Any]]:
-    """A function of the table as a method."""
-    return lambda self: lambda *args, **kwargs: FUNCTIONS[name](self, *args, **kwargs)
+    """A function of the table as a method, which takes the keyword arguments of NumPy's."""
+    return lambda self: lambda *args, **kwargs: call(name, FUNCTIONS[name], (self, *args), kwargs)
 
 
 def namespace(self: Node, api_version: str | None = None) -> ModuleType:
@@ -157,7 +175,8 @@ def namespace(self: Node, api_version: str | None = None) -> ModuleType:
 
 
 def install() -> None:
-    """Fill METHODS."""
+    """Fill METHODS and BEYOND."""
+    sizes.BEYOND["array_ufunc"] = size_ufunc
     binary: dict[str, Callable[[Any, Any], Any]] = {
         "add": arithmetic.add, "sub": arithmetic.subtract, "mul": arithmetic.multiply, "truediv": arithmetic.divide,
         "floordiv": arithmetic.floor_divide, "mod": elementwise.remainder, "pow": arithmetic.power,
@@ -170,13 +189,17 @@ def install() -> None:
                            ("ge", elementwise.greater_equal)):
         METHODS[name] = guarded(function)
     METHODS.update({"eq": equals, "ne": differs, "neg": arithmetic.negative, "pos": arithmetic.positive,
-                    "abs": elementwise.abs, "invert": arithmetic.invert, "getitem": indexing.getitem, "truth": truth,
+                    "abs": elementwise.abs, "invert": arithmetic.invert, "getitem": indexing.getitem,
                     "round": lambda x, digits=0: elementwise.round(x, digits or 0),
                     "array_ufunc": array_ufunc, "array_function": array_function, "array_namespace": namespace,
                     "full_like": creation.full_like})
     for name in ("sum mean prod max min argmax argmin any all var std squeeze ravel astype clip trace diagonal "
                  "round dot repeat swapaxes reshape").split():
         METHODS["." + name] = bound(name)
+    for name in ("copy", "conj", "conjugate"):
+        METHODS["." + name] = lambda self: lambda: self
+    METHODS.update(protocols.ANSWERS)
+    METHODS[".real"] = lambda self: self
     METHODS[".transpose"] = lambda self: lambda *axes: shaping.permute_dims(
         self, (axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes) or None)
     METHODS[".flatten"] = bound("ravel")
@@ -190,7 +213,7 @@ def guarded(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def method(x: Any, y: Any) -> Any:
         for value in (x, y):
             if value is None or isinstance(value, (str, bytes, dict, set)):
-                raise TypeMismatch(f"{value!r:.40} cannot be combined with an expression", where=user_line(),
+                raise TypeMismatch(f"{plain(value)} cannot be combined with an expression", where=user_line(),
                                    mend="use expressions, numbers or NumPy arrays")
         return function(x, y)
     return method

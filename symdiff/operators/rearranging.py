@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from symdiff import sizes
-from symdiff.errors import ShapeMismatch, TypeMismatch
+from symdiff.errors import ShapeMismatch
 from symdiff.expression import Node
 from symdiff.operators.arithmetic import subtract
-from symdiff.operators.coercion import as_node, as_nodes, where_written
+from symdiff.operators.coercion import as_node, where_written
 from symdiff.operators.indexing import getitem
-from symdiff.operators.shaping import axes_of, axis_of, broadcast_to, concat, expand_dims, ravel, reshape
+from symdiff.operators.parameters import array_list, axes_of, axis_of, whole_number
+from symdiff.operators.shaping import broadcast_to, concat, expand_dims, ravel, reshape
 from symdiff.tensor_type import as_shape, as_size
 
 Value = Any
@@ -63,10 +64,8 @@ def roll(x: Value, shift: Any, axis: Any = None) -> Node:
 
 def roll_axis(node: Node, step: Any, axis: int) -> Node:
     """The node rolled along one axis."""
-    if isinstance(step, (bool, Node)) or not hasattr(step, "__index__"):
-        raise TypeMismatch(f"shift {step!r} is not an integer", where=where_written("roll", node), mend="use an int")
     size = node.shape[axis]
-    shift = int(step.__index__())
+    shift = whole_number(step, "shift", "roll", node)
     if isinstance(size, int):
         shift = shift % size if size else 0
     if shift == 0:
@@ -102,7 +101,7 @@ def diff(x: Value, n: int = 1, axis: int = -1) -> Node:
     """x[i + 1] − x[i] along `axis`, `n` times."""
     node = as_node(x)
     k = axis_of(axis, node.ndim, "diff", node)
-    for _ in range(n):
+    for _ in range(whole_number(n, "n", "diff", node, least=0)):
         later, earlier = along(k, slice(1, None), node.ndim), along(k, slice(None, -1), node.ndim)
         node = subtract(getitem(node, later), getitem(node, earlier))
     return node
@@ -121,23 +120,23 @@ def unstack(x: Value, axis: int = 0) -> tuple[Node, ...]:
 
 def vstack(arrays: Sequence[Value]) -> Node:
     """The arrays below one another; vectors are rows."""
-    return concat([expand_dims(a, 0) if a.ndim == 1 else a for a in at_least_vectors(arrays)], 0)
+    return concat([expand_dims(a, 0) if a.ndim == 1 else a for a in at_least_vectors(arrays, "vstack")], 0)
 
 
 def hstack(arrays: Sequence[Value]) -> Node:
     """The arrays beside one another: along the only axis of vectors, the second of others."""
-    nodes = at_least_vectors(arrays)
-    return concat(nodes, 0 if nodes and nodes[0].ndim == 1 else 1)
+    nodes = at_least_vectors(arrays, "hstack")
+    return concat(nodes, 0 if nodes[0].ndim == 1 else 1)
 
 
 def column_stack(arrays: Sequence[Value]) -> Node:
     """The arrays beside one another; vectors are columns."""
-    return concat([expand_dims(a, 1) if a.ndim == 1 else a for a in at_least_vectors(arrays)], 1)
+    return concat([expand_dims(a, 1) if a.ndim == 1 else a for a in at_least_vectors(arrays, "column_stack")], 1)
 
 
-def at_least_vectors(arrays: Sequence[Value]) -> list[Node]:
+def at_least_vectors(arrays: Sequence[Value], operation: str) -> list[Node]:
     """The arrays, with scalars as vectors of one element."""
-    return [expand_dims(a, 0) if a.ndim == 0 else a for a in as_nodes(*arrays)] if arrays else []
+    return [expand_dims(a, 0) if a.ndim == 0 else a for a in array_list(arrays, operation)]
 
 
 def shape(x: Value) -> tuple[sizes.Size, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from numbers import Real
 from typing import Any
 
 from symdiff import sizes
@@ -10,11 +11,12 @@ from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import Node
 from symdiff.functions import REDUCTIONS
 from symdiff.functions.row import BUILDERS, ReduceRow
-from symdiff.normal_form import expand, number, product, reduce_node, size_number
+from symdiff.normal_form import expand, number, number_of, product, reduce_node, size_number
 from symdiff.operators.arithmetic import astype, divide, power, subtract, truth_of
-from symdiff.operators.coercion import as_node, located, mapped, to_dtype, where_written
+from symdiff.operators.coercion import as_node, describe, located, mapped, to_dtype, where_written
 from symdiff.operators.creation import arange
-from symdiff.operators.shaping import axes_of, axis_of, expand_dims, permute_dims, reshape
+from symdiff.operators.parameters import axes_in_order, axes_of, axis_of, flag
+from symdiff.operators.shaping import expand_dims, permute_dims, reshape
 from symdiff.tensor_type import FLOATING, TensorType
 
 Value = Any
@@ -23,7 +25,7 @@ Axis = Any
 
 def kept_dims(node: Node, reduced: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
     """The reduced value, with the axes kept at size 1 where asked."""
-    if not keepdims or not axes:
+    if not flag(keepdims, "keepdims", "reduction", node) or not axes:
         return located(reduced)
     return located(expand_dims(reduced, axes))
 
@@ -35,10 +37,16 @@ def reduction(name: str, x: Value, axis: Axis, keepdims: bool) -> Node:
     axes = axes_of(axis, node.ndim, name, node)
     if not axes:
         return node
-    if row.needs_elements and builtins.any(node.shape[a] == 0 for a in axes):
-        raise ShapeMismatch(f"{name} of no elements is not defined", where=where_written(name, node),
-                            mend="give the axis at least one element")
+    if row.needs_elements:
+        check_elements(name, node, axes)
     return kept_dims(node, reduce_node(row, node, axes), axes, keepdims)
+
+
+def check_elements(operation: str, node: Node, axes: tuple[int, ...]) -> None:
+    """Raise `ShapeMismatch` where one of the axes is empty."""
+    if builtins.any(node.shape[a] == 0 for a in axes):
+        raise ShapeMismatch(f"{operation} of no elements is not defined", where=where_written(operation, node),
+                            mend="give the axis at least one element")
 
 
 def sum(x: Value, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Node:
@@ -68,9 +76,9 @@ def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Node:
     """Σ x / number of elements, along `axis`."""
     node = as_node(x)
     axes = axes_of(axis, node.ndim, "mean", node)
-    if builtins.any(node.shape[a] == 0 for a in axes):
-        raise ShapeMismatch("the mean of no elements is not defined", where=where_written("mean", node),
-                            mend="give the axis at least one element")
+    check_elements("mean", node, axes)
+    if node.dtype not in FLOATING:
+        node = to_dtype(node, "float64")  # whose sum does not wrap round
     return divide(sum(node, axis, keepdims), count(node, axes))
 
 
@@ -107,8 +115,9 @@ def position(name: str, x: Value, axis: int | None, keepdims: bool) -> Node:
     node = as_node(x)
     if axis is not None:
         return reduction(name, node, axis_of(axis, node.ndim, name, node), keepdims)
+    check_elements(name, node, tuple(range(node.ndim)))
     found = reduction(name, reshape(node, (-1,)), 0, False)
-    return expand_dims(found, tuple(range(node.ndim))) if keepdims and node.ndim else found
+    return kept_dims(node, found, tuple(range(node.ndim)), keepdims)
 
 
 def any(x: Value, axis: Axis = None, keepdims: bool = False) -> Node:
@@ -138,7 +147,12 @@ def var(x: Value, axis: Axis = None, keepdims: bool = False, correction: float =
     axes = axes_of(axis, node.ndim, "var", node)
     deviation = subtract(node, mean(node, axis, keepdims=True))
     total = sum(power(deviation, 2), axis, keepdims)
-    return divide(total, subtract(count(node, axes), correction) if correction else count(node, axes))
+    left = count(node, axes) if type(correction) is int and correction == 0 else subtract(count(node, axes), correction)
+    known = number_of(left)
+    if known is not None and known <= 0:
+        raise ShapeMismatch(f"the variance with correction {describe(correction)} is not defined: {known} is left to divide by",
+                            where=where_written("var", node), mend="give a correction below the number of elements")
+    return divide(total, left)
 
 
 def std(x: Value, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Node:
@@ -156,6 +170,7 @@ def norm(x: Value, ord: Any = None, axis: Axis = None, keepdims: bool = False) -
     ‖x‖
     """
     node = floating(x)
+    ord = checked_order(ord, node)
     if ord is None or (ord == "fro" and matrix_axes(node, axis)):
         return mapped("safe_sqrt", sum(power(node, 2), axis, keepdims))
     pair = matrix_axes(node, axis)
@@ -167,13 +182,20 @@ def norm(x: Value, ord: Any = None, axis: Axis = None, keepdims: bool = False) -
     return vector_norm(node, axis, keepdims, ord)
 
 
+def checked_order(ord: Any, node: Node) -> Any:
+    """The order of a norm: a number, a name or None; raises `TypeMismatch` for anything else."""
+    if ord is None or (isinstance(ord, (str, Real)) and ord == ord and not isinstance(ord, bool)):
+        return ord
+    raise TypeMismatch(f"norm ord={describe(ord)} is not known", where=where_written("norm", node),
+                       mend="use 1, 2, inf, -inf or another number, 'fro' for matrices; axes go to axis=")
+
+
 def matrix_axes(node: Node, axis: Axis) -> tuple[int, ...]:
     """The two axes of the matrices that a norm is of; none where it is of vectors."""
     if axis is None:
         return (0, 1) if node.ndim == 2 else ()
     if isinstance(axis, (tuple, list)) and len(axis) == 2:
-        axes_of(axis, node.ndim, "norm", node)
-        return tuple(axis_of(a, node.ndim, "norm", node) for a in axis)
+        return axes_in_order(axis, node.ndim, "norm", node)
     return ()
 
 
@@ -185,12 +207,14 @@ def matrix_norm(node: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> 
                            mend="use 'fro', 1, -1, inf, -inf, or give axis= for vector norms")
     inner, outer = axes if ord in (1, -1) else axes[::-1]
     result = extreme(sum(mapped("abs", node), inner, True), outer, True)
-    return result if keepdims else reshape(result, tuple(s for k, s in enumerate(node.shape) if k not in axes))
+    keep = flag(keepdims, "keepdims", "norm", node)
+    return result if keep else reshape(result, tuple(s for k, s in enumerate(node.shape) if k not in axes))
 
 
 def vector_norm(x: Value, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Node:
     """The p-norm of the elements along `axis` (of all where none is given); its derivative at 0 is 0 for ord=2."""
     node = floating(x)
+    ord = checked_order(ord, node)
     size = mapped("abs", node)
     if ord == 2:
         return mapped("safe_sqrt", sum(power(node, 2), axis, keepdims))
@@ -200,8 +224,8 @@ def vector_norm(x: Value, axis: Axis = None, keepdims: bool = False, ord: Any = 
         return (max if ord > 0 else min)(size, axis, keepdims)
     if ord == 0:
         return sum(mapped("not_equal", node, 0), axis, keepdims, dtype=node.dtype)
-    if isinstance(ord, (int, float)) and not isinstance(ord, bool):
-        return power(sum(power(size, ord), axis, keepdims), 1.0 / ord)
+    if isinstance(ord, Real):
+        return power(sum(power(size, float(ord)), axis, keepdims), 1.0 / float(ord))
     raise TypeMismatch(f"norm ord={ord!r} is not known", where=where_written("norm", node),
                        mend="use 1, 2, inf, -inf or another number")
 

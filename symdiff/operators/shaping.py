@@ -5,54 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from symdiff import sizes
 from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import Node, Number
 from symdiff.index_notation import Index, tidy
 from symdiff.normal_form import add as add_terms
-from symdiff.normal_form import number_of, permute, product
-from symdiff.operators.arithmetic import add, subtract
+from symdiff.normal_form import number, number_of, permute, product
+from symdiff.operators.arithmetic import where
 from symdiff.operators.coercion import (
     as_node,
-    as_nodes,
     broadcast,
-    broadcast_one,
-    broadcast_shape,
+    broadcast_onto,
     describe,
     located,
     to_dtype,
-    user_line,
     where_written,
 )
-from symdiff.operators.creation import full
+from symdiff.operators.parameters import array_list, axes_of, axis_of, whole_size
+from symdiff.provenance import plain, user_line
 from symdiff.sizes import Size, combine, divide_exactly
 from symdiff.tensor_type import TensorType, as_shape, promote, shape_text
 
 Value = Any
-
-
-def axis_of(axis: Any, ndim: int, operation: str, *values: Value) -> int:
-    """A non-negative axis; raises `ShapeMismatch` that names the operation."""
-    if isinstance(axis, bool) or not hasattr(axis, "__index__") or isinstance(axis, Node):
-        raise TypeMismatch(f"axis {axis!r} is not an integer", where=where_written(operation, *values),
-                           mend="give an int or a tuple of ints")
-    number = axis.__index__()
-    if not -ndim <= number < ndim:
-        raise ShapeMismatch(f"axis {number} is out of range for {ndim} axes", where=where_written(operation, *values),
-                            mend=f"use an axis from {-ndim} to {ndim - 1}" if ndim else "a scalar has no axes")
-    return number % ndim  # type: ignore[no-any-return]
-
-
-def axes_of(axis: Any, ndim: int, operation: str, *values: Value) -> tuple[int, ...]:
-    """Sorted distinct axes; None means all of them."""
-    if axis is None:
-        return tuple(range(ndim))
-    given = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
-    axes = tuple(axis_of(a, ndim, operation, *values) for a in given)
-    if len(set(axes)) != len(axes):
-        raise ShapeMismatch(f"axis {axis} names an axis twice", where=where_written(operation, *values),
-                            mend="name each axis once")
-    return tuple(sorted(axes))
 
 
 def view(x: Node, at: Sequence[Index], out: Sequence[Index], extents: dict[int, Size], shape: tuple[Size, ...]) -> Node:
@@ -65,9 +41,10 @@ def permute_dims(x: Value, axes: Sequence[int] | None = None) -> Node:
     node = as_node(x)
     if axes is None:
         axes = tuple(range(node.ndim))[::-1]
-    order = tuple(axis_of(a, node.ndim, "permute_dims", node) for a in axes)
+    order = tuple(axis_of(a, node.ndim, "permute_dims", node)
+                  for a in (axes if isinstance(axes, (tuple, list, range, np.ndarray)) else (axes,)))
     if sorted(order) != list(range(node.ndim)):
-        raise ShapeMismatch(f"axes {tuple(axes)} are no permutation of {node.ndim} axes",
+        raise ShapeMismatch(f"axes {axes} are no permutation of {node.ndim} axes",
                             where=where_written("permute_dims", node), mend="name every axis once")
     return located(permute(node, order))
 
@@ -135,27 +112,22 @@ def squeeze(x: Value, axis: int | tuple[int, ...] | None = None) -> Node:
 def broadcast_to(x: Value, shape: Any) -> Node:
     """x repeated along new axes and axes of size 1 to `shape`."""
     node = as_node(x)
-    wanted = as_shape(shape)
-    probe = full(wanted, 0.0)
-    if node.ndim > len(wanted) or broadcast_shape("broadcast_to", (node, probe)) != wanted:
-        raise ShapeMismatch(f"shape {shape_text(node.shape)} does not broadcast to {shape_text(wanted)}",
-                            where=where_written("broadcast_to", node),
-                            mend="only axes of size 1 and new axes are repeated")
-    return located(broadcast_one(node, wanted))
+    return located(broadcast_onto("broadcast_to", node, as_shape(shape)))
 
 
 def broadcast_arrays(*values: Value) -> list[Node]:
     """The values broadcast against each other."""
-    return list(broadcast("broadcast_arrays", *values))
+    return list(broadcast("broadcast_arrays", *values)) if values else []
 
 
-def reshape(x: Value, *shape: Any) -> Node:
-    """x with its elements, in row-major order, in another shape; one size may be −1.
+def reshape(x: Value, *lengths: Any, shape: Any = None) -> Node:
+    """x with its elements, in row-major order, in another shape, given as one value or size by size; one may be −1.
 
     Raises `ShapeMismatch` where the numbers of elements differ or cannot be shown to agree.
     """
     node = as_node(x)
-    wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list, str)) else shape
+    given = lengths if shape is None else (shape,)
+    wanted = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list, str, np.ndarray)) else given
     target = completed(node, wanted)
     groups = matched_groups(node, target)
     result = node
@@ -197,6 +169,8 @@ def completed(node: Node, wanted: Any) -> tuple[Size, ...]:
 def matched_groups(node: Node, target: tuple[Size, ...]) -> list[tuple[tuple[Size, ...], tuple[Size, ...]]]:
     """Runs of source and target axes with equal numbers of elements, as short as can be proved."""
     source = node.shape
+    if sizes.product(source) == 0:
+        return [(source, target)]
     groups: list[tuple[tuple[Size, ...], tuple[Size, ...]]] = []
     i = j = 0
     while i < len(source) or j < len(target):
@@ -246,10 +220,14 @@ def ravel(x: Value) -> Node:
 
 def concat(arrays: Sequence[Value], axis: int = 0) -> Node:
     """The arrays one after the other along `axis`."""
-    if not arrays:
-        raise ShapeMismatch("concat needs at least one array", where=user_line(), mend="give one or more arrays")
-    nodes = as_nodes(*arrays)
+    nodes = array_list(arrays, "concat")
+    if isinstance(axis, Node):
+        raise TypeMismatch("concat takes its arrays as one list", where=where_written("concat", arrays, axis),
+                           mend="write sd.concat([a, b])")
     first = nodes[0]
+    if first.ndim == 0:
+        raise ShapeMismatch("scalars have no axis to be joined along", where=where_written("concat", *nodes),
+                            mend="put them side by side with sd.stack([a, b])")
     k = axis_of(axis, first.ndim, "concat", *nodes)
     for node in nodes[1:]:
         others = [(a, b) for j, (a, b) in enumerate(zip(node.shape, first.shape, strict=False)) if j != k]
@@ -272,9 +250,7 @@ def concat(arrays: Sequence[Value], axis: int = 0) -> Node:
 
 def stack(arrays: Sequence[Value], axis: int = 0) -> Node:
     """The arrays side by side along a new axis."""
-    if not arrays:
-        raise ShapeMismatch("stack needs at least one array", where=user_line(), mend="give one or more arrays")
-    nodes = as_nodes(*arrays)
+    nodes = array_list(arrays, "stack")
     for node in nodes[1:]:
         if node.shape != nodes[0].shape:
             raise ShapeMismatch(f"{describe(node)} differs in shape from {describe(nodes[0])}",
@@ -286,36 +262,38 @@ def pad(x: Value, pad_width: Any, mode: str = "constant", constant_values: Value
     """x with a border of `constant_values`: `pad_width` is an int, (before, after), or such a pair an axis."""
     node = as_node(x)
     if mode != "constant":
-        raise TypeMismatch(f"pad mode {mode!r} is not known", where=where_written("pad", node),
+        raise TypeMismatch(f"pad mode {describe(mode)} is not known", where=where_written("pad", node),
                            mend="use mode='constant'")
     pairs = pad_pairs(node, pad_width)
     shape = tuple(combine(((1, a), (1, s), (1, b))) for (a, b), s in zip(pairs, node.shape, strict=True))
     out = [tidy(a, {k: 1}) for k, (a, _) in enumerate(pairs)]
     border = as_node(constant_values, node.dtype)
-    plain = number_of(border) == 0
-    padded = view(node if plain else subtract(node, border), range(node.ndim), out, dict(enumerate(node.shape)), shape)
-    return padded if plain else add(padded, border)
+
+    def framed(inner: Node) -> Node:
+        return view(inner, range(node.ndim), out, dict(enumerate(node.shape)), shape)
+    if number_of(border) == 0:
+        return framed(node)
+    # A selection, no sum: a border that is infinite or very large must not touch what is inside.
+    return where(framed(number(True, "bool", node.shape)), framed(node), border)
 
 
 def pad_pairs(node: Node, width: Any) -> list[tuple[Size, Size]]:
     """(before, after) for each axis."""
+    misfit = ShapeMismatch(f"pad_width {plain(width)} does not fit {node.ndim} axes", where=where_written("pad", node),
+                           mend="give an int, a pair, or a pair for each axis")
+
     def pair(value: Any) -> tuple[Size, Size]:
-        if isinstance(value, (tuple, list)):
-            if len(value) == 1:
-                return value[0], value[0]
-            if len(value) == 2:
-                return value[0], value[1]
-        elif sizes.is_size(value):
-            return value, value
-        raise ShapeMismatch(f"pad_width {width!r} does not fit {node.ndim} axes", where=where_written("pad", node),
-                            mend="give an int, a pair, or a pair for each axis")
-    if isinstance(width, (tuple, list)) and width and isinstance(width[0], (tuple, list)):
-        pairs = [pair(w) for w in width] if len(width) > 1 else [pair(width[0])] * node.ndim
-    else:
-        pairs = [pair(width)] * node.ndim
-    if len(pairs) != node.ndim or any(isinstance(s, int) and s < 0 for p in pairs for s in p):
-        raise ShapeMismatch(f"pad_width {width!r} does not fit {node.ndim} axes", where=where_written("pad", node),
-                            mend="give a non-negative pair for each axis")
+        ends = value if isinstance(value, (tuple, list)) else (value,)
+        if len(ends) not in (1, 2):
+            raise misfit
+        before, *rest = (whole_size(end, "pad_width", "pad", node, least=0) for end in ends)
+        return before, (rest[0] if rest else before)
+    if isinstance(width, np.ndarray):
+        width = width.tolist()
+    nested = isinstance(width, (tuple, list)) and width and isinstance(width[0], (tuple, list))
+    pairs = [pair(w) for w in (width if nested and len(width) > 1 else [width[0] if nested else width] * node.ndim)]
+    if len(pairs) != node.ndim:
+        raise misfit
     return pairs
 
 

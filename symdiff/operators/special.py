@@ -7,7 +7,19 @@ from typing import Any
 
 from symdiff.expression import Node
 from symdiff.operators.arithmetic import divide, multiply, negative, subtract, where
-from symdiff.operators.elementwise import erfc, greater, less, log, log1p, softplus, xlogy
+from symdiff.operators.elementwise import (
+    equal,
+    erfc,
+    greater,
+    less,
+    less_equal,
+    log,
+    log1p,
+    logical_and,
+    logical_or,
+    softplus,
+    xlogy,
+)
 from symdiff.operators.reductions import floating
 
 Value = Any
@@ -54,8 +66,10 @@ def rel_entr(x: Value, y: Value) -> Node:
 
 
 def xlog1py(x: Value, y: Value) -> Node:
-    """x log(1 + y), and 0 where x is 0."""
-    return where(x == 0, 0.0, multiply(x, log1p(floating(y))))
+    """x log(1 + y), and 0 where x is 0 (NaN where y is NaN)."""
+    a, b = floating(x), floating(y)
+    unbounded = logical_or(less_equal(b, -1), equal(b, math.inf))
+    return multiply(a, log1p(where(logical_and(equal(a, 0), unbounded), 0.0, b)))
 
 
 __all__ = ["entr", "log_expit", "log_ndtr", "logit", "ndtr", "rel_entr", "xlog1py"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from symdiff.errors import TypeMismatch
@@ -11,17 +11,19 @@ from symdiff.printing.numpy_source import numpy_function
 from symdiff.printing.other_styles import AsciiStyle, LatexStyle
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.writer import Writer
+from symdiff.provenance import plain, user_line
+from symdiff.traversal import symbols_of
 from symdiff.trees import flatten
 
-STYLES: dict[str, MatrixStyle] = {"matrix": MatrixStyle(), "index": MatrixStyle(), "ascii": AsciiStyle(),
-                                  "latex": LatexStyle()}
+STYLES: dict[str, Callable[[Sequence[str]], MatrixStyle]] = {
+    "matrix": lambda names: MatrixStyle(), "index": lambda names: MatrixStyle(), "ascii": AsciiStyle, "latex": LatexStyle}
 SHORT = 60
 Tree = Any
 
 
 def document(roots: Sequence[Node], style: str = "matrix") -> tuple[list[str], list[str]]:
     """The formulas of several expressions and the lines of the where block that they share."""
-    writer = Writer(roots, STYLES[style], indices=style == "index")
+    writer = Writer(roots, STYLES[style]([s.name for s in symbols_of(roots)]), indices=style == "index")
     return [writer.text(root) for root in writer.roots], writer.where()
 
 
@@ -54,25 +56,41 @@ def formula(x: Tree, style: str = "matrix") -> str:
     if style == "numpy":
         return numpy_source(x)
     if style not in STYLES:
-        raise TypeMismatch(f"{style!r} is not a style of formulas", mend="use one of " + ", ".join([*STYLES, "numpy"]))
+        raise TypeMismatch(f"{plain(style)} is not a style of formulas", where=user_line(),
+                           mend="use one of " + ", ".join([*STYLES, "numpy"]))
     if not isinstance(x, Node):
-        raise TypeMismatch(f"{type(x).__name__} {x!r:.40} is not an expression", mend="give one expression")
+        raise TypeMismatch(f"{plain(x)} is not an expression", where=user_line(), mend="give one expression")
     (text,), where = document([x], style)
     return latex_where(text, where) if style == "latex" else with_where(text, where)
 
 
 def numpy_source(x: Tree) -> str:
-    """The source of a NumPy function for a tree of expressions."""
-    leaves, back = flatten(x, lambda v: isinstance(v, Node), "expression")
-    marks = back([Mark() for _ in leaves])
-    return numpy_function(leaves, repr(marks).replace("{", "{{").replace("}", "}}").replace("{{}}", "{}"))
+    """The source of a NumPy function for a tree of expressions; named tuples come back as plain ones.
+
+    Raises `TypeMismatch` for keys of a dict that source cannot write.
+    """
+    leaves, _ = flatten(x, lambda v: isinstance(v, Node), "expression")
+    return numpy_function(leaves, lambda texts: tree_text(x, iter(texts)))
 
 
-class Mark:
-    """A place for a result in the text of a tree."""
+def tree_text(tree: Tree, texts: Iterator[str]) -> str:
+    """A tree as source, with the next text for each leaf."""
+    if isinstance(tree, Node):
+        return next(texts)
+    if isinstance(tree, dict):
+        return f"{{{', '.join(f'{key_text(key)}: {tree_text(value, texts)}' for key, value in tree.items())}}}"
+    items = ", ".join(tree_text(value, texts) for value in tree)
+    if isinstance(tree, list):
+        return f"[{items}]"
+    return f"({items},)" if len(tree) == 1 else f"({items})"
 
-    def __repr__(self) -> str:
-        return "{}"
+
+def key_text(key: object) -> str:
+    """A key of a dict as source."""
+    parts = key if isinstance(key, tuple) else (key,)
+    if not all(part is None or type(part) in (str, int, float, bool) for part in parts):
+        raise TypeMismatch(f"{key!r:.40} cannot be a key in source", mend="use strings or numbers as keys")
+    return repr(key)
 
 
 def latex_where(text: str, where: Sequence[str]) -> str:

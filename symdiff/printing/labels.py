@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Literal
 
+from symdiff.bounds import at_least
 from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, bounds, form_of, labels_of, tidy
 from symdiff.printing.pieces import Piece
 from symdiff.printing.style import MatrixStyle
-from symdiff.sizes import Size, at_least, combine, monomials, multiply
+from symdiff.sizes import Size, combine, monomials, multiply
 
 Label = int
 Kind = Literal["read", "bound", "value", "condition", "mark"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,13 +11,15 @@ from symdiff.index_notation import Index, form_of, inside, labels_of
 from symdiff.normal_form import number_of
 from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.printing.networks import NoMatrixForm
+from symdiff.printing.numpy_sizes import is_size, size_lines, sizes_under
 from symdiff.printing.numpy_style import NumpyStyle
+from symdiff.printing.numpy_words import RESERVED, Words
 from symdiff.printing.pieces import ATOM, COMPARISON, HADAMARD, SUM, Monomial, Piece
-from symdiff.printing.reading import cuts_of
+from symdiff.printing.reading import clipped, cuts_of
 from symdiff.printing.sources import Helpers
 from symdiff.printing.sums import concatenation
 from symdiff.printing.writer import Writer
-from symdiff.sizes import Dim, Size, combine, divide_exactly, monomials, named_sizes
+from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING
 from symdiff.traversal import symbols_of, topological
 
@@ -33,14 +34,23 @@ class SourceWriter(Writer):
     """Writes the body of a NumPy function; what is used twice, is long, or needs a statement gets a line."""
 
     def __init__(self, roots: Sequence[Node]) -> None:
-        self.helpers = Helpers()
+        self.words = Words()
+        for symbol in sorted(symbols_of(roots), key=lambda s: s.name in RESERVED):
+            self.words.argument(symbol)
+        for size in sizes_under(roots):
+            self.words.size(size)
+        self.helpers = Helpers(self.words)
         self.body: list[str] = []
         nodes = topological(roots)
         kinds = {n.dtype for n in nodes if n.dtype != "bool" and not is_size(n)}
         self.pure = kinds <= {"float64"} or kinds == {"float32"}
         self.depth: dict[Node, int] = {}
-        self.numpy = NumpyStyle({s.name for s in symbols_of(roots)})
-        self.numpy.dtype = "float32" if kinds == {"float32"} else "float64"
+        # What no symbol enters may be a Python number in the text, which has no dtype of its own.
+        self.weak: set[Node] = set()
+        for node in nodes:
+            if not is_array(node) and all(child in self.weak for child in node.children):
+                self.weak.add(node)
+        self.numpy = NumpyStyle(self.words, "float32" if kinds == {"float32"} else "float64")
         super().__init__(roots, self.numpy, limit=None)
 
     def seen_children(self, node: Node) -> Sequence[Node]:
@@ -54,7 +64,8 @@ class SourceWriter(Writer):
     def write(self, node: Node) -> None:
         """As for formulas; long and deep parts get a line too."""
         if isinstance(node, Symbol):
-            self.forms[node, False] = self.forms[node, True] = Monomial(body=self.style.name(node.name, node.ndim))
+            argument = self.style.name(self.words.argument(node), node.ndim)
+            self.forms[node, False] = self.forms[node, True] = Monomial(body=argument)
             return
         self.depth[node] = 1 + max((self.depth.get(child, 0) for child in self.children(node)), default=0)
         if number_of(node) is not None or (isinstance(node, Constant) and not isinstance(node.value, np.ndarray)):
@@ -73,16 +84,20 @@ class SourceWriter(Writer):
         assert form is not None
         return form
 
+    def explicit(self, node: Node) -> Piece:
+        """As `piece`, which shows the full shape."""
+        return self.piece(node)
+
     def name(self, node: Node) -> Piece:
         """A line `name = …`."""
         text = self.signed(self.form(node, False) or Monomial()).text
-        fresh = self.names.fresh(["t"])
+        fresh = self.words.temporary(node)
         self.body.append(f"{fresh} = {text}")
         return self.known(node, fresh)
 
     def known(self, node: Node, name: str) -> Piece:
         """The node is in a variable from now on."""
-        piece = self.style.name(name, node.ndim)
+        piece = Piece(name, ATOM, node.ndim)
         self.named[node] = piece
         self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
         return piece
@@ -115,8 +130,8 @@ class SourceWriter(Writer):
         """A coefficient in the dtype of a node."""
         if node.dtype in FLOATING:
             value = float(c)  # type: ignore[arg-type]
-            return repr(value) if np.isfinite(value) else f"float('{value}')"
-        return repr(c)
+            return repr(value) if np.isfinite(value) else str(value).replace("nan", "np.nan").replace("inf", "np.inf")
+        return repr(bool(c) if node.dtype == "bool" else c)
 
     def sum(self, node: Add, implicit: bool = False) -> Monomial:
         """A sum; concatenations need arrays of full shape."""
@@ -129,17 +144,21 @@ class SourceWriter(Writer):
             pieces = [self.signed(self.with_coefficient(c, part)) for c, part in parts]
             return Monomial(body=self.style.stacked(pieces, axis, node.ndim))
         form = super().sum(node, implicit)
-        if not any(self.fills(term) for _, term in node.terms):
-            text = f"np.broadcast_to({self.signed(form).text}, {self.numpy.shape(node.shape)})"
-            return Monomial(body=Piece(text, ATOM, node.ndim))
-        return form
+        return form if any(self.fills(term) for _, term in node.terms) else self.spread(self.signed(form).text, node)
 
     def fills(self, term: Node) -> bool:
         """Whether the text of a term has the full shape."""
-        if not isinstance(term, Product) or term.out != tuple(range(term.ndim)):
+        if not isinstance(term, Product):
             return True
+        term = clipped(term)
         used = {label for _, at in term.factors for i in at for label in labels_of(i)}
-        return all(label in used for label in term.out)
+        return not is_dense(term) or all(label in used for label in term.out)
+
+    def spread(self, text: str, node: Node) -> Monomial:
+        """The text, whose shape may be smaller, as an array of the node's shape and dtype."""
+        shape = self.numpy.shape(node.shape)
+        call = f"np.full({shape}, {text}, {node.dtype!r})" if node in self.weak else f"np.broadcast_to({text}, {shape})"
+        return Monomial(body=Piece(call, ATOM, node.ndim))
 
     def constant(self, node: Constant) -> Monomial:
         """A size, a counting vector, an array."""
@@ -155,50 +174,74 @@ class SourceWriter(Writer):
         """A scalar function."""
         base, p = base_and_exponent(node)
         if p != 1 and self.pure:
-            return self.powered(self.piece(base, True), p, node.ndim)
-        args = [self.argument(arg) for arg in node.args]
+            form = self.powered(self.piece(base, True), p, node.ndim)
+            return form if self.fills(base) else self.spread(self.signed(form).text, node)
+        weak = all(arg in self.weak or arg.dtype == "bool" for arg in node.args)
+        args = [Piece(self.literal(number_of(arg), arg)) if weak and number_of(arg) is not None else self.argument(arg)
+                for arg in node.args]
         name = node.function.name
         if name in INFIX:
             left, right = (self.style.wrap(arg, ATOM) for arg in args)
             return Monomial(body=Piece(f"{left} {INFIX[name]} {right}", COMPARISON, node.ndim))
-        text = f"{self.helpers.call(node.function.numpy)}({', '.join(a.text for a in args)})"
         if name == "number" or "guard" in node.function.traits:
             # A guard may be a truth value itself.
             held = args[0].text
             text = f"np.where({held}, 1.0, 0.0)" if node.dtype != "bool" else f"np.asarray({held}, 'bool')"
+        else:
+            word = self.helpers.call(node.function.numpy)
+            text = f"{word}({', '.join(self.typed(arg, a, word) for arg, a in zip(node.args, args, strict=True))})"
+        if weak and node.dtype == "float32":
+            text = f"np.asarray({text}, 'float32')"
         if node.ndim and not any(self.fills(arg) for arg in node.args):
-            text = f"np.broadcast_to({text}, {self.numpy.shape(node.shape)})"
+            return self.spread(text, node)
         return Monomial(body=Piece(text, ATOM, node.ndim))
+
+    def typed(self, node: Node, piece: Piece, word: str) -> str:
+        """An argument of a function; helper functions may compute with it alone, where a number would be float64."""
+        alone = self.numpy.dtype == "float32" and node in self.weak and not word.startswith("np.")
+        return f"np.float32({piece.text})" if alone else piece.text
 
     def product(self, node: Product, implicit: bool) -> Monomial:
         """A product: matrices where that is the same, else `einsum` or a grid of all labels."""
+        node = clipped(node)
         leading = 0
         used = {label for _, at in node.factors for i in at for label in labels_of(i)}
-        dense = node.out == tuple(range(len(node.out))) and node.extents[:node.ndim] == node.shape
+        dense = is_dense(node)
         while dense and leading < node.ndim and leading not in used:
             leading += 1
         if leading and not implicit:
-            value = self.piece(node, True).text
-            if number_of(node) is not None:
-                value = self.literal(node.coefficient, node)
-                return Monomial(body=Piece(f"np.full({self.numpy.shape(node.shape)}, {value})", ATOM, node.ndim))
-            return Monomial(body=Piece(f"np.broadcast_to({value}, {self.numpy.shape(node.shape)})", ATOM, node.ndim))
-        guarded = any(isinstance(f, Map) and "guard" in f.function.traits for f, _ in node.factors)
-        kinds = {f.dtype for f, _ in node.factors}
-        if self.pure and not guarded and (dense or not node.is_core) and kinds <= {node.dtype, "float64"} and (
-                len(dict.fromkeys(node.out)) == node.ndim or node.ndim == 2):
+            if number_of(node) is None:
+                return self.spread(self.piece(node, True).text, node)
+            kind = "" if node.dtype in ("float64", "bool") else f", {node.dtype!r}"
+            value = self.literal(node.coefficient, node) + kind
+            return Monomial(body=Piece(f"np.full({self.numpy.shape(node.shape)}, {value})", ATOM, node.ndim))
+        if self.reads_as_matrices(node, dense, used):
             try:
                 form = self.products.form(node, implicit)
                 trailing = [k for k in range(leading, node.ndim) if dense and k not in used]
                 if not trailing or implicit:
-                    if form.body is None or "place(" not in form.body.text:
-                        return form
-                elif form.body is not None:
-                    text = f"np.broadcast_to({self.signed(form).text}, {self.numpy.shape(node.shape)})"
-                    return Monomial(body=Piece(text, ATOM, node.ndim))
+                    return form
+                if form.body is not None:
+                    return self.spread(self.signed(form).text, node)
             except NoMatrixForm:
                 pass
         return Monomial(body=self.grid(node))
+
+    def reads_as_matrices(self, node: Product, dense: bool, used: set[int]) -> bool:
+        """Whether a matrix form of the product, where there is one, means the same in NumPy."""
+        if not self.pure or not self.multiplies(node):
+            return False
+        if dense:
+            return len(set(node.out)) == node.ndim or node.ndim == 2
+        # NumPy does not broadcast what it pads.
+        written = {label for index in node.out for label in labels_of(index)}
+        whole = written <= used or not written & used
+        return whole and not node.is_core and (len(set(node.out)) == node.ndim or node.ndim == 2)
+
+    def multiplies(self, node: Product) -> bool:
+        """Whether the factors are numbers that NumPy multiplies in the dtype of the product, and no guards."""
+        guarded = any(isinstance(f, Map) and "guard" in f.function.traits for f, _ in node.factors)
+        return not guarded and {f.dtype for f, _ in node.factors} <= {node.dtype, "float64"}
 
     def grid(self, node: Product) -> Piece:
         """The product over the grid of all its labels, summed, and scattered where `out` says so."""
@@ -224,15 +267,17 @@ class SourceWriter(Writer):
                     masks.append(f"{self.helpers.own('inside')}({text}, {indices})")
                 text = f"{self.helpers.own('read')}({text}, {indices})"
             if isinstance(f, Map) and "guard" in f.function.traits and f not in self.named:
-                masks.append(self.aligned(self.mask(f, at, extents, text), labels, count))
+                whole = read is not None and all(c.whole for c in read[0]) and len(f.args) == 1
+                held = self.piece(f.args[0]).text if whole else f"{text} != 0"
+                masks.append(self.aligned(f"({held})", labels, count))
             elif isinstance(f, Map) and "guard" in f.function.traits:
                 masks.append(self.aligned(f"({text} != 0)", labels, count))
             else:
                 values.append((text if f.dtype != "bool" and self.pure else f"np.asarray({text}, {kind!r})", labels))
-        plain = node.out == tuple(range(node.ndim)) and node.extents[:node.ndim] == node.shape
+        plain = is_dense(node)
         total = self.contracted(node, values, count) if plain and not masks and values and not grids else None
         if total is None:
-            total = " * ".join(self.aligned(text, labels, count) for text, labels in values) or self.literal(1, node)
+            total = " * ".join(self.aligned(text, labels, count) for text, labels in values) or f"np.{kind}(1)"
             if masks:
                 total = f"np.where({' & '.join(masks)}, {total}, {self.literal(0, node)})"
             if count:
@@ -254,20 +299,20 @@ class SourceWriter(Writer):
         word = self.helpers.own("scatter")
         return Piece(f"{word}({self.numpy.shape(node.shape)}, {total}, {indices})", ATOM, node.ndim)
 
-    def mask(self, f: Map, at: tuple[Index, ...], extents: dict[int, Size], text: str) -> str:
-        """The condition of a guard that is read from end to end, else whether its value is not zero."""
-        if "[" not in text and not text.startswith("read(") and len(f.args) == 1:
-            return f"({self.piece(f.args[0]).text})"
-        return f"({text} != 0)"
-
     def contracted(self, node: Product, values: list[tuple[str, tuple[int, ...]]], count: int) -> str | None:
-        """One einsum, where every label of the result is in a factor."""
+        """Scalars and one einsum, where every label of the result is in a factor."""
         present = {label for _, labels in values for label in labels}
         if count > len(LETTERS) or len(present) < count:
             return None
-        inputs = ",".join("".join(LETTERS[label] for label in labels) for _, labels in values)
-        out = "".join(LETTERS[label] for label in range(node.ndim))
-        return f"np.einsum({f'{inputs}->{out}'!r}, {', '.join(text for text, _ in values)})".replace("'", '"')
+        factors = [text for text, labels in values if not labels]
+        arrays = [(text, labels) for text, labels in values if labels]
+        if [labels for _, labels in arrays] == [node.out]:
+            factors += [text for text, _ in arrays]
+        elif arrays:
+            inputs = ",".join("".join(LETTERS[label] for label in labels) for _, labels in arrays)
+            out = "".join(LETTERS[label] for label in range(node.ndim))
+            factors.append(f'np.einsum("{inputs}->{out}", {", ".join(text for text, _ in arrays)})')
+        return " * ".join(factors)
 
     def aligned(self, text: str, labels: tuple[int, ...], count: int) -> str:
         """The array with its axes at the places of its labels on the grid."""
@@ -299,83 +344,49 @@ class SourceWriter(Writer):
         return " + ".join(parts)
 
     def stays(self, node: Node) -> bool:
-        """Whether a core is not opened."""
-        return node in self.named
+        """Whether a core is not opened: it has a name, or is no product of matrices."""
+        return node in self.named or (isinstance(node, Product) and not self.multiplies(node))
 
 
-def numpy_function(roots: Sequence[Node], back: str, name: str = "f") -> str:
-    """The source of a function of the symbols, and of sizes that their shapes do not tell, that returns the roots."""
+def is_array(node: Node) -> bool:
+    """Whether a leaf is an array in the text, whatever else it is made of."""
+    return isinstance(node, Symbol) or (isinstance(node, Constant) and not is_size(node))
+
+
+def is_dense(node: Product) -> bool:
+    """Whether each label of the result runs over the whole axis."""
+    return node.out == tuple(range(node.ndim)) and node.extents[:node.ndim] == node.shape
+
+
+def may_warn(node: Map) -> bool:
+    """Whether NumPy may warn of values of a function that are no numbers, or infinite."""
+    if node.function.name in QUIET:
+        return False
+    p = base_and_exponent(node)[1]
+    return not (node.function.name == "power" and isinstance(p, int) and p > 1)
+
+
+def numpy_function(roots: Sequence[Node], back: Callable[[list[str]], str], name: str = "f") -> str:
+    """The source of a function of the symbols, and of sizes that their shapes do not tell, that returns the roots.
+
+    `back` writes the texts of the roots in the structure that is returned.
+    """
     writer = SourceWriter(roots)
     results = []
     for root in roots:
         text = writer.text(root)
-        if (number_of(root) is not None and not root.shape) or is_size(root):
+        if not root.shape and root in writer.weak:
             text = f"np.{root.dtype if root.dtype != 'bool' else 'bool_'}({text})"
         results.append(text)
     text = "\n".join([*writer.body, *results])
     sizes, missing = size_lines(roots, text, writer.numpy)
     lines = [f"    {line}" for line in [*sizes, *writer.body]]
-    arguments = [writer.numpy.name(s.name).text for s in symbols_of(roots)] + missing
-    quiet = any(isinstance(n, Map) and n.function.name not in QUIET and not (
-        n.function.name == "power" and isinstance(base_and_exponent(n)[1], int) and base_and_exponent(n)[1] > 1)
-        for n in topological(roots))
+    arguments = [writer.words.argument(s) for s in symbols_of(roots)] + missing
+    quiet = "np.inf" in text or any(may_warn(n) for n in topological(roots) if isinstance(n, Map))
     head = ["import math"] if writer.helpers.uses_math else []
     head += ["import numpy as np", ""]
     for source in writer.helpers.sources.values():
         head += ["", source, ""]
     decorator = ['@np.errstate(all="ignore")'] if quiet else []
     return "\n".join([*head, "", *decorator, f"def {name}({', '.join(arguments)}):", *lines,
-                      f"    return {back.format(*results)}", ""])
-
-
-def size_lines(roots: Sequence[Node], text: str, style: NumpyStyle) -> tuple[list[str], list[str]]:
-    """Lines that read the named sizes which a source mentions from shapes, and the sizes that no shape tells."""
-    axes = [(s, k, size) for s in symbols_of(roots) for k, size in enumerate(s.shape) if not isinstance(size, int)]
-    every = {name for node in topological(roots) for size in (*node.shape, *extra_sizes(node))
-             for name in named_sizes(size)}
-    words = set(re.findall(r"[^\W\d]\w*", text))
-    needed = {name for name in every if style.size_name(name) in words}
-    found: dict[str, str] = {}
-    progress = True
-    while progress:
-        progress = False
-        for symbol, k, size in sorted(axes, key=lambda a: isinstance(a[2], Dim) and len(str(a[2]))):
-            unknown = named_sizes(size) - set(found)
-            if len(unknown) == 1:
-                (name,) = unknown
-                value = solved(size, name, f"{style.name(symbol.name).text}.shape[{k}]", style)
-                if value is not None:
-                    found[name] = value
-                    progress = True
-    for name in reversed(found):
-        if name in needed:
-            needed |= {other for other in found if style.size_name(other) in re.findall(r"[^\W\d]\w*", found[name])}
-    missing = sorted(style.size_name(name) for name in needed - set(found))
-    return [f"{style.size_name(name)} = {value}" for name, value in found.items() if name in needed], missing
-
-
-def is_size(node: Node) -> bool:
-    """Whether a node is a size as a number."""
-    return isinstance(node, Constant) and isinstance(node.value, Dim)
-
-
-def extra_sizes(node: Node) -> tuple[Size, ...]:
-    """The sizes that a node mentions beyond its shape."""
-    if isinstance(node, Constant) and isinstance(node.value, Dim):
-        return (node.value,)
-    return node.extents if isinstance(node, Product) else ()
-
-
-def solved(size: Size, name: str, text: str, style: NumpyStyle) -> str | None:
-    """The value of a named size from `size = text`, where it stands in one term alone and linearly."""
-    held = [(m, c) for m, c in monomials(size) if name in named_sizes(Dim(((m, c),)))]
-    if len(held) != 1 or sum(p for a, p in held[0][0] if str(a) == name) != 1:
-        return None
-    term = Dim(((held[0][0], held[0][1]),))
-    rest = combine(((1, size), (-1, term)))
-    factor = divide_exactly(term, next(Dim(((((a, 1),), 1),)) for a, _ in held[0][0] if str(a) == name))
-    if factor is None:
-        return None
-    if rest != 0:
-        text = f"({text} - ({style.size(rest).text}))"
-    return text if factor == 1 else f"{text} // ({style.size(factor).text})"
+                      f"    return {back(results)}", ""])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import keyword
 import math
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 from symdiff.expression import Number
+from symdiff.printing.networks import NoMatrixForm
+from symdiff.printing.numpy_words import Words
 from symdiff.printing.pieces import (
     ATOM,
     CHAIN,
     HADAMARD,
     POWER,
     QUOTIENT,
+    SUM,
+    Cut,
     Part,
     Piece,
     denominator_of,
@@ -28,18 +31,14 @@ class NumpyStyle(MatrixStyle):
 
     odot, transpose, dots = " * ", ".T", "..."
     fold_negative_sigmoid = exact_shapes = False
-    dtype = "float64"
+    exact_zeros = True
 
-    def __init__(self, symbols: Container[str] = ()) -> None:
-        self.symbols = symbols
+    def __init__(self, words: Words, dtype: str = "float64") -> None:
+        self.words, self.dtype = words, dtype
 
-    def name(self, text: str, axes: int = 0) -> Piece:
-        """A symbol as an argument name; Python's own words get an underscore."""
-        return Piece(f"{text}_" if keyword.iskeyword(text) else text, ATOM, axes, name=True)
-
-    def size_name(self, name: str) -> str:
-        """The variable of a named size."""
-        return f"{name}_size" if name in self.symbols or keyword.iskeyword(name) else name
+    def kind(self, before: str = "") -> str:
+        """The last argument of a function that makes an array, where NumPy would not choose the dtype by itself."""
+        return f", {before}{self.dtype!r}" if self.dtype != "float64" else ""
 
     def number(self, value: Number) -> Piece:
         """A number as Python reads it."""
@@ -56,13 +55,14 @@ class NumpyStyle(MatrixStyle):
             factors = [str(abs(c))] if abs(c) != 1 or not monomial else []
             for atom, p in monomial:
                 if isinstance(atom, Named):
-                    word = self.size_name(atom.name)
+                    word = self.words.size(atom.name)
                 else:
                     word = f"(({self.size(atom.numerator).text}) // ({self.size(atom.denominator).text}))"
                 factors.append(word if p == 1 else f"{word}**{p}")
             body = " * ".join(factors)
             text += (" - " if c < 0 else " + ") + body if text else ("-" if c < 0 else "") + body
-        return Piece(text or "0", ATOM if re.fullmatch(r"\w+", text or "0") else 1)
+        single = re.fullmatch(r"\w+", text or "0") is not None
+        return Piece(text or "0", ATOM if single else SUM, name=single)
 
     def shape(self, shape: Sequence[Size]) -> str:
         """A shape as a tuple."""
@@ -97,11 +97,11 @@ class NumpyStyle(MatrixStyle):
 
     def identity(self, size: Size) -> Piece:
         """np.eye(n)."""
-        return self.call_word("np.eye", self.size(size).text, 2)
+        return self.call_word("np.eye", self.size(size).text + self.kind("dtype="), 2)
 
     def ones(self, shape: Sequence[Size]) -> Piece:
         """np.ones(shape), the number 1 for no axes."""
-        return self.call_word("np.ones", self.shape(shape), len(shape)) if shape else Piece("1")
+        return self.call_word("np.ones", self.shape(shape) + self.kind(), len(shape)) if shape else Piece("1")
 
     def norm_squared(self, piece: Piece) -> Piece:
         """np.sum(x**2)."""
@@ -157,17 +157,21 @@ class NumpyStyle(MatrixStyle):
 
     def outer(self, left: Sequence[Part], right: Sequence[Part]) -> Piece:
         """np.outer(u, v); ones broadcast."""
-        if right[0].kind == "ones":
+        if [p.kind for p in right] == ["ones"]:
             return Piece(f"{self.wrap(self.chain(left, 1), ATOM)}[:, None]", ATOM, 2)
-        if left[0].kind == "ones":
-            return self.chain([p.flip() for p in reversed(right)], 1)
         columns = self.chain([p.flip() for p in reversed(right)], 1)
+        if [p.kind for p in left] == ["ones"]:
+            return columns
         return self.call_word("np.outer", f"{self.chain(left, 1).text}, {columns.text}", 2)
 
     def padded(self, piece: Piece, widths: Sequence[tuple[Size, Size]]) -> Piece:
         """np.pad of an array with zeros."""
         inner = ", ".join(f"({self.size(a).text}, {self.size(b).text})" for a, b in widths)
         return self.call_word("np.pad", f"{piece.text}, [{inner}]", len(widths))
+
+    def placed(self, piece: Piece, cuts: Sequence[Cut], axes: int) -> Piece:
+        """NumPy has no function that writes into a slice of zeros."""
+        raise NoMatrixForm
 
     def array(self, entries: Sequence[Piece], shape: Sequence[int]) -> Piece:
         """np.array of entries."""

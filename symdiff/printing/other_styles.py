@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from symdiff.expression import Number
 from symdiff.functions.row import ReduceRow, ScalarRow
+from symdiff.printing.latex_names import escaped, scripted, scripts_at_end, spellings
+from symdiff.printing.naming import Distinct, numbered, spelled
 from symdiff.printing.pieces import (
     ATOM,
     CHAIN,
@@ -24,13 +27,10 @@ from symdiff.printing.style import MatrixStyle
 
 PLAIN_WORDS = {"σ": "sigmoid", "≠": "!=", "≤": "<=", "≥": ">=", "∧": "and", "∨": "or", "⊻": "xor", "¬": "not",
                "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")"}
-GREEK = {name: "\\" + name for name in (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi pi rho sigma tau upsilon phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega").split()} | {"lam": r"\lambda", "lambda_": r"\lambda",
-                                                                             "eps": r"\varepsilon"}
-
-
 OPENED = re.compile(r"(\\left[(|\[]|\{\{|\{\{cases\}\}|\\lfloor|\\lceil|, |\\text\{\{if \}\} |&|\\\\)\s*$")
+COMMAND = re.compile(r"\\[A-Za-z]+$")
+# What a fraction or the cases of a function stand beside goes with them, but no exponent does.
+OPEN = re.compile(r"^\\frac|\\end\{\{cases\}\}$")
 CLOSED = re.compile(r"\s*(\\right|\}\}|,|&|\\\\|\\end)")
 
 
@@ -38,6 +38,16 @@ class AsciiStyle(MatrixStyle):
     """Formulas in plain characters: `X^T (X w - y) / n`, `norm(r)^2`, `p .* (1 - p)`, `sum[j] k[j] x[i + j]`."""
 
     odot, transpose, dots, sigma, arrow = " .* ", "^T", "...", "sum", " -> "
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.shown = Distinct()
+        for name in sorted(names, key=lambda name: not name.isascii()):
+            self.name(name)
+
+    def name(self, text: str, axes: int = 0) -> Piece:
+        """A name; Greek letters and others that cannot be typed are spelled."""
+        plain = spelled(text)
+        return Piece(self.shown.of(text, chain((plain,), numbered(f"{plain}_"))), ATOM, axes, name=True)
 
     def number(self, value: Number) -> Piece:
         """A number; infinity as a word."""
@@ -82,21 +92,21 @@ class LatexStyle(MatrixStyle):
         """Parentheses that grow."""
         return rf"\left({text}\right)"
 
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.shown = Distinct()
+        for name in names:
+            self.name(name)
+
     def name(self, text: str, axes: int = 0) -> Piece:
-        """Greek names become letters, trailing digits subscripts, longer names upright."""
-        match = re.fullmatch(r"(\w*?[^\W\d_])_?(\d+)", text)
-        stem, digits = (match[1], match[2]) if match else (text, "")
-        base, _, rest = stem.partition("_")
-        letter = GREEK.get(stem) or GREEK.get(base) or (base if len(base) == 1 else rf"\mathrm{{{base}}}")
-        below = ",".join(x for x in ("" if stem in GREEK else rest.replace("_", r"\_"), digits) if x)
-        if len(below) > 1 and not below.isdigit():
-            below = rf"\mathrm{{{below}}}"
-        return Piece(letter + (f"_{{{below}}}" if below else ""), ATOM, axes, name=True)
+        """A name, which looks like no other one."""
+        return Piece(self.shown.of(text, spellings(text)), ATOM, axes, name=True)
 
     def number(self, value: Number) -> Piece:
         """A number; powers of ten for floats with exponents."""
         if value == float("inf"):
             return Piece(r"\infty")
+        if value != value:
+            return Piece(r"\mathrm{nan}")
         if denominator_of(value) != 1:
             return Piece(rf"\frac{{{numerator_of(value)}}}{{{denominator_of(value)}}}", POWER)
         plain = super().number(value)
@@ -113,9 +123,11 @@ class LatexStyle(MatrixStyle):
 
     def power(self, base: Piece, exponent: Piece) -> Piece:
         """x^{2}."""
-        inner = self.wrap(base, ATOM)
-        inner = rf"{{{inner}}}" if "^" in inner and base.level == ATOM and base.name else inner
-        return Piece(f"{inner}^{{{exponent.text}}}", POWER, base.axes)
+        return Piece(scripted(self.wrap(base, ATOM), "^", exponent.text), POWER, base.axes)
+
+    def transposed(self, text: str) -> str:
+        """The transpose of an atom."""
+        return scripted(text, "^", r"\top")
 
     def root(self, piece: Piece) -> Piece:
         """A root."""
@@ -136,8 +148,7 @@ class LatexStyle(MatrixStyle):
 
     def call_word(self, word: str, arguments: str, axes: int = 0) -> Piece:
         """A function by its name."""
-        safe = word.replace("_", r"\_")
-        shown = "\\" + word if word in ("max", "min") else rf"\operatorname{{{safe}}}"
+        shown = "\\" + word if word in ("max", "min") else rf"\operatorname{{{escaped(word)}}}"
         return Piece(rf"{shown}\left({arguments}\right)", ATOM, axes)
 
     def axis_word(self, axes: Sequence[int]) -> str:
@@ -145,11 +156,16 @@ class LatexStyle(MatrixStyle):
         return rf"\text{{axis }} {','.join(str(a) for a in axes)}"
 
     def template(self, row: ScalarRow | ReduceRow) -> str:
-        """The LaTeX of a row."""
-        return row.latex or rf"\operatorname{{{{{row.name}}}}}\left({{0}}\right)"
+        """The LaTeX of a row; by its name where a symbol looks like its letter."""
+        letter = row.latex.partition(r"\left")[0]
+        if row.latex and letter not in self.shown.taken:
+            return row.latex
+        return rf"\operatorname{{{{{escaped(row.name)}}}}}\left({{0}}\right)"
 
     def call(self, row: ScalarRow, args: Sequence[Piece]) -> Piece:
         """A scalar function by the template of its row; arguments in braces need no parentheses."""
+        if row.infix == "power":
+            return self.power(args[0], args[1])
         template = self.template(row)
 
         def argument(match: re.Match[str]) -> str:
@@ -158,16 +174,17 @@ class LatexStyle(MatrixStyle):
             arg = args[int(match[1])]
             before, after = template[:match.start()], template[match.end():]
             if OPENED.search(before) and CLOSED.match(after):
-                return arg.text
+                return f" {arg.text}" if COMMAND.search(before) and arg.text[:1].isalpha() else arg.text
             comparing = row.infix == "comparison" or " > " in after or " > " in before
             return self.wrap(arg, SUM if comparing else POWER)
         text = re.sub(r"\{\{|\}\}|\{(\d)\}", argument, template)
-        levels = {"comparison": COMPARISON, "product": CHAIN, "power": POWER}
-        return Piece(text, levels.get(row.infix, ATOM), max((a.axes for a in args), default=0))
+        bound = ATOM if not OPEN.search(template) else CHAIN
+        level = {"comparison": COMPARISON, "product": CHAIN}.get(row.infix, POWER if scripts_at_end(text) else bound)
+        return Piece(text, level, max((a.axes for a in args), default=0))
 
     def sliced(self, piece: Piece, cuts: Sequence[Cut], axes: int) -> Piece:
         """A slice as a subscript."""
-        return Piece(f"{self.wrap(piece, ATOM)}_{{{','.join(self.cut(c) for c in cuts)}}}", ATOM, axes)
+        return Piece(scripted(self.wrap(piece, ATOM), "_", ",".join(self.cut(c) for c in cuts)), ATOM, axes)
 
     def stacked(self, pieces: Sequence[Piece], axis: int, axes: int) -> Piece:
         """A block column or row."""
@@ -178,9 +195,7 @@ class LatexStyle(MatrixStyle):
         """A subscript."""
         if not indices:
             return piece
-        inner = self.wrap(piece, ATOM)
-        inner = f"{{{inner}}}" if "_" in inner and piece.name else inner
-        return Piece(f"{inner}_{{{','.join(indices)}}}", ATOM)
+        return Piece(scripted(self.wrap(piece, ATOM), "_", ",".join(indices)), ATOM)
 
     def summed(self, word: str, labels: Sequence[str], body: Piece) -> Piece:
         """A sum over labels."""
@@ -188,8 +203,8 @@ class LatexStyle(MatrixStyle):
         return Piece(f"{shown}_{{{','.join(labels)}}} {self.wrap(body, CHAIN)}", CHAIN)
 
     def equal_labels(self, a: str, b: str) -> Piece:
-        """Kronecker's delta."""
-        return Piece(rf"\delta_{{{a},{b}}}", ATOM)
+        """Kronecker's delta, or a bracket beside a symbol that looks like it."""
+        return Piece(rf"\left[{a} = {b}\right]" if r"\delta" in self.shown.taken else rf"\delta_{{{a},{b}}}", ATOM)
 
     def binder(self, indices: Sequence[str], body: Piece, axes: int) -> Piece:
         """The tensor with the given entries."""

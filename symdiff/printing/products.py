@@ -5,15 +5,16 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any, Protocol
 
+from symdiff.bounds import at_least
 from symdiff.expression import Add, Node, Number, Product, Symbol
 from symdiff.index_notation import Form, Index, form_of, inside, labels_of
 from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, times
 from symdiff.printing.networks import Item, Network, NoMatrixForm
 from symdiff.printing.pieces import CHAIN, Cut, Monomial, Piece
-from symdiff.printing.reading import Flat, cuts_of, flattened, reshape_of, row_major
+from symdiff.printing.reading import Flat, clipped, cuts_of, flattened, reshape_of, row_major
 from symdiff.printing.style import MatrixStyle
-from symdiff.sizes import Size, at_least, combine, multiply
+from symdiff.sizes import Size, combine, multiply
 
 Label = int
 Pattern = tuple[str, Any]
@@ -58,8 +59,12 @@ class ProductForms:
 
     def form(self, node: Product, implicit: bool, sized: bool = False) -> Monomial:
         """The product as a monomial, vectors of ones with their sizes where that is asked; raises `NoMatrixForm`."""
+        node = clipped(node)
         flat = flattened(node, self.writer.stays)
         pattern, out = out_pattern(node, flat, implicit, self.style.exact_shapes)
+        outside = beside_reshape(node) if pattern is not None and pattern[0] == "reshape" else None
+        if outside is not None:
+            return self.form(outside, implicit, sized)
         turned = self.turned(flat, node.coefficient)
         front = node.coefficient
         items: list[Item] = []
@@ -80,8 +85,11 @@ class ProductForms:
         body = network.solve()
         if network.divisors:
             body = self.style.quotient(body or Piece("1"), network.divisors, 1)
-        body = self.patterned(pattern, body, node, out)
-        return Monomial(front, tuple(in_order(network.scalars)), body, tuple(kept))
+        scalars, divisors = tuple(in_order(network.scalars)), tuple(kept)
+        if self.style.exact_zeros and pattern[0] != "axes" and not all(p.name for p in (*scalars, *divisors)):
+            body = self.style.monomial(Monomial(1, scalars, self.filled(body, node, out), divisors))
+            scalars = divisors = ()
+        return Monomial(front, scalars, self.patterned(pattern, body, node, out), divisors)
 
     def turned(self, flat: Flat, front: Number) -> Node | None:
         """The difference a - b that is written b - a, so that the product needs no minus in front."""
@@ -172,15 +180,19 @@ class ProductForms:
             cuts = cuts[:-1]
         return self.style.sliced(piece, cuts, f.ndim - sum(c.position is not None for c in cuts))
 
+    def filled(self, body: Piece | None, node: Product, out: tuple[Label, ...]) -> Piece:
+        """The body, or ones where there is none."""
+        return self.style.ones([node.extents[label] for label in out]) if body is None or body.text == "1" else body
+
     def patterned(self, pattern: Pattern, body: Piece | None, node: Product, out: tuple[Label, ...]) -> Piece:
         """The body written at the positions of the pattern."""
         style = self.style
         kind, detail = pattern
         if kind == "diag":
             if body is None or body.text == "1":
-                return self.writer.identity(node.shape[0]) if not detail else style.diag(style.ones(node.extents), detail)
+                return style.diag(self.filled(body, node, out), detail) if detail else self.writer.identity(node.shape[0])
             return style.diag(body, detail)
-        inner = style.ones([node.extents[label] for label in out]) if body is None or body.text == "1" else body
+        inner = self.filled(body, node, out)
         if kind == "reshape":
             return style.reshaped(inner, detail)
         if kind == "padded diag":
@@ -229,7 +241,7 @@ def out_pattern(node: Product, flat: Flat, implicit: bool, reshapes: bool) -> tu
                   for (constant, terms), size in zip(forms, node.shape, strict=True)]
         if all(at_least(w, 0) for pair in widths for w in pair):
             return ("pad", widths), inner
-    if not all(inside(index, size, extents) for index, size in zip(out, node.shape, strict=True)):
+    if not all(inside(i, size, extents) for i, size in zip(out, node.shape, strict=True)):
         raise NoMatrixForm
     cuts = []
     for (constant, terms), size in zip(forms, node.shape, strict=True):
@@ -245,6 +257,18 @@ def out_pattern(node: Product, flat: Flat, implicit: bool, reshapes: bool) -> tu
     return ("place", cuts), inner
 
 
+def beside_reshape(node: Product) -> Product | None:
+    """p ⊙ reshape(q, 12) for a reshaped product of q and of p as it is before; None where nothing can stay outside."""
+    out = tuple(range(node.ndim))
+    outside = [f for f, at in node.factors if at == node.out and f.shape == node.shape]
+    rest = tuple([(f, at) for f, at in node.factors if at != node.out or f.shape != node.shape])
+    read = {label for _, at in rest for index in at for label in labels_of(index)}
+    if not outside or not read.issuperset(label for index in node.out for label in labels_of(index)):
+        return None
+    reshaped = Product(1, rest, node.out, node.extents, node.type)
+    return Product(node.coefficient, (*((f, out) for f in outside), (reshaped, out)), out, node.shape, node.type)
+
+
 def diagonal_pattern(node: Product, forms: list[Form]) -> tuple[Pattern, tuple[Label, ...]]:
     """diag(v), or v beside the main diagonal; v may stand between zeros."""
     (a, terms), (b, _) = forms
@@ -255,6 +279,8 @@ def diagonal_pattern(node: Product, forms: list[Form]) -> tuple[Pattern, tuple[L
         raise NoMatrixForm
     before = a if offset >= 0 else b
     after = combine(((1, node.shape[0]), (-1, abs(offset)), (-1, before), (-1, extent)))
+    if not at_least(before, 0) or not at_least(after, 0):
+        raise NoMatrixForm
     if before == 0 and after == 0:
         return ("diag", offset), (label,)
     return ("padded diag", (offset, (before, after))), (label,)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from symdiff.bounds import at_least
 from symdiff.expression import Factor, Node, Product
 from symdiff.index_notation import Index, form_of, inside, labels_of, rename, replace, tidy
 from symdiff.printing.pieces import Cut
-from symdiff.sizes import Size, at_least, combine, multiply, product
+from symdiff.sizes import Size, combine, multiply, product
 
 Label = int
 MOST = 24
@@ -21,6 +22,35 @@ class Flat:
     factors: list[Factor]
     extents: dict[Label, Size]
     out: tuple[Index, ...]
+
+
+def clipped(node: Product) -> Product:
+    """The product with labels cut to the range in which every read and every write is inside; elsewhere it is zero."""
+    narrower: Product | None = node
+    while narrower is not None:
+        node = narrower
+        places = [*zip(node.out, node.shape, strict=True)]
+        places += [place for f, at in node.factors for place in zip(at, f.shape, strict=True)]
+        narrower = next((found for index, size in places if (found := cut_inside(node, index, size)) is not None), None)
+    return node
+
+
+def cut_inside(node: Product, index: Index, size: Size) -> Product | None:
+    """The product with the label of `index` cut such that 0 ≤ index < size; None where nothing is shown to be outside."""
+    start, terms = form_of(index)
+    if len(terms) != 1 or terms[0][1] != 1:
+        return None
+    label = terms[0][0]
+    stop = combine(((1, start), (1, node.extents[label])))
+    first = 0 if at_least(start, 0) else start
+    last = size if at_least(stop, size) else stop
+    extent = combine(((1, last), (-1, start), (1, first)))
+    if extent == node.extents[label] or not (at_least(0, first) and at_least(size, last) and at_least(extent, 1)):
+        return None
+    extents = tuple(extent if k == label else e for k, e in enumerate(node.extents))
+    shift: Index = (combine(((-1, first),)), ((label, 1),)) if first != 0 else label
+    factors = tuple((f, tuple(replace(i, label, shift) for i in at)) for f, at in node.factors)
+    return Product(node.coefficient, factors, tuple(replace(i, label, shift) for i in node.out), extents, node.type)
 
 
 def flattened(node: Product, stays: Callable[[Node], bool]) -> Flat:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from symdiff.printing.numpy_words import Words
+
 READ = '''
 def read(x, *indices):
     """x at arrays of indices; zero outside."""
@@ -59,14 +61,16 @@ def word_of(function: Callable[..., Any]) -> str:
 class Helpers:
     """The helper functions that a source needs, each once, in order of dependency."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words) -> None:
+        self.words = words
         self.sources: dict[str, str] = {}
         self.uses_math = False
 
     def own(self, name: str) -> str:
         """One of the helpers above."""
-        self.sources.setdefault(name, OWN[name].strip())
-        return name
+        word = self.words.function(name)
+        self.sources.setdefault(name, OWN[name].strip().replace(f"def {name}(", f"def {word}("))
+        return word
 
     def call(self, function: Callable[..., Any]) -> str:
         """The word for a reference function, whose source is brought along where NumPy does not have it."""
@@ -74,9 +78,11 @@ class Helpers:
         if word == "<lambda>":
             # Of the tables only functions that change nothing but the derivative are written so.
             word = "np.asarray"
-        if not word.startswith("np.") and word not in self.sources:
+        if word.startswith("np."):
+            return word
+        if word not in self.sources:
             self.bring(unwrapped(function))
-        return word
+        return self.words.function(word)
 
     def bring(self, function: Any) -> None:
         """Add the source of a function of the tables, after what it calls."""
@@ -95,9 +101,14 @@ class Helpers:
                 self.uses_math = True
             elif isinstance(value, np.vectorize):
                 self.uses_math = True
-                self.sources[name] = f"{name} = np.vectorize(math.{value.pyfunc.__name__}, otypes=[np.float64])"
+                word = f"math.{value.pyfunc.__name__}"
+                self.sources[name] = f"{self.words.function(name)} = np.vectorize({word}, otypes=[np.float64])"
             elif isinstance(value, float):
-                self.sources[name] = f"{name} = {value!r}"
+                self.sources[name] = f"{self.words.function(name)} = {value!r}"
             elif inspect.isfunction(value):
                 self.bring(unwrapped(value))
+        definition.name = self.words.function(function.__name__)
+        for n in ast.walk(definition):
+            if isinstance(n, ast.Name) and n.id in self.sources:
+                n.id = self.words.function(n.id)
         self.sources[function.__name__] = ast.unparse(definition)

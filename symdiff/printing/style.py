@@ -43,6 +43,8 @@ class MatrixStyle:
 
     odot, transpose, dots, sigma, arrow = " ⊙ ", "ᵀ", "…", "Σ", " ↦ "
     fold_negative_sigmoid = exact_shapes = True
+    # Whether zeros beside a diagonal or around a padded array stay zeros whatever scalar stands in front, NaN included.
+    exact_zeros = False
     symbols: Container[str] = ()
 
     def wrap(self, piece: Piece, level: int) -> str:

@@ -12,6 +12,7 @@ from symdiff.index_notation import form_of
 from symdiff.normal_form.numbers import exact
 from symdiff.normal_form.sums import add, dense_part, pattern
 from symdiff.printing.pieces import CHAIN, Monomial, Piece, size_of
+from symdiff.printing.reading import clipped
 from symdiff.printing.style import MatrixStyle
 from symdiff.sizes import Size, combine
 from symdiff.tensor_type import TensorType
@@ -21,9 +22,10 @@ def concatenation(node: Add) -> tuple[int, list[tuple[Number, Node]]] | None:
     """(axis, parts) where the terms stand one after the other along one axis and fill it."""
     axis: int | None = None
     spans: dict[Size, tuple[Size, Number, Node]] = {}
-    for c, term in node.terms:
-        if not isinstance(term, Product) or term.is_core or len(term.out) != len(term.extents):
+    for c, whole in node.terms:
+        if not isinstance(whole, Product) or whole.is_core or len(whole.out) != len(whole.extents):
             return None
+        term = clipped(whole)
         for k, index in enumerate(term.out):
             constant, labels = form_of(index)
             if len(labels) != 1 or labels[0] != (k, 1):

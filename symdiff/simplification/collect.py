@@ -6,8 +6,10 @@ keeps its NaN at 0, while in a derivative the quotient came from the calculus an
 
 from __future__ import annotations
 
+from itertools import repeat
+
 from symdiff.expression import Factor, Map, Node, Product
-from symdiff.index_notation import Index
+from symdiff.index_notation import Index, inside
 from symdiff.normal_form import number, product
 from symdiff.normal_form.numbers import base_and_exponent, exact, number_of
 from symdiff.normal_form.products import power
@@ -32,6 +34,8 @@ def cancelled_powers(node: Node) -> Node | None:
         other = factors[before]
         assert other is not None
         total = exact(p + base_and_exponent(other[0])[1])
+        if total == 0 and not all(map(inside, at, base.shape, repeat(dict(enumerate(node.extents))))):
+            continue  # outside of its array x reads as zero, and so does the product
         factors[before] = (power(base, total), at) if total != 0 else None
         factors[k] = None
         changed = True

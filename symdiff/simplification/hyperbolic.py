@@ -119,7 +119,7 @@ def sinh_over_cosh(node: Node) -> Node | None:
         if not is_map(f, "sinh") or n != 1:
             continue
         for j, (g, m, there) in enumerate(parts):
-            if is_map(g, "cosh") and there == at and isinstance(m, int) and m < 0 and g.children == f.children:
+            if is_map(g, "cosh") and there == at and isinstance(m, int) and m < 0 and g.children[0] is f.children[0]:
                 left: list[Factor] = [] if m == -1 else [
                     (map_node(ROWS["power"], (g, number(m + 1, g.dtype, g.shape))), at)]
                 return with_factors(node, {k: [(map_node(ROWS["tanh"], f.children), at)], j: left})

@@ -8,11 +8,15 @@ table of named rules that is applied to a whole expression.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from symdiff.expression import Node
 from symdiff.simplification.collect import RULES as COLLECT
 from symdiff.simplification.rule import Rule, apply_rules
 from symdiff.simplification.stabilise import RULES as STABILISE
+from symdiff.trees import flatten
 
+Tree = TypeVar("Tree")
 BEFORE: tuple[Rule, ...] = STABILISE
 AFTER: tuple[Rule, ...] = (*COLLECT, *STABILISE)
 PHASES: tuple[tuple[str, tuple[Rule, ...]], ...] = (("before differentiation", BEFORE), ("after differentiation", AFTER))
@@ -23,12 +27,14 @@ def before_differentiation(node: Node) -> Node:
     return apply_rules([node], BEFORE)[0]
 
 
-def simplify(node: Node) -> Node:
-    """The expression after all phases; simplifying twice changes nothing.
+def simplify(x: Tree) -> Tree:
+    """The expression, or each of a tree of them, after all phases; simplifying twice changes nothing.
 
     >>> import symdiff as sd
     >>> x = sd.symbol("x")
     >>> print(sd.simplify(sd.log(1 + sd.exp(x))))
     softplus(x)
     """
-    return apply_rules([node], AFTER)[0]
+    nodes, back = flatten(x, lambda v: isinstance(v, Node), "expression")
+    simplified: Tree = back(apply_rules(nodes, AFTER))
+    return simplified

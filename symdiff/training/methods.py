@@ -41,6 +41,10 @@ class Options:
     line_search: bool | None = None
     damping: float = 0.0
 
+    def rate(self, default: float) -> float:
+        """The learning rate, or the method's own."""
+        return default if self.learning_rate is None else self.learning_rate
+
 
 class Descent:
     """Steps along the negative gradient, of fixed length `learning_rate`, or as long as Armijo's condition lets them."""
@@ -51,7 +55,7 @@ class Descent:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.searching = options.learning_rate is None if options.line_search is None else options.line_search
-        self.length = options.learning_rate or 1.0
+        self.length = options.rate(1.0)
 
     def evaluate(self, objective: Objective, x: Array) -> Point:
         """The point at x."""
@@ -77,7 +81,7 @@ class Momentum(Descent):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.searching = False
-        self.length = options.learning_rate or 0.01
+        self.length = options.rate(0.01)
         self.velocity: Array | None = None
 
     def direction(self, point: Point) -> Array:
@@ -96,7 +100,7 @@ class Newton(Descent):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.searching = True if options.line_search is None else options.line_search
-        self.length = options.learning_rate or 1.0
+        self.length = options.rate(1.0)
 
     def evaluate(self, objective: Objective, x: Array) -> Point:
         """The point at x with its Hessian: one kernel gives all three."""
@@ -121,7 +125,7 @@ class Newton(Descent):
 
     def advance(self, objective: Objective, point: Point) -> tuple[Point, float]:
         """The next point and the step size; every search starts at the full step."""
-        self.length = self.options.learning_rate or 1.0
+        self.length = self.options.rate(1.0)
         return super().advance(objective, point)
 
 

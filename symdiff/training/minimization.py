@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.errors import ArgumentMismatch
-from symdiff.operators.coercion import user_line
+from symdiff.errors import ArgumentMismatch, TypeMismatch
+from symdiff.option_values import check_number, check_switch, suggestion
 from symdiff.training.methods import EPSILON, METHODS, Options, Point
 from symdiff.training.objectives import Objective
 from symdiff.training.results import Result, Step
@@ -35,7 +34,8 @@ def minimize(loss: Any, wrt: Tree, data: Mapping[Any, Any] | None = None, method
     It has converged where the gradient norm is at most `tolerance` times the value (or 1, if that is more), or where
     no step decreases the value by more than its rounding while the gradient is small.  `callback(step, parameters)`
     ends the run by returning something true.  `progress` writes a line now and then to standard error.  Raises
-    `ArgumentMismatch` for an unknown method, missing or superfluous data, and a loss that is not finite at the start.
+    `ArgumentMismatch` for an unknown method, a number out of its range, missing or superfluous data, and a loss that is
+    not finite at the start.
 
     >>> import symdiff as sd
     >>> x = sd.symbol("x", 2)
@@ -43,16 +43,24 @@ def minimize(loss: Any, wrt: Tree, data: Mapping[Any, Any] | None = None, method
     >>> result.parameters, result.steps
     (array([3., 3.]), 1)
     """
-    if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, 1)
-        raise ArgumentMismatch(f"method {method!r} is not known", where=f"minimize at {user_line()}",
-                               mend=(f"did you mean {near[0]!r}? " if near else "") + "methods are " + ", ".join(METHODS))
+    if not isinstance(method, str) or method not in METHODS:
+        raise ArgumentMismatch(f"method {method!r:.60} is not known", where="minimize",
+                               mend=f"{suggestion(method, METHODS)}methods are {', '.join(METHODS)}")
+    check_number("steps", steps, least=0, whole=True, optional=True)
+    check_number("tolerance", tolerance, least=0)
+    check_number("learning_rate", learning_rate, above=0, optional=True)
+    check_number("momentum", momentum, least=0, below=1)
+    check_number("damping", damping, least=0)
+    check_switch("line_search", line_search, optional=True)
+    check_switch("progress", progress)
+    if callback is not None and not callable(callback):
+        raise TypeMismatch(f"callback={callback!r:.60} is no function", mend="give a function of (step, parameters)")
     begun = time.perf_counter()
     objective = Objective("minimize", loss, wrt, data, start, seed=seed, spread=spread, target=target)
     walker = METHODS[method](Options(learning_rate, momentum, line_search, damping))
     point = walker.evaluate(objective, objective.start)
     if not np.isfinite(point.value):
-        raise ArgumentMismatch(f"the loss is {point.value} at the start", where=f"minimize at {user_line()}",
+        raise ArgumentMismatch(f"the loss is {point.value} at the start", where="minimize",
                                mend="start elsewhere with start=, or look for NaN in the data")
     history = [Step(0, point.value, point.norm, 0.0, time.perf_counter() - begun)]
     limit = walker.steps if steps is None else steps

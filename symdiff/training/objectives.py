@@ -9,18 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from codegen.backends.registry import backend
 from codegen.compiler import compile
 from codegen.runtime.kernel import Kernel
+from symdiff.binding import named_values
+from symdiff.binding.conversions import as_argument
 from symdiff.differentiation import grad, hessian, hvp
-from symdiff.differentiation.derivatives import scalar, targets_of
+from symdiff.differentiation.derivatives import scalar, some_targets
 from symdiff.errors import ArgumentMismatch, ShapeMismatch
 from symdiff.evaluation import bind_symbols
 from symdiff.expression import Node, Symbol
-from symdiff.operators.coercion import as_node, describe, user_line
+from symdiff.namesakes import refuse_namesakes
+from symdiff.operators.coercion import as_node, describe
 from symdiff.operators.creation import symbol as new_symbol
+from symdiff.option_values import check_number
 from symdiff.sizes import named_sizes, value_of
 from symdiff.traversal import symbols_of
-from symdiff.trees import flatten
+from symdiff.trees import flatten_like
 
 Array = np.ndarray[Any, Any]
 Tree = Any
@@ -34,15 +39,19 @@ class Objective:
 
     def __init__(self, operation: str, loss: Any, wrt: Tree, data: Mapping[Any, Any] | None, start: Tree = None, *,
                  seed: int | None = None, spread: float = 1.0, target: str = "cpu") -> None:
+        backend(target)
+        check_number("seed", seed, least=0, whole=True, optional=True)
+        check_number("spread", spread, least=0)
         self.loss = scalar(operation, as_node(loss))
-        leaves, self.unflatten = targets_of(operation, wrt)
+        leaves, self.unflatten = some_targets(operation, wrt, self.loss)
         self.targets: list[Symbol] = [leaf for leaf in leaves if isinstance(leaf, Symbol)]
         self.wrt, self.target, self.operation = wrt, target, operation
-        started = self.given_start(wrt, start)
-        self.refuse_doubles(data or {}, started)
+        values_of_data = named_values({} if data is None else data, operation)
+        started = self.given_start(start)
+        self.refuse_doubles(values_of_data, started)
         known = [s for s in symbols_of([self.loss]) if s not in self.targets or s in started]
         free = [s for s in self.targets if s not in started]
-        arrays, self.sizes = bind_symbols([*known, *started], {**dict(data or {}), **started}, operation)
+        arrays, self.sizes = bind_symbols([*known, *started], {**values_of_data, **started}, operation)
         self.data = {s: arrays[s] for s in arrays if isinstance(s, Symbol) and s not in self.targets}
         self.shapes = [self.shape_of(s) for s in self.targets]
         rng = np.random.default_rng(seed)
@@ -51,34 +60,31 @@ class Objective:
         self.start = self.flat([values.get(s, arrays.get(s)) for s in self.targets])
         self.kernels: dict[str, Kernel] = {}
 
-    def given_start(self, wrt: Tree, start: Tree) -> dict[Symbol, Any]:
-        """The values to start from, by symbol: a tree of the structure of `wrt`, or a dict by symbol or name."""
+    def given_start(self, start: Tree) -> dict[Symbol, Any]:
+        """The values to start from, by symbol: a tree like `wrt`, its dicts in part or whole, or a dict by symbol or name."""
         if start is None:
             return {}
-        where = f"{self.operation} at {user_line()}"
-        names = {t.name: t for t in self.targets}
-        if isinstance(start, Mapping) and not (isinstance(wrt, dict) and set(start) <= set(wrt)):
-            found: dict[Symbol, Any] = {}
-            for key, value in start.items():
-                symbol = key if isinstance(key, Symbol) else names.get(key)
-                if symbol not in self.targets or symbol is None:
-                    raise ArgumentMismatch(f"start= names {key!s}, which is no parameter", where=where,
-                                           mend=f"the parameters are {', '.join(names)}")
-                found[symbol] = value
-            return found
-        if isinstance(wrt, dict) and isinstance(start, Mapping):
-            pairs = [(wrt[key], value) for key, value in start.items()]
-            parts = [(flatten(w, lambda v: isinstance(v, Node), "symbol")[0], value) for w, value in pairs]
+        if isinstance(start, Mapping) and not (isinstance(self.wrt, dict) and set(start) <= set(self.wrt)):
+            pairs = [(self.parameter(key), value) for key, value in start.items()]
         else:
-            parts = [(self.targets, start)]
-        result: dict[Symbol, Any] = {}
-        for symbols, value in parts:
-            leaves = [value] if len(symbols) == 1 and not isinstance(value, tuple) else list(value)
-            if len(leaves) != len(symbols):
-                raise ArgumentMismatch(f"start= has {len(leaves)} values for {len(symbols)} parameters", where=where,
-                                       mend="give start= the structure of wrt")
-            result.update(zip(symbols, leaves, strict=True))
-        return result
+            pairs = list(flatten_like(start, self.wrt, "start", "wrt", partial=True))
+        found: dict[Symbol, Any] = {}
+        for symbol, value in pairs:
+            if symbol in found:
+                raise ArgumentMismatch(f"start= holds {symbol.name} twice", where=self.operation,
+                                       mend="leave out one of the two")
+            found[symbol] = value
+        return found
+
+    def parameter(self, key: Any) -> Symbol:
+        """The parameter that a key of `start=` means."""
+        if isinstance(key, Symbol):
+            refuse_namesakes([key], self.targets, "wrt")
+        for symbol in self.targets:
+            if key is symbol or (isinstance(key, str) and key == symbol.name):
+                return symbol
+        raise ArgumentMismatch(f"start= names {key!s:.60}, which is no parameter", where=self.operation,
+                               mend=f"the parameters are {', '.join(t.name for t in self.targets)}")
 
     def refuse_doubles(self, data: Mapping[Any, Any], started: Mapping[Symbol, Any]) -> None:
         """A parameter must not be data too."""
@@ -87,7 +93,7 @@ class Objective:
             name = key.name if isinstance(key, Symbol) else key
             if name in names:
                 raise ArgumentMismatch(f"{name} is a parameter, but data= holds a value for it",
-                                       where=f"{self.operation} at {user_line()}",
+                                       where=self.operation,
                                        mend=f"give it in start=, or take {name} out of wrt")
 
     def shape_of(self, symbol: Node) -> tuple[int, ...]:
@@ -95,13 +101,23 @@ class Objective:
         unknown = sorted({name for size in symbol.shape for name in named_sizes(size)} - set(self.sizes))
         if unknown:
             raise ShapeMismatch(f"size {unknown[0]} of {describe(symbol)} is not told by the data",
-                                where=f"{self.operation} at {user_line()}",
+                                where=self.operation,
                                 mend=f"give a value for it in start=, or data that has {unknown[0]} as an axis")
         return tuple(value_of(size, self.sizes) for size in symbol.shape)
 
     def flat(self, values: list[Any]) -> Array:
         """Arrays of the parameters as one vector."""
         return np.concatenate([np.ravel(np.asarray(v, float)) for v in values]) if values else np.zeros(0)
+
+    def vector(self, x: Any, name: str) -> Array:
+        """What a caller gives as one vector of the parameters, checked; errors call it `name`."""
+        array = as_argument(x, np.dtype(float), name, self.operation)
+        if array.shape != self.start.shape:
+            parameters = ", ".join(describe(s) for s in self.targets)
+            raise ArgumentMismatch(f"{name} has shape {array.shape}, but that of all parameters is {self.start.shape}",
+                                   where=f"{self.operation} with {parameters}",
+                                   mend=f"give one vector of shape {self.start.shape}, as x0 is")
+        return array
 
     def arrays(self, x: Array) -> list[Array]:
         """One vector as arrays of the parameters."""

@@ -14,7 +14,10 @@ Tree = Any
 
 
 class ScipyObjective:
-    """`fun`, `jac`, `hess`, `hessp`, `x0` for `scipy.optimize.minimize`; `unflatten` gives a vector's tree back."""
+    """`fun`, `jac`, `hess`, `hessp`, `x0` for `scipy.optimize.minimize`; `unflatten` gives a vector's tree back.
+
+    Raises `ArgumentMismatch` for a vector that is not real or has not as many entries as the parameters together.
+    """
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
@@ -23,8 +26,9 @@ class ScipyObjective:
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Both at x; SciPy asks for them one after the other, so the latest pair is kept."""
-        if self.latest is None or not np.array_equal(self.latest[0], x):
-            self.latest = (np.array(x, float), *self.objective.gradient(np.asarray(x, float)))
+        vector = self.objective.vector(x, "x")
+        if self.latest is None or not np.array_equal(self.latest[0], vector):
+            self.latest = (vector.copy(), *self.objective.gradient(vector))
         return self.latest[1], self.latest[2]
 
     def fun(self, x: Array) -> float:
@@ -37,15 +41,15 @@ class ScipyObjective:
 
     def hess(self, x: Array) -> Array:
         """The Hessian at x."""
-        return self.objective.hessian(np.asarray(x, float))[2]
+        return self.objective.hessian(self.objective.vector(x, "x"))[2]
 
     def hessp(self, x: Array, v: Array) -> Array:
         """The Hessian at x times v, without the Hessian."""
-        return self.objective.product(np.asarray(x, float), np.asarray(v, float))
+        return self.objective.product(self.objective.vector(x, "x"), self.objective.vector(v, "v"))
 
     def unflatten(self, x: Array) -> Tree:
         """A vector in the structure of the parameters."""
-        return self.objective.tree(np.asarray(x, float))
+        return self.objective.tree(self.objective.vector(x, "x"))
 
 
 def scipy_objective(loss: Any, wrt: Tree, data: Mapping[Any, Any] | None = None, start: Tree = None, *,

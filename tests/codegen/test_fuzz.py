@@ -10,6 +10,7 @@ from tests import fuzz
 from tests.fuzz_graphs import generate
 
 INTERPRETED = [range(lo, lo + 25) for lo in range(0, 220, 25)]
+ALL = [range(lo, lo + 30) for lo in range(0, 300, 30)]
 COMPILED = [range(lo, lo + 10) for lo in range(225, 300, 10)]
 
 
@@ -19,8 +20,13 @@ def test_interpreter(seeds: range) -> None:
 
 
 @pytest.mark.parametrize("seeds", COMPILED, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
-def test_compiled(seeds: range) -> None:
+def test_numba(seeds: range) -> None:
     assert not (reports := fuzz.check(seeds, ("numba",))), "\n".join(reports)
+
+
+@pytest.mark.parametrize("seeds", ALL, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+def test_cpu(seeds: range) -> None:
+    assert not (reports := fuzz.check(seeds, ("cpu",), differences=False)), "\n".join(reports)
 
 
 def test_a_seed_gives_one_graph() -> None:

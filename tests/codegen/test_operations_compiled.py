@@ -1,4 +1,4 @@
-"""Every operation and every function of the tables through the loop-IR interpreter and a compiled kernel.
+"""Every operation and every function of the tables through the loop-IR interpreter and kernels of both compilers.
 
 The reference is `evaluate`.  Of each row: the value, and where it is smooth the gradient and a Hessian-vector product of
 Σ c ⊙ (y + y²/2) in float64 (where linear operations have second derivatives too) and of Σ c ⊙ y in float32, with random
@@ -170,14 +170,15 @@ def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("quick_compiler")
+@pytest.mark.parametrize("target", ["cpu", "numba"])
 @pytest.mark.parametrize("chunk", CHUNKS, ids=lambda chunk: f"{chunk[0].name}-to-{chunk[-1].row.name}")
-def test_compiled(chunk: list[Case]) -> None:
+def test_compiled(chunk: list[Case], target: str) -> None:
     # Named sizes are planned once, with a tall first call, and take every size after that; literal ones are known.
     named = chunk[0].dtype == "float64"
     built = {case: case.build(None if named else SMALL) for case in chunk}
     symbols = [s for own, _ in built.values() for s in own]
     outputs = {case.name: out for case, (_, out) in built.items()}
-    kernel = sd.compile(outputs, symbols, target="numba")
+    kernel = sd.compile(outputs, symbols, target=target)
     lines: list[str] = []
     for where, sizes in (("tall", TALL), ("small", SMALL)) if named else (("literal", SMALL),):
         values = {s: v for case, (own, _) in built.items() for s, v in case.values(own, sizes).items()}
@@ -185,17 +186,17 @@ def test_compiled(chunk: list[Case]) -> None:
         try:
             found = kernel(*values.values())
         except Exception as error:
-            report([f"{where}: {type(error).__name__}: {error}", *guilty(built, sizes)])
+            report([f"{where}: {type(error).__name__}: {error}", *guilty(built, sizes, target)])
         for case in chunk:
             lines += faults(case, expected[case.name], found[case.name], where)
     report(lines)
 
 
-def guilty(built: dict[Case, Any], sizes: dict[str, int]) -> Iterator[str]:
+def guilty(built: dict[Case, Any], sizes: dict[str, int], target: str) -> Iterator[str]:
     """The rows of a kernel that fail alone."""
     for case, (symbols, outputs) in built.items():
         try:
-            sd.compile(outputs, symbols, target="numba")(*case.values(symbols, sizes).values())
+            sd.compile(outputs, symbols, target=target)(*case.values(symbols, sizes).values())
         except Exception as error:
             yield f"{case.name} alone: {type(error).__name__}: {error}"
 

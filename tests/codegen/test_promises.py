@@ -295,6 +295,26 @@ def test_njit_inside_njit(kernel: Any) -> None:
     np.testing.assert_allclose(twice(np.array([1.0, -1.0])), [-3.0, -7.0])
 
 
+def test_njit_called_from_python(kernel: Any) -> None:
+    """The errors of a kernel, in the user's names; in compiled code wrong sizes are told by position."""
+    f = kernel.njit
+    Xv, yv, wv = data()
+    same(f(Xv, yv, wv), kernel(Xv, yv, wv))
+    same(f(Xv.tolist(), yv, wv), kernel(Xv, yv, wv))
+    for bad, message in (((yv, yv, wv), "X has 1 axis"), ((Xv, yv, None), "w holds"), ((Xv, yv), "no value is given for w"),
+                         ((Xv + 0j, yv, wv), "X holds complex"), ((Xv, yv, wv[1:]), "size d is 5 by axis 1 of X")):
+        with pytest.raises(ArgumentMismatch, match=message):
+            f(*bad)
+
+    @njit
+    def apply(g: Any, X: Array, y: Array, w: Array) -> Any:
+        return g(X, y, w)
+
+    same(apply(f, Xv, yv, wv), kernel(Xv, yv, wv))
+    with pytest.raises(ValueError, match=r"argument 3 must have the shape \(n\d,\); n\d comes from axis 1 of argument 1"):
+        apply(f, Xv, yv, wv[1:])
+
+
 def test_float32_stays_float32() -> None:
     a = sd.symbol("a", (n, 3), "float32")
     loss = sd.sum(sd.exp(a) / 3 + sd.mean(a**2, axis=0) * 0.1)

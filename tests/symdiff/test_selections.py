@@ -70,3 +70,30 @@ def test_many_selections_of_one_value() -> None:
     f = sum(sd.sum(sd.where(z > t, root, 0)) for t in range(40))
     point = (-1.0, 0.5, 2.5, 17.5, 50.0)
     near(at(sd.grad(f, z), *point), [0, 0.5 / 0.5**0.5, 1.5 / 2.5**0.5, 9 / 17.5**0.5, 20 / 50**0.5])
+
+
+N, s = sd.symbol("N", "n"), sd.symbol("s")
+v, c, u = sd.symbol("v", 3), sd.symbol("c", 3), sd.symbol("u", 3)
+A, X, w = sd.symbol("A", (3, 3)), sd.symbol("X", (3, 3)), sd.symbol("w", 3)
+kept = sd.symbol("kept", 3, "bool")
+INF, NAN = math.inf, math.nan
+SOME = np.array([[1, INF, NAN], [2, 3, INF], [4, 5, 6.0]])
+GAPS = np.array([[1, NAN, 2], [1, 2, 3], [4, 5, 6.0]])
+MASK = np.array([False, True, True])
+SILENT: dict[str, tuple[Any, dict[Any, Any], Any]] = {
+    "forward": (sd.jvp(sd.where(sd.not_equal(v, 0), 1 / v, 0.0) @ c, v, u), {v: [-1.0, 0, 2], c: np.ones(3), u: np.ones(3)}, -1.25),
+    "triangle": (u @ sd.tril(A) @ v, {A: SOME, u: np.ones(3), v: np.ones(3)}, 21.0),
+    "trace": (sd.trace(sd.tril(A) @ sd.tril(A)), {A: SOME}, 46.0),
+    "scalar inside": (sd.grad(sd.sum(sd.where(N * s > 0, sd.log(N * s), 0.0)), s), {N: [1.0, 2.0], s: 0.0}, 0.0),
+    "missing data": (sd.grad(sd.sum(sd.where(kept, (X @ w - v) ** 2, 0.0)), w),
+                     {X: GAPS, w: np.ones(3), v: np.ones(3), kept: MASK}, [122.0, 160, 198]),
+    "missing data, curvature": (sd.hessian(sd.sum(sd.where(kept, (X @ w - v) ** 2, 0.0)), w), {X: GAPS, kept: MASK},
+                                2 * GAPS[1:].T @ GAPS[1:]),
+}
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_dead_branches_stay_dead_in_kernels(name: str) -> None:
+    expression, values, expected = SILENT[name]
+    near(value(expression, {k: np.asarray(v) for k, v in values.items()}), expected)
+    near(sd.compile(expression, list(values), target="interpreter")(*values.values()), expected)

@@ -73,3 +73,10 @@ def test_not_a_number_is_printed() -> None:
     assert str(np.nan - v3) == "nan - v3"
     with pytest.raises(ShapeMismatch, match="nan - v3"):
         _ = (np.nan - v3) + v4
+
+
+def test_known_arrays_are_compared_as_expressions() -> None:
+    S = sd.symbol("S", (3, 3))
+    both = sd.constant(np.eye(3)) @ S + sd.constant(np.ones((3, 3))) @ S
+    np.testing.assert_array_equal(sd.evaluate(both, {S: np.eye(3)}), np.eye(3) + 1)
+    assert S not in [sd.constant(np.eye(3)), 1 * S[::-1]]

@@ -1,0 +1,131 @@
+"""The LLVM backend: our own vectorised LLVM IR, turned into machine code by llvmlite alone, without Numba."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from codegen.backends.numba_cpu import inlined, load_module
+from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
+from codegen.emitters import python
+from codegen.emitters.llvm import module as llvm_module
+from codegen.emitters.llvm.products import ROUTINES
+from codegen.loop_ir.nodes import MatMul, Program
+from codegen.loop_ir.walks import parameters, statements
+from codegen.scheduling.dead_code import drop_dead_code
+from codegen.scheduling.opened_products import open_products
+from codegen.scheduling.vector_loops import vectorise
+
+ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class Machine:
+    """The processor at hand, and the linker that holds all kernels of the process."""
+
+    def __init__(self) -> None:
+        from llvmlite import binding
+
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        self.binding = binding
+        self.cpu = binding.get_host_cpu_name()
+        features = binding.get_host_cpu_features()
+        self.features = features.flatten()
+        self.vector_bytes = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+        target = binding.Target.from_default_triple()
+        self.target_machine = target.create_target_machine(cpu=self.cpu, features=self.features, opt=3, jit=True)
+        self.linker = binding.create_lljit_compiler(target.create_target_machine(
+            cpu=self.cpu, features=self.features, opt=3, jit=True))
+        self.count = 0
+        self.lock = threading.Lock()
+
+    def object_of(self, text: str) -> bytes:
+        """The machine code of a module."""
+        with self.lock:
+            module = self.binding.parse_assembly(text)
+            return bytes(self.target_machine.emit_object(module))
+
+    def assembly_of(self, text: str) -> str:
+        """The machine code of a module, to read."""
+        with self.lock:
+            return str(self.target_machine.emit_assembly(self.binding.parse_assembly(text)))
+
+    def load(self, code: bytes) -> tuple[Any, int]:
+        """(what keeps it loaded, the address of its kernel)."""
+        with self.lock:
+            self.count += 1
+            library = self.binding.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(
+                "kernel").link(self.linker, f"kernel{self.count}")
+            return library, library["kernel"]
+
+
+MACHINES: list[Machine] = []
+LOCK = threading.Lock()
+
+
+def machine() -> Machine:
+    """The machine, described when it is first asked for."""
+    with LOCK:
+        if not MACHINES:
+            MACHINES.append(Machine())
+        return MACHINES[0]
+
+
+def blas_addresses() -> Any:
+    """The addresses of the BLAS routines, in the order of ROUTINES."""
+    from scipy.linalg import cython_blas
+
+    capsules = cython_blas.__pyx_capi__
+    name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return (ctypes.c_void_p * len(ROUTINES))(*[pointer_of(capsules[r], name_of(capsules[r])) for r in ROUTINES])
+
+
+class LlvmExecutable:
+    """A compiled kernel, called by address."""
+
+    def __init__(self, program: Program, code: bytes, fast_math: bool) -> None:
+        self.library, address = machine().load(code)
+        self.entry = ENTRY(address)
+        self.program, self.fast_math = program, fast_math
+        self.arrays = ctypes.c_void_p * max(len(parameters(program)), 1)
+        self.sizes = ctypes.c_int64 * max(len(program.sizes), 1)
+        products = any(isinstance(s, MatMul) for section in program.sections for s in statements(section.body))
+        self.routines = blas_addresses() if products else None
+        self.inlined: Any = None
+
+    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
+        """Run on arrays and sizes in the order of `parameters`; other Python threads go on meanwhile."""
+        self.entry(self.arrays(*[a.ctypes.data for a in arrays]), self.sizes(*sizes), self.routines)
+
+    def inline(self, constants: Sequence[Array] = ()) -> Any:
+        """The same program through Numba, which inlines it into the user's own code."""
+        if self.inlined is None:
+            self.inlined = inlined(load_module(python.emit(self.program, self.fast_math)), self.program, constants)
+        return self.inlined
+
+
+class LlvmCpu:
+    """Target "cpu"."""
+
+    NAME = "cpu"
+    SCHEDULE: tuple[Pass, ...] = (drop_dead_code, open_products, vectorise)
+
+    def emit(self, program: Program, options: BuildOptions) -> str:
+        """A module of LLVM IR."""
+        return llvm_module.emit(program, machine().vector_bytes, options.fast_math)
+
+    def source(self, program: Program, options: BuildOptions) -> str:
+        """The same program as a Python module."""
+        return python.emit(program, options.fast_math)
+
+    def build(self, program: Program, code: str, options: BuildOptions) -> Executable:
+        """Compile the module."""
+        return LlvmExecutable(program, machine().object_of(code), options.fast_math)
+
+    def listings(self, code: str) -> Mapping[str, Callable[[], str]]:
+        """The module, and the instructions of the processor."""
+        return {"llvm": lambda: code, "assembly": lambda: machine().assembly_of(code)}

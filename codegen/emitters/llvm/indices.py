@@ -1,0 +1,134 @@
+"""Sizes and indices of the loop IR as 64-bit integers: what does not change in a loop is added up outside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from codegen.emitters.llvm.instructions import Function, Ssa, literal
+from codegen.loop_ir.nodes import Affine, Quotient, Remainder, Variable
+from codegen.loop_ir.walks import index_variables
+from symdiff.sizes import Monomial, Named, Size, monomials
+
+ZERO, ONE = literal(0, "i64"), literal(1, "i64")
+
+
+class Place(NamedTuple):
+    """A position in each lane: base + lane · step, plus `apart` where the lanes follow no such rule."""
+
+    base: Ssa
+    step: Ssa = ZERO
+    apart: Ssa | None = None
+
+
+class IndexWriter(Function):
+    """Knows the named sizes, the loop variables and which of them counts lanes."""
+
+    def __init__(self, sizes: dict[str, Ssa]) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.variables: dict[str, Ssa] = {}
+        self.lane_variable = ""
+        self.lanes = 1
+
+    def plus(self, a: Ssa, b: Ssa) -> Ssa:
+        """a + b."""
+        if a.name == "0":
+            return b
+        if b.name == "0":
+            return a
+        if a.name[0] != "%" and b.name[0] != "%":
+            return literal(int(a.name) + int(b.name), "i64")
+        return self.binary("add nsw", a, b)
+
+    def times(self, a: Ssa, b: Ssa) -> Ssa:
+        """a · b."""
+        for x, y in ((a, b), (b, a)):
+            if x.name == "0":
+                return ZERO
+            if x.name == "1":
+                return y
+        if a.name[0] != "%" and b.name[0] != "%":
+            return literal(int(a.name) * int(b.name), "i64")
+        return self.binary("mul nsw", a, b)
+
+    def minus(self, a: Ssa, b: Ssa) -> Ssa:
+        """a − b."""
+        return a if b.name == "0" else self.binary("sub nsw", a, b)
+
+    def quotient(self, op: str, a: Ssa, b: Ssa) -> Ssa:
+        """a / b or a mod b of integers that are not negative."""
+        if b.name == "1":
+            return a if op == "udiv" else ZERO
+        return self.binary(op, a, b)
+
+    def size(self, size: Size) -> Ssa:
+        """A size."""
+        if isinstance(size, int):
+            return literal(size, "i64")
+        total = ZERO
+        for monomial, c in monomials(size):
+            total = self.plus(total, self.times(self.monomial(monomial), literal(c, "i64")))
+        return total
+
+    def monomial(self, monomial: Monomial) -> Ssa:
+        """A product of named sizes and floor quotients."""
+        result = ONE
+        for atom, power in monomial:
+            value = self.sizes[atom.name] if isinstance(atom, Named) else \
+                self.quotient("udiv", self.size(atom.numerator), self.size(atom.denominator))
+            for _ in range(power):
+                result = self.times(result, value)
+        return result
+
+    def variable(self, variable: Variable) -> Ssa:
+        """A loop variable (in a vector loop that of the first lane), a quotient or a remainder."""
+        if isinstance(variable, str):
+            return self.variables[variable]
+        op = "udiv" if isinstance(variable, Quotient) else "urem"
+        return self.quotient(op, self.place(variable.index.const, variable.index.terms).base, self.size(variable.divisor))
+
+    def differs(self, variable: Variable) -> bool:
+        """Whether a quotient or remainder differs from lane to lane."""
+        return self.lanes > 1 and isinstance(variable, (Quotient, Remainder)) and \
+            self.lane_variable in index_variables(variable.index)
+
+    def place(self, constant: Size, terms: Iterable[tuple[Variable | Ssa, Size]]) -> Place:
+        """constant + Σ coefficient · variable in each lane."""
+        parts = [self.size(constant)]
+        step = ZERO
+        apart: Ssa | None = None
+        for variable, c in terms:
+            coefficient = self.size(c)
+            if isinstance(variable, Ssa):
+                parts.append(self.times(variable, coefficient))
+            elif self.differs(variable):
+                assert isinstance(variable, (Quotient, Remainder))
+                op = "udiv" if isinstance(variable, Quotient) else "urem"
+                inner = self.spread(self.place(variable.index.const, variable.index.terms))
+                value = self.quotient(op, inner, self.splat(self.size(variable.divisor), self.lanes))
+                value = self.binary("mul", value, coefficient) if coefficient.name != "1" else value
+                apart = value if apart is None else self.binary("add", apart, value)
+            else:
+                parts.append(self.times(self.variable(variable), coefficient))
+                if self.lanes > 1 and variable == self.lane_variable:
+                    step = coefficient
+        total = ZERO
+        for part in sorted(parts, key=lambda p: p.depth):
+            total = self.plus(total, part)
+        return Place(total, step, apart)
+
+    def affine(self, index: Affine) -> Place:
+        """An index in each lane."""
+        return self.place(index.const, index.terms)
+
+    def spread(self, place: Place) -> Ssa:
+        """The positions as a vector; as a scalar where they are all the same."""
+        if place.apart is None and place.step.name == "0":
+            return place.base
+        result = self.splat(place.base, self.lanes)
+        if place.step.name != "0":
+            counted = Ssa("<" + ", ".join(f"i64 {k}" for k in range(self.lanes)) + ">", "i64", self.lanes)
+            steps = counted if place.step.name == "1" else self.binary("mul", self.splat(place.step, self.lanes), counted)
+            result = self.binary("add", result, steps)
+        return result if place.apart is None else self.binary("add", result, place.apart)

@@ -1,0 +1,296 @@
+"""Elementary functions as straight lines of instructions, for any number of lanes, in double and single precision.
+
+Each recipe takes the writer and values and returns a value; nothing branches, so it vectorises as it stands.  The polynomials
+of log, sine and cosine, and the forms that they stand in, are those of fdlibm (Sun Microsystems, 1993: e_log.c, k_sin.c,
+k_cos.c) and its single precision version; that of eʳ was fitted at Chebyshev points.  `tests/codegen/test_mathematics.py`
+measures each one's error in units of the last place over its whole range.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from codegen.emitters.llvm.instructions import Function, Ssa, literal
+
+LOG_2 = math.log(2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What the recipes need to know of a floating type.
+
+    `magic` is 1.5 · 2^(mantissa bits): added to a number it leaves the nearest integer in the low bits.  `exp` are the
+    coefficients of (eʳ − 1 − r)/r² on |r| ≤ ½ log 2, `log` those of Lg(z) in log(1 + f), `least` the smallest normal number.
+    """
+
+    integer: str
+    mantissa: int
+    bias: int
+    magic: float
+    log2_high: float
+    log2_low: float
+    least: float
+    rescale: int
+    exp_range: tuple[float, float]
+    expm1_range: tuple[float, float]
+    exp: tuple[float, ...]
+    log: tuple[float, ...]
+    half_pi: tuple[float, ...]
+    sin: tuple[float, ...]
+    cos: tuple[float, ...]
+    largest_angle: float
+
+
+FORMATS = {
+    "double": Format(
+        "i64", 52, 1023, 1.5 * 2.0**52, 0.6931471805599453, 2.3190468138462996e-17, 2.0**-1022, 54,
+        (-746.0, 710.0), (-40.0, 710.0),
+        (0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333326136, 0.0013888888888883748, 0.00019841269874820627,
+         2.4801587325547743e-05, 2.7557255400206422e-06, 2.75572736431103e-07, 2.5105217004720745e-08, 2.0914686968086876e-09),
+        (6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01, 2.222219843214978396e-01,
+         1.818357216161805012e-01, 1.531383769920937332e-01, 1.479819860511658591e-01),
+        (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33),
+        (-1.66666666666666324348e-01, 8.33333333332248946124e-03, -1.98412698298579493134e-04, 2.75573137070700676789e-06,
+         -2.50507602534068634195e-08, 1.58969099521155010221e-10),
+        (4.16666666666666019037e-02, -1.38888888888741095749e-03, 2.48015872894767294178e-05, -2.75573143513906633035e-07,
+         2.08757232129817482790e-09, -1.13596475577881948265e-11), 2.0**25),
+    "float": Format(
+        "i32", 23, 127, 1.5 * 2.0**23, 0.693145751953125, 1.428606765330187e-06, 2.0**-126, 25,
+        (-104.0, 89.0), (-20.0, 89.0),
+        (0.500000001346581, 0.16666666681623232, 0.041666464925285904, 0.0083333109254809, 0.0013933649996309251,
+         0.00019890990824673654),
+        (0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841),
+        (1.5707963705062866, -4.371139000186241e-08, -1.7151245100058819e-15),
+        (-1.6666654611e-01, 8.3321608736e-03, -1.9515295891e-04),
+        (4.166664568298827e-02, -1.388731625493765e-03, 2.443315711809948e-05), 2.0**13),
+}
+
+
+def constant(x: Ssa, value: float) -> Ssa:
+    """A literal of the type of x."""
+    return literal(value, x.kind, x.lanes)
+
+
+def integer(x: Ssa, value: int) -> Ssa:
+    """An integer literal as wide as x."""
+    return literal(value, FORMATS[x.kind].integer, x.lanes)
+
+
+def fma(w: Function, a: Ssa, b: Ssa, c: Ssa) -> Ssa:
+    """a · b + c, rounded once."""
+    return w.intrinsic("fma", a, b, c)
+
+
+def polynomial(w: Function, x: Ssa, coefficients: tuple[float, ...]) -> Ssa:
+    """Σ c_k xᵏ: even and odd powers side by side, each by Horner's rule, so that two chains run at once."""
+    if len(coefficients) < 4:
+        result = constant(x, coefficients[-1])
+        for c in coefficients[-2::-1]:
+            result = fma(w, result, x, constant(x, c))
+        return result
+    square = w.binary("fmul", x, x)
+    even, odd = (polynomial(w, square, coefficients[k::2]) for k in (0, 1)) if len(coefficients) < 8 else \
+        (horner(w, square, coefficients[k::2]) for k in (0, 1))
+    return fma(w, odd, x, even)
+
+
+def horner(w: Function, x: Ssa, coefficients: tuple[float, ...]) -> Ssa:
+    """Σ c_k xᵏ from the highest power down."""
+    result = constant(x, coefficients[-1])
+    for c in coefficients[-2::-1]:
+        result = fma(w, result, x, constant(x, c))
+    return result
+
+
+def clamped(w: Function, x: Ssa, low: float, high: float) -> Ssa:
+    """x brought into [low, high]; NaN stays."""
+    below, above = constant(x, low), constant(x, high)
+    x = w.select(w.compare("fcmp olt", x, below), below, x)
+    return w.select(w.compare("fcmp ogt", x, above), above, x)
+
+
+def nearest(w: Function, x: Ssa, scale: float) -> tuple[Ssa, Ssa]:
+    """(k, k as an integer) for the integer k nearest to x · scale; |k| must be below 2^(mantissa bits − 2)."""
+    f = FORMATS[x.kind]
+    magic = constant(x, f.magic)
+    moved = fma(w, x, constant(x, scale), magic)
+    bits = w.convert("bitcast", moved, f.integer)
+    offset = w.convert("bitcast", magic, f.integer)
+    return w.binary("fsub", moved, magic), w.binary("sub", bits, offset)
+
+
+def reduced(w: Function, x: Ssa) -> tuple[Ssa, Ssa]:
+    """(r, k) with x = k log 2 + r and |r| ≤ ½ log 2."""
+    f = FORMATS[x.kind]
+    k, whole = nearest(w, x, 1 / LOG_2)
+    r = fma(w, k, constant(x, -f.log2_high), x)
+    return fma(w, k, constant(x, -f.log2_low), r), whole
+
+
+def power_of_two(w: Function, biased: Ssa, kind: str) -> Ssa:
+    """2^(biased − bias)."""
+    f = FORMATS[kind]
+    return w.convert("bitcast", w.binary("shl", biased, literal(f.mantissa, f.integer, biased.lanes)), kind)
+
+
+def scaled(w: Function, x: Ssa, k: Ssa) -> Ssa:
+    """x · 2ᵏ in two steps, so that overflow and subnormal results come out right."""
+    f = FORMATS[x.kind]
+    biased = w.binary("add", k, integer(x, 2 * f.bias))
+    half = w.binary("lshr", biased, integer(x, 1))
+    rest = w.binary("sub", biased, half)
+    return w.binary("fmul", w.binary("fmul", x, power_of_two(w, half, x.kind)), power_of_two(w, rest, x.kind))
+
+
+def exp_parts(w: Function, x: Ssa, low: Ssa | None = None) -> tuple[Ssa, Ssa]:
+    """(eʳ − 1, k) with e^(x + low) = 2ᵏ eʳ; `low` is what x has lost by rounding."""
+    f = FORMATS[x.kind]
+    r, k = reduced(w, clamped(w, x, *f.exp_range))
+    r = r if low is None else w.binary("fadd", r, low)
+    return fma(w, polynomial(w, r, f.exp), w.binary("fmul", r, r), r), k
+
+
+def exp(w: Function, x: Ssa) -> Ssa:
+    """eˣ."""
+    grown, k = exp_parts(w, x)
+    return scaled(w, w.binary("fadd", grown, constant(x, 1.0)), k)
+
+
+def exp2(w: Function, x: Ssa) -> Ssa:
+    """2ˣ."""
+    f = FORMATS[x.kind]
+    x = clamped(w, x, f.exp_range[0] / LOG_2, f.exp_range[1] / LOG_2)
+    k, whole = nearest(w, x, 1.0)
+    r = w.binary("fmul", w.binary("fsub", x, k), constant(x, LOG_2))
+    q = polynomial(w, r, f.exp)
+    return scaled(w, w.binary("fadd", fma(w, q, w.binary("fmul", r, r), r), constant(x, 1.0)), whole)
+
+
+def expm1(w: Function, x: Ssa) -> Ssa:
+    """eˣ − 1 = 2 (2ᵏ⁻¹ (eʳ − 1) + (2ᵏ⁻¹ − ½))."""
+    f = FORMATS[x.kind]
+    r, k = reduced(w, clamped(w, x, *f.expm1_range))
+    q = fma(w, polynomial(w, r, f.exp), w.binary("fmul", r, r), r)
+    half = power_of_two(w, w.binary("add", k, integer(x, f.bias - 1)), x.kind)
+    value = fma(w, half, q, w.binary("fsub", half, constant(x, 0.5)))
+    value = w.binary("fadd", value, value)
+    # Below the precision of 1 it is x itself, subnormal numbers and −0 too.
+    tiny = w.compare("fcmp olt", w.intrinsic("fabs", x), constant(x, 2.0**-(f.mantissa + 2)))
+    return w.select(tiny, x, value)
+
+
+def log_parts(w: Function, x: Ssa) -> tuple[Ssa, Ssa]:
+    """(f, k) with x = 2ᵏ (1 + f) and √½ < 1 + f < √2, for normal x > 0."""
+    f = FORMATS[x.kind]
+    bits = w.convert("bitcast", x, f.integer)
+    one = w.convert("bitcast", constant(x, 1.0), f.integer)
+    root = w.convert("bitcast", constant(x, math.sqrt(0.5)), f.integer)
+    moved = w.binary("add", bits, w.binary("sub", one, root))
+    exponent = w.binary("lshr", moved, integer(x, f.mantissa))
+    fraction = w.binary("and", moved, integer(x, (1 << f.mantissa) - 1))
+    m = w.convert("bitcast", w.binary("add", fraction, root), x.kind)
+    # An integer below 2^mantissa becomes a number by putting the bits of 2^mantissa over it.
+    high = w.convert("bitcast", constant(x, 2.0**f.mantissa), f.integer)
+    counted = w.convert("bitcast", w.binary("or", exponent, high), x.kind)
+    return w.binary("fsub", m, constant(x, 1.0)), w.binary("fsub", counted, constant(x, 2.0**f.mantissa + f.bias))
+
+
+def log_normal(w: Function, x: Ssa) -> Ssa:
+    """log x for normal x > 0: log(1 + f) = f − (f²/2 − s (f²/2 + R(s²))), s = f/(2 + f)."""
+    f = FORMATS[x.kind]
+    g, k = log_parts(w, x)
+    s = w.binary("fdiv", g, w.binary("fadd", g, constant(x, 2.0)))
+    z = w.binary("fmul", s, s)
+    r = w.binary("fmul", z, polynomial(w, z, f.log))
+    half = w.binary("fmul", w.binary("fmul", g, g), constant(x, 0.5))
+    correction = fma(w, k, constant(x, f.log2_low), w.binary("fmul", s, w.binary("fadd", half, r)))
+    rest = w.binary("fsub", w.binary("fsub", half, correction), g)
+    return fma(w, k, constant(x, f.log2_high), w.binary("fsub", constant(x, 0.0), rest))
+
+
+def log(w: Function, x: Ssa) -> Ssa:
+    """The natural logarithm."""
+    f = FORMATS[x.kind]
+    small = w.compare("fcmp olt", x, constant(x, f.least))
+    normal = w.select(small, w.binary("fmul", x, constant(x, 2.0**f.rescale)), x)
+    value = log_normal(w, normal)
+    value = w.select(small, w.binary("fsub", value, constant(x, f.rescale * LOG_2)), value)
+    value = w.select(w.compare("fcmp oeq", x, constant(x, math.inf)), x, value)
+    value = w.select(w.compare("fcmp oeq", x, constant(x, 0.0)), constant(x, -math.inf), value)
+    return w.select(w.compare("fcmp uge", x, constant(x, 0.0)), w.select(w.compare("fcmp uno", x, x), x, value),
+                    constant(x, math.nan))
+
+
+def log1p(w: Function, x: Ssa) -> Ssa:
+    """log(1 + x) = log u + (x − (u − 1))/u with u = 1 + x rounded."""
+    f = FORMATS[x.kind]
+    one = constant(x, 1.0)
+    u = w.binary("fadd", x, one)
+    lost = w.select(w.compare("fcmp oge", x, one), w.binary("fsub", one, w.binary("fsub", u, x)),
+                    w.binary("fsub", x, w.binary("fsub", u, one)))
+    value = w.binary("fadd", log_normal(w, u), w.binary("fdiv", lost, u))
+    tiny = w.compare("fcmp olt", w.intrinsic("fabs", x), constant(x, 2.0**-(f.mantissa + 2)))
+    value = w.select(tiny, x, value)
+    value = w.select(w.compare("fcmp oeq", x, constant(x, math.inf)), x, value)
+    value = w.select(w.compare("fcmp oeq", u, constant(x, 0.0)), constant(x, -math.inf), value)
+    return w.select(w.compare("fcmp uge", u, constant(x, 0.0)), w.select(w.compare("fcmp uno", x, x), x, value),
+                    constant(x, math.nan))
+
+
+def signed(w: Function, size: Ssa, sign: Ssa) -> Ssa:
+    """|size| with the sign of another number."""
+    return w.intrinsic("copysign", size, sign)
+
+
+def tanh(w: Function, x: Ssa) -> Ssa:
+    """tanh |x| = t/(t + 2) for small x, else 1 − 2/(t + 2), with t = e^(2|x|) − 1; then the sign of x."""
+    size = w.intrinsic("fabs", x)
+    one = constant(x, 1.0)
+    t = expm1(w, w.binary("fadd", size, size))
+    small = w.compare("fcmp olt", size, constant(x, 0.55))
+    ratio = w.binary("fdiv", w.select(small, t, constant(x, -2.0)), w.binary("fadd", t, constant(x, 2.0)))
+    value = w.select(small, ratio, w.binary("fadd", one, ratio))
+    return signed(w, w.select(w.compare("fcmp uno", x, x), x, value), x)
+
+
+def sine(w: Function, x: Ssa, quarter: int) -> Ssa:
+    """sin(x + quarter · π/2) for |x| up to `largest_angle`: x less the nearest multiple of π/2, taken off in three parts."""
+    f = FORMATS[x.kind]
+    k, whole = nearest(w, x, 2 / math.pi)
+    r = x
+    for part in f.half_pi:
+        r = fma(w, k, constant(x, -part), r)
+    z = w.binary("fmul", r, r)
+    odd = fma(w, w.binary("fmul", polynomial(w, z, f.sin), z), r, r)
+    even = fma(w, w.binary("fmul", z, z), polynomial(w, z, f.cos), fma(w, z, constant(x, -0.5), constant(x, 1.0)))
+    turn = w.binary("add", whole, integer(x, quarter))
+    one = integer(x, 1)
+    value = w.select(w.compare("icmp eq", w.binary("and", turn, one), one), even, odd)
+    half = w.compare("icmp ne", w.binary("and", turn, integer(x, 2)), integer(x, 0))
+    value = w.select(half, w.unary("fneg", value), value)
+    # −0 stays −0.
+    return w.select(w.compare("fcmp oeq", x, constant(x, 0.0)), x, value) if quarter == 0 else value
+
+
+def sinh(w: Function, x: Ssa) -> Ssa:
+    """sinh x = ½ (t + t/(t + 1)), t = e^|x| − 1; e^(|x|/2) twice where that overflows."""
+    f = FORMATS[x.kind]
+    size = w.intrinsic("fabs", x)
+    t = expm1(w, size)
+    value = w.binary("fmul", constant(x, 0.5), w.binary("fadd", t, w.binary("fdiv", t, w.binary("fadd", t, constant(x, 1.0)))))
+    root = exp(w, w.binary("fmul", size, constant(x, 0.5)))
+    large = w.binary("fmul", w.binary("fmul", root, constant(x, 0.5)), root)
+    value = w.select(w.compare("fcmp ogt", size, constant(x, f.exp_range[1] - 2)), large, value)
+    return signed(w, value, x)
+
+
+def cosh(w: Function, x: Ssa) -> Ssa:
+    """cosh x = ½ (e + 1/e), e = e^|x|; e^(|x|/2) twice where that overflows."""
+    f = FORMATS[x.kind]
+    size = w.intrinsic("fabs", x)
+    e = exp(w, size)
+    value = w.binary("fmul", constant(x, 0.5), w.binary("fadd", e, w.binary("fdiv", constant(x, 1.0), e)))
+    root = exp(w, w.binary("fmul", size, constant(x, 0.5)))
+    large = w.binary("fmul", w.binary("fmul", root, constant(x, 0.5)), root)
+    return w.select(w.compare("fcmp ogt", size, constant(x, f.exp_range[1] - 2)), large, value)

@@ -1,0 +1,101 @@
+"""The LLVM emitter: a program as a module of LLVM IR text.
+
+The module holds a function for each section (`init_0`, `range_0` with the ends of its range, `finish_0`), and `kernel`, which
+runs them on storage: `void kernel(ptr arrays, ptr sizes, ptr routines)`.  `arrays` points to the addresses of the arrays in
+the order of `parameters`, `sizes` to the named sizes, `routines` to the addresses of the BLAS routines of `ROUTINES`.  No
+address and no text of the user stands in the module, so it may be kept.
+"""
+
+from __future__ import annotations
+
+from codegen.emitters.llvm.indices import ZERO
+from codegen.emitters.llvm.instructions import Ssa
+from codegen.emitters.llvm.products import ProductWriter
+from codegen.emitters.llvm.values import NOWHERE
+from codegen.loop_ir.nodes import Program, Section
+from codegen.loop_ir.walks import parameters, section_buffers, section_sizes, tile_rows
+from symdiff.sizes import named_sizes
+
+HEAD = f"""\
+{NOWHERE} = private unnamed_addr constant [64 x i8] zeroinitializer, align 64
+"""
+ATTRIBUTES = "attributes #0 = { nounwind willreturn memory(none) }"
+
+
+def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False) -> str:
+    """The module of a program, for vectors of so many bytes."""
+    declared: dict[str, str] = {}
+    functions = []
+    calls = []
+    taken: set[str] = set()
+    for section in program.sections:
+        if not section.body:
+            continue
+        name = f"{section.kind}_{section.pass_number}"
+        while name in taken:
+            name += "_more"
+        taken.add(name)
+        functions.append(section_function(name, section, program, vector_bytes, fast_math, declared))
+        calls.append((name, section))
+    functions.append(kernel_function(program, calls, vector_bytes))
+    return "\n".join([HEAD, *sorted(declared.values()), "", "\n\n".join(functions), "", ATTRIBUTES, ""])
+
+
+def section_function(name: str, section: Section, program: Program, vector_bytes: int, fast_math: bool,
+                     declared: dict[str, str]) -> str:
+    """The function of a section."""
+    buffers = {b.name: b for b in program.buffers}
+    numbers = size_names(program)
+    sizes = {size: Ssa(numbers[size], "i64") for size in section_sizes_whole(section, program)}
+    writer = ProductWriter(sizes, buffers, tile_rows(program))
+    writer.vector_bytes = vector_bytes
+    writer.flags = "fast" if fast_math else ""
+    writer.pointers = {b.name: Ssa(f"%{b.name}", "ptr") for b in section_buffers(section, program)}
+    ends = []
+    if section.kind == "range":
+        writer.lo, writer.hi = Ssa("%.lo", "i64"), Ssa("%.hi", "i64")
+        ends = ["i64 %.lo", "i64 %.hi"]
+    writer.body(section.body)
+    writer.block.end = "ret void"
+    declared.update(writer.declared)
+    given = [*ends, *[f"ptr noalias %{b.name}" for b in section_buffers(section, program)],
+             *[f"i64 {v.name}" for v in sizes.values()], "ptr %.routines"]
+    return "\n".join([f"define void @{name}({', '.join(given)}) {{", *writer.lines(), "}"])
+
+
+def size_names(program: Program) -> dict[str, str]:
+    """The values that hold the named sizes."""
+    return {name: f"%.n{k}" for k, name in enumerate(program.sizes)}
+
+
+def section_sizes_whole(section: Section, program: Program) -> list[str]:
+    """The names of the sizes that a section needs: those of its statements, and of the strides of its buffers."""
+    names = set(section_sizes(section, program))
+    for b in section_buffers(section, program):
+        for size in b.shape:
+            names |= named_sizes(size)
+    return [name for name in program.sizes if name in names]
+
+
+def kernel_function(program: Program, calls: list[tuple[str, Section]], vector_bytes: int) -> str:
+    """The function that takes the storage apart and runs the sections in order."""
+    numbers = size_names(program)
+    sizes = {name: Ssa(numbers[name], "i64") for name in program.sizes}
+    writer = ProductWriter(sizes, {}, {})
+    lines = []
+    for k, b in enumerate(parameters(program)):
+        lines += [f"%.p{k} = getelementptr inbounds ptr, ptr %.arrays, i64 {k}", f"%{b.name} = load ptr, ptr %.p{k}, align 8"]
+    for k, name in enumerate(program.sizes):
+        lines += [f"%.q{k} = getelementptr inbounds i64, ptr %.sizes, i64 {k}", f"{numbers[name]} = load i64, ptr %.q{k}, align 8"]
+    for line in lines:
+        writer.do(line)
+    for name, section in calls:
+        ends = []
+        if section.kind == "range":
+            extent = ZERO if section.extent is None else writer.size(section.extent)
+            ends = ["i64 0", f"i64 {extent.name}"]
+        given = [*ends, *[f"ptr %{b.name}" for b in section_buffers(section, program)],
+                 *[f"i64 {numbers[size]}" for size in section_sizes_whole(section, program)], "ptr %.routines"]
+        writer.do(f"call void @{name}({', '.join(given)})")
+    writer.block.end = "ret void"
+    return "\n".join(["define void @kernel(ptr %.arrays, ptr %.sizes, ptr %.routines) {", *writer.lines(), "}"])

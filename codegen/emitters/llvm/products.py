@@ -1,0 +1,101 @@
+"""Matrix products as calls of BLAS: operands where they stand, with their strides, nothing copied.
+
+BLAS stores by columns and takes everything by reference.  A matrix whose rows lie side by side is to it the transpose, so
+C = A B is written as Cᵀ = Bᵀ Aᵀ where C is stored by rows.
+"""
+
+from __future__ import annotations
+
+from codegen.emitters.llvm.instructions import KINDS, Ssa, literal
+from codegen.emitters.llvm.scalars import resized
+from codegen.emitters.llvm.statements import StatementWriter
+from codegen.loop_ir.nodes import MatMul, MatVec, Panel, Variable
+from symdiff.errors import CannotLower
+from symdiff.sizes import Size, combine, multiply
+
+# The routines whose addresses a kernel is given, in this order.
+ROUTINES = ("dgemm", "sgemm", "dsyrk", "ssyrk")
+LETTERS = {"float64": "d", "float32": "s"}
+
+
+class ProductWriter(StatementWriter):
+    """Writes matrix products."""
+
+    def matrix_product(self, product: MatMul | MatVec) -> None:
+        """A call of gemm or syrk; every other product is opened into loops by a pass before."""
+        if isinstance(product, MatVec) or not takes_blas(product, self.order_of(product)):
+            raise CannotLower("a product that BLAS does not take is opened into loops before it is emitted")
+        dtype = self.buffers[product.C.buffer].dtype
+        kind = KINDS[dtype]
+        m, n, k = self.extent(product.m), self.extent(product.n), self.extent(product.k)
+        alpha, beta = literal(product.alpha, kind), literal(product.beta, kind)
+        a, b, c = (self.panel(p, rows, columns) for p, rows, columns in (
+            (product.A, product.m, product.k), (product.B, product.k, product.n), (product.C, product.m, product.n)))
+        if product.kind == "syrk" and not c[2]:
+            self.call(LETTERS[dtype] + "syrk", "U", "N" if a[2] else "T", m, k, alpha, a[0], a[1], beta, c[0], c[1])
+            return
+        if c[2]:
+            self.call(LETTERS[dtype] + "gemm", flag(a[2]), flag(b[2]), m, n, k, alpha, a[0], a[1], b[0], b[1], beta, c[0], c[1])
+        else:
+            self.call(LETTERS[dtype] + "gemm", flag(not b[2]), flag(not a[2]), n, m, k, alpha, b[0], b[1], a[0], a[1], beta,
+                      c[0], c[1])
+
+    def order_of(self, product: MatMul) -> dict[str, int]:
+        """The number of axes of each operand."""
+        return {p.buffer: len(self.buffers[p.buffer].shape) for p in (product.A, product.B, product.C)}
+
+    def extent(self, size: Size | None) -> Ssa:
+        """An extent; None is the rows of the present range or tile."""
+        return self.minus_literal(self.hi, self.lo) if size is None else self.size(size)
+
+    def panel(self, panel: Panel, rows: Size | None, columns: Size | None) -> tuple[Ssa, Ssa, bool]:
+        """(address, leading dimension, whether it is stored by columns) of a matrix."""
+        buffer, strides = self.buffers[panel.buffer], self.strides[panel.buffer]
+        extents = {panel.row_axis: rows, panel.column_axis: columns}
+        constant: Size = 0
+        terms: dict[Variable | Ssa, Size] = {}
+        for axis, (index, stride) in enumerate(zip(panel.index, strides, strict=True)):
+            constant = combine(((1, constant), (1, multiply(index.const, stride))))
+            for variable, c in index.terms:
+                terms[variable] = combine(((1, terms.get(variable, 0)), (1, multiply(c, stride))))
+            cut = axis in extents and extents[axis] is None
+            if cut and buffer.role != "tile":
+                terms[self.lo] = combine(((1, terms.get(self.lo, 0)), (1, stride)))
+            elif axis not in extents and buffer.role == "tile" and axis == buffer.sample_axis:
+                terms[self.tile_start] = combine(((1, terms.get(self.tile_start, 0)), (-1, stride)))
+        place = self.place(constant, [(v, c) for v, c in terms.items() if c != 0])
+        by_columns = panel.row_axis == len(strides) - 1
+        assert panel.column_axis is not None
+        leading = self.size(strides[panel.column_axis if by_columns else panel.row_axis])
+        return self.pointer(panel.buffer, place.base), leading, by_columns
+
+    def call(self, routine: str, *args: Ssa | str) -> None:
+        """Call a routine; numbers are put where it can read them."""
+        places = []
+        for arg in args:
+            if isinstance(arg, str):
+                arg = literal(ord(arg), "i8")
+            elif arg.kind == "i64":
+                arg = resized(self, arg, "i32")
+            if arg.kind == "ptr":
+                places.append(arg)
+                continue
+            slot = self.slot(arg.kind)
+            self.do(f"store {arg.kind} {arg.name}, ptr {slot.name}, align 1")
+            places.append(slot)
+        number = ROUTINES.index(routine)
+        entry = self.pure(f"getelementptr inbounds ptr, ptr %.routines, i64 {number}", "ptr", 1, 0)
+        address = self.here(f"load ptr, ptr {entry.name}, align 8", "ptr")
+        self.do(f"call void {address.name}({', '.join(f'ptr {p.name}' for p in places)})")
+
+
+def flag(by_columns: bool) -> str:
+    """How BLAS reads a matrix: as it stands, or transposed."""
+    return "N" if by_columns else "T"
+
+
+def takes_blas(product: MatMul, axes: dict[str, int]) -> bool:
+    """Whether BLAS can take the operands: in each, neighbours along its rows or columns lie side by side."""
+    return product.kind != "skinny" and all(
+        axes[p.buffer] - 1 in (p.row_axis, p.column_axis) for p in (product.A, product.B, product.C))
+

@@ -1,0 +1,359 @@
+"""Statements of the loop IR as blocks of instructions: loops in one lane or many, folds, branches, masks.
+
+A vector loop is written up to three times: several vectors a turn, one vector a turn, and once under a mask for what is left.
+In it each value has a lane for each turn of the loop; a register that the loop folds into has a partial result in each lane,
+and these are put together after the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from codegen.emitters.llvm.indices import ONE, ZERO
+from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
+from codegen.emitters.llvm.lanes import changed_registers, folds_of, lanes_for, vectors_at_once
+from codegen.emitters.llvm.scalars import CODES
+from codegen.emitters.llvm.values import ValueWriter
+from codegen.loop_ir.folds import identity
+from codegen.loop_ir.nodes import (
+    Accumulate,
+    Affine,
+    Assign,
+    Barrier,
+    Call,
+    Carried,
+    Combine,
+    Fill,
+    Fold,
+    If,
+    Let,
+    Loop,
+    MatMul,
+    MatVec,
+    Mirror,
+    SampleLoop,
+    Statement,
+    Store,
+    TileLoop,
+    Update,
+    Value,
+)
+from symdiff.errors import CannotLower
+from symdiff.sizes import Size
+
+FOLDS: dict[Fold, str] = {"add": "add", "mul": "mul", "max": "maximum", "min": "minimum"}
+Body = Callable[[], None]
+
+
+class StatementWriter(ValueWriter):
+    """Writes statements; `lo` and `hi` are the ends of the present range or tile, `mask` says which lanes are at work."""
+
+    lo: Ssa = ZERO
+    hi: Ssa = ZERO
+    mask: Ssa | None = None
+    vector_bytes = 32
+
+    def body(self, body: Iterable[Statement]) -> None:
+        """Statements one after another."""
+        for statement in body:
+            self.statement(statement)
+
+    def statement(self, statement: Statement) -> None:
+        """One statement."""
+        match statement:
+            case Let(register, _, value):
+                self.registers[register] = self.value(value, self.mask)
+            case Store(buffer, index, value):
+                self.store(buffer, index, self.value(value, self.mask), self.mask)
+            case Accumulate(op, buffer, index, value):
+                self.accumulate(op, buffer, index, value)
+            case Update(op, register, value):
+                self.set(register, self.folded(op, self.registers[register], value))
+            case Assign(register, value):
+                self.set(register, self.value(value, self.mask))
+            case If(condition, body):
+                self.branch(condition, body)
+            case Loop():
+                self.loop(statement, self.size(statement.lo), self.size(statement.hi), statement.step)
+            case SampleLoop():
+                self.loop(statement, self.lo, self.hi, 1)
+            case TileLoop():
+                self.tiles(statement)
+            case Fill(buffer, value):
+                self.fill(buffer, literal(value.value, KINDS[value.dtype]))
+            case Mirror(buffer):
+                self.mirror(buffer)
+            case Barrier() | Combine():
+                pass  # one instance: nothing to wait for, nothing to fold
+            case MatMul() | MatVec():
+                self.matrix_product(statement)
+
+    def matrix_product(self, product: MatMul | MatVec) -> None:
+        """Products are written by the class below that knows BLAS."""
+        raise CannotLower(f"{type(product).__name__} is opened before it is emitted")
+
+    def set(self, register: str, value: Ssa) -> None:
+        """register = value, in the lanes at work."""
+        old = self.registers[register]
+        if self.mask is not None:
+            value = self.select(self.mask, *self.alike(value, self.splat(old, self.lanes)))
+        self.registers[register] = value
+
+    def folded(self, op: Fold, old: Ssa, value: Value) -> Ssa:
+        """old op value; a product is added with one rounding."""
+        if op == "add" and old.kind in ("double", "float") and isinstance(value, Call) and value.function in ("mul", "square"):
+            factors = [self.value(a, self.mask) for a in value.args]
+            return self.intrinsic("fmuladd", factors[0], factors[-1], old, flags="contract ")
+        return self.combined(op, old, self.value(value, self.mask))
+
+    def combined(self, op: Fold, a: Ssa, b: Ssa) -> Ssa:
+        """a op b."""
+        a, b = self.alike(a, b)
+        return CODES[FOLDS[op]](self, a, b, a.kind)
+
+    def accumulate(self, op: Fold, name: str, index: tuple[Affine, ...], value: Value) -> None:
+        """buffer[index] = buffer[index] op value in each lane, the lanes in their order where they may meet."""
+        place = self.offset(name, index)
+        alone = self.lanes == 1 or (place.apart is None and place.step.name == "1")
+        if alone:
+            self.store(name, index, self.folded(op, self.load(name, index, self.mask), value), self.mask)
+            return
+        given = self.splat(self.value(value, self.mask), self.lanes)
+        lanes, mask = self.lanes, self.mask
+        if place.apart is None and place.step.name == "0":
+            if mask is not None:
+                given = self.select(mask, given, literal(identity(op, self.buffers[name].dtype).value, given.kind, lanes))
+            given, self.lanes, self.mask = self.reduced(op, given), 1, None
+            self.store(name, index, self.combined(op, self.load(name, index), given))
+        else:
+            # The lanes may write one element: each reads what the last one left.
+            spread = self.spread(place)
+            self.lanes, self.mask = 1, None
+            kind = self.memory(name)
+            for k in range(lanes):
+                pointer = self.pointer(name, self.lane(spread, k))
+                if mask is not None:
+                    pointer = self.select(self.lane(mask, k), pointer, self.slot(kind))
+                self.write(kind, pointer, self.combined(op, self.read(kind, pointer, None), self.lane(given, k)), None)
+        self.lanes, self.mask = lanes, mask
+
+    def reduced(self, op: Fold, value: Ssa) -> Ssa:
+        """The lanes folded into one: halves upon halves."""
+        lanes = [self.lane(value, k) for k in range(value.lanes)]
+        while len(lanes) > 1:
+            half = len(lanes) // 2
+            lanes = [self.combined(op, a, b) for a, b in zip(lanes[:half], lanes[half:], strict=True)]
+        return lanes[0]
+
+    def branch(self, condition: Value, body: tuple[Statement, ...]) -> None:
+        """Run the body where the condition holds: by a jump, or in the lanes where it does."""
+        c = self.value(condition, self.mask)
+        if c.name == "true":
+            self.body(body)
+        elif c.lanes > 1:
+            before = self.mask
+            self.mask = c if before is None else self.logic("and", before, c)
+            self.body(body)
+            self.mask = before
+        elif c.name != "false":
+            changed = [name for name in changed_registers(body) if name in self.registers]
+            before_values = {name: self.registers[name] for name in changed}
+            start, inside, after = self.block, self.begin_block(), self.begin_block()
+            start.end = f"br i1 {c.name}, label %{inside.label}, label %{after.label}"
+            self.open(inside, branch=True)
+            self.body(body)
+            end = self.close()
+            end.end = f"br label %{after.label}"
+            self.move_to(after)
+            for name in changed:
+                new, old = self.alike(self.registers[name], before_values[name])
+                self.registers[name] = self.phi(after, (new, end.label), (old, start.label))
+
+    def phi(self, block: object, *sources: tuple[Ssa, str]) -> Ssa:
+        """The value that comes with the block before."""
+        first = sources[0][0]
+        value = Ssa(self.fresh(), first.kind, first.lanes, self.depth)
+        pairs = ", ".join(f"[ {v.name}, %{label} ]" for v, label in sources)
+        self.block.phis.append(f"{value.name} = phi {value.type} {pairs}")
+        return value
+
+    def loop(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa, step: int) -> None:
+        """A loop of the language, by its kind."""
+        for c in loop.carried:
+            self.carry(c)
+        if loop.kind == "unrolled" and lo.name[0] != "%" and hi.name[0] != "%":
+            for k in range(int(lo.name), int(hi.name), step):
+                self.variables[loop.var] = literal(k, "i64")
+                self.body(loop.body)
+        elif loop.kind == "lane" and self.lanes == 1:
+            self.in_lanes(loop, lo, hi)
+        else:
+            self.turns(loop.var, lo, hi, literal(step, "i64"), changed_registers(loop.body), lambda: self.body(loop.body))
+
+    def carry(self, c: Carried) -> None:
+        """Set a carried register before the first turn."""
+        value = self.value(c.initial, self.mask)
+        self.registers[c.name] = self.splat(value, self.lanes) if self.lanes > 1 else value
+
+    def turns(self, var: str, lo: Ssa, hi: Ssa, step: Ssa, changed: Sequence[str], body: Body) -> None:
+        """for var in range(lo, hi, step): a test before the first turn, and one at the end of each."""
+        names = [name for name in changed if name in self.registers]
+        initial = {name: self.registers[name] for name in names}
+        before, first, after = self.block, self.begin_block(), self.begin_block()
+        certain = lo.name[0] != "%" and hi.name[0] != "%" and int(lo.name) < int(hi.name)
+        if certain:
+            before.end = f"br label %{first.label}"
+        else:
+            some = self.compare("icmp slt", lo, hi)
+            before.end = f"br i1 {some.name}, label %{first.label}, label %{after.label}"
+        self.open(first)
+        counter = Ssa(self.fresh(), "i64", 1, self.depth)
+        inside = {name: Ssa(self.fresh(), v.kind, v.lanes, self.depth) for name, v in initial.items()}
+        self.variables[var] = counter
+        self.registers.update(inside)
+        body()
+        following = self.here(f"add nsw i64 {counter.name}, {step.name}", "i64")
+        again = self.here(f"icmp slt i64 {following.name}, {hi.name}", "i1")
+        results = {name: self.alike(self.registers[name], inside[name])[0] for name in names}
+        last = self.close()
+        last.end = f"br i1 {again.name}, label %{first.label}, label %{after.label}"
+        first.phis.append(f"{counter.name} = phi i64 [ {lo.name}, %{before.label} ], [ {following.name}, %{last.label} ]")
+        for name, value in inside.items():
+            first.phis.append(f"{value.name} = phi {value.type} [ {initial[name].name}, %{before.label} ], "
+                              f"[ {results[name].name}, %{last.label} ]")
+        self.move_to(after)
+        for name in names:
+            self.registers[name] = results[name]._replace(depth=self.depth) if certain else \
+                self.phi(after, (initial[name], before.label), (results[name], last.label))
+
+    def in_lanes(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa) -> None:
+        """A vector loop: see the head of this module."""
+        width = lanes_for(loop.body, self.buffers, self.vector_bytes)
+        at_once = vectors_at_once(loop.body)
+        folds = {name: op for name, op in folds_of(loop.body).items() if name in self.registers}
+        self.lane_variable = loop.var
+        start = lo
+        for vectors in dict.fromkeys((at_once, 1)):
+            turn = width * vectors
+            stop = self.plus(start, self.times(self.quotient("udiv", self.minus_literal(hi, start), literal(turn, "i64")),
+                                               literal(turn, "i64")))
+            if stop.name == start.name:
+                continue
+            self.vectors(loop, start, stop, width, vectors, folds)
+            start = stop
+        if start.name != hi.name:
+            self.rest(loop, start, hi, width, folds)
+        self.lane_variable = ""
+
+    def minus_literal(self, a: Ssa, b: Ssa) -> Ssa:
+        """a − b, at once where both are literals."""
+        if a.name[0] != "%" and b.name[0] != "%":
+            return literal(int(a.name) - int(b.name), "i64")
+        return self.minus(a, b)
+
+    def vectors(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa, width: int, vectors: int, folds: dict[str, Fold]) -> None:
+        """Turns of so many vectors each."""
+        outside = {name: self.registers[name] for name in folds}
+        parts = {(name, k): f"{name}.{k}" for name in folds for k in range(vectors)}
+        for (name, _), part in parts.items():
+            self.registers[part] = self.neutral(folds[name], outside[name], width)
+
+        def body() -> None:
+            first = self.variables[loop.var]
+            self.lanes = width
+            for k in range(vectors):
+                self.variables[loop.var] = self.plus(first, literal(k * width, "i64"))
+                self.registers.update({name: self.registers[parts[name, k]] for name in folds})
+                self.body(loop.body)
+                self.registers.update({parts[name, k]: self.splat(self.registers[name], width) for name in folds})
+            self.lanes = 1
+        self.turns(loop.var, lo, hi, literal(width * vectors, "i64"), list(parts.values()), body)
+        for name, op in folds.items():
+            total = self.registers[parts[name, 0]]
+            for k in range(1, vectors):
+                total = self.combined(op, total, self.registers[parts[name, k]])
+            self.registers[name] = self.combined(op, outside[name], self.reduced(op, total))
+
+    def neutral(self, op: Fold, like: Ssa, width: int) -> Ssa:
+        """The neutral value of a fold in each lane."""
+        dtype = next(d for d, kind in KINDS.items() if kind == like.kind)
+        return literal(identity(op, dtype).value, like.kind, width)
+
+    def rest(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa, width: int, folds: dict[str, Fold]) -> None:
+        """The last, incomplete vector, under a mask."""
+        outside = {name: self.registers[name] for name in folds}
+        left = self.minus_literal(hi, lo)
+        start, inside, after = self.block, self.begin_block(), self.begin_block()
+        some = self.compare("icmp sgt", left, ZERO) if left.name[0] == "%" else literal(True, "i1")
+        start.end = f"br i1 {some.name}, label %{inside.label}, label %{after.label}"
+        self.open(inside, branch=True)
+        counted = Ssa("<" + ", ".join(f"i64 {k}" for k in range(width)) + ">", "i64", width)
+        self.variables[loop.var] = lo
+        self.registers.update({name: self.neutral(op, outside[name], width) for name, op in folds.items()})
+        self.lanes, self.mask = width, self.compare("icmp slt", counted, left)
+        self.body(loop.body)
+        self.lanes, self.mask = 1, None
+        results = {name: self.combined(op, outside[name], self.reduced(op, self.registers[name])) for name, op in folds.items()}
+        end = self.close()
+        end.end = f"br label %{after.label}"
+        self.move_to(after)
+        for name, value in results.items():
+            self.registers[name] = self.phi(after, (value, end.label), (outside[name], start.label))
+
+    def tiles(self, loop: TileLoop) -> None:
+        """The loop over the tiles of the range."""
+        lo, hi, tile_start = self.lo, self.hi, self.tile_start
+        rows = literal(loop.rows, "i64")
+
+        def body() -> None:
+            start = self.variables[loop.var]
+            end = self.plus(start, rows)
+            self.lo, self.hi, self.tile_start = start, self.select(self.compare("icmp slt", end, hi), end, hi), start
+            self.body(loop.body)
+        self.turns(loop.var, lo, hi, rows, changed_registers(loop.body), body)
+        self.lo, self.hi, self.tile_start = lo, hi, tile_start
+
+    def fill(self, name: str, value: Ssa) -> None:
+        """Every element of a buffer, or of the present rows of a tile buffer, which lie side by side."""
+        buffer = self.buffers[name]
+        kind = self.memory(name)
+        count = ONE
+        for axis in range(len(buffer.shape)):
+            cut = buffer.role == "tile" and axis == buffer.sample_axis
+            count = self.times(count, self.minus(self.hi, self.lo) if cut and axis == 0 else self.size(self.stored[name][axis]))
+        if kind == "i8":
+            value = literal(value.name == "true", "i8")
+        width = self.vector_bytes * 8 // BITS[kind]
+        whole = self.times(self.quotient("udiv", count, literal(width, "i64")), literal(width, "i64"))
+
+        def vector() -> None:
+            pointer = self.pointer(name, self.variables["fill"])
+            splat = self.splat(value, width)
+            self.write_lanes(kind, pointer, splat, None)
+
+        def single() -> None:
+            self.write(kind, self.pointer(name, self.variables["fill"]), value, None)
+        self.turns("fill", ZERO, whole, literal(width, "i64"), (), vector)
+        self.turns("fill", whole, count, ONE, (), single)
+
+    def mirror(self, name: str) -> None:
+        """buffer[j, i] = buffer[i, j] for i > j over the last two axes, whatever axes stand before."""
+        shape = self.buffers[name].shape
+        batch = [f"batch {k}" for k in range(len(shape) - 2)]
+
+        def element(row: str, column: str) -> tuple[Affine, ...]:
+            return tuple(Affine(0, ((v, 1),)) for v in (*batch, row, column))
+
+        def copy() -> None:
+            self.store(name, element("column", "row"), self.load(name, element("row", "column")))
+
+        def rows() -> None:
+            self.turns("row", ONE, self.size(shape[-1]), ONE, (), lambda: self.turns(
+                "column", ZERO, self.variables["row"], ONE, (), copy))
+
+        def over(axes: Sequence[tuple[str, Size]]) -> None:
+            if axes:
+                self.turns(axes[0][0], ZERO, self.size(axes[0][1]), ONE, (), lambda: over(axes[1:]))
+            else:
+                rows()
+        over(list(zip(batch, shape, strict=False)))

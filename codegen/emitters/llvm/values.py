@@ -1,0 +1,184 @@
+"""Values of the loop IR as instructions, one lane or many: loads, literals, calls, selections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from codegen.emitters.llvm.indices import ZERO, IndexWriter, Place
+from codegen.emitters.llvm.instructions import KINDS, Ssa, literal, type_of
+from codegen.emitters.llvm.scalars import CODES, cast, resized
+from codegen.loop_ir.nodes import Affine, Buffer, Call, IndexValue, Inside, Literal, Load, Register, SizeValue, Value, Variable
+from codegen.loop_ir.walks import storage_shape, subvalues
+from symdiff.sizes import Size, combine, multiply
+
+# Where a read that must not happen goes.
+NOWHERE = "@nowhere"
+BYTES = {"double": 8, "float": 4, "i64": 8, "i32": 4, "i8": 1}
+
+
+def memory_kind(dtype: str) -> str:
+    """The LLVM type of an element in memory."""
+    return "i8" if dtype == "bool" else KINDS[dtype]
+
+
+class ValueWriter(IndexWriter):
+    """Writes values; knows the buffers, registers, and the start of the present tile."""
+
+    def __init__(self, sizes: dict[str, Ssa], buffers: Mapping[str, Buffer], rows: Mapping[str, int]) -> None:
+        super().__init__(sizes)
+        self.buffers = buffers
+        self.pointers: dict[str, Ssa] = {}
+        self.registers: dict[str, Ssa] = {}
+        self.tile_start = ZERO
+        self.stored = {b.name: storage_shape(b, rows) for b in buffers.values()}
+        self.strides = {name: strides(shape) for name, shape in self.stored.items()}
+
+    def memory(self, name: str) -> str:
+        """The LLVM type of the elements of a buffer."""
+        return memory_kind(self.buffers[name].dtype)
+
+    def value(self, value: Value, mask: Ssa | None = None) -> Ssa:
+        """The value; reads in it happen only where the mask holds."""
+        match value:
+            case Literal(number, dtype):
+                return literal(number, KINDS[dtype])
+            case Register(name):
+                return self.registers[name]
+            case SizeValue(size, dtype):
+                return cast(self, self.size(size), KINDS[dtype])
+            case IndexValue(index, dtype):
+                return cast(self, self.spread(self.affine(index)), KINDS[dtype])
+            case Load(name, index):
+                return self.load(name, index, mask)
+            case Inside(index, size):
+                # One comparison without sign: a negative index is a very large number.
+                return self.compare("icmp ult", self.spread(self.affine(index)), self.size(size))
+            case Call("select", (condition, a, b), _):
+                return self.choice(condition, a, b, mask)
+            case Call("logical_and", (a, b)):
+                first = self.value(a, mask)
+                return self.logic("and", first, self.value(b, self.narrowed(mask, first, b)))
+            case Call(function, args, dtype):
+                values = [self.value(a, mask) for a in args]
+                if function not in ("cast", "power_int"):
+                    values = list(self.alike(*values))
+                return CODES[function](self, *values, KINDS[dtype])
+
+    def narrowed(self, mask: Ssa | None, condition: Ssa, value: Value) -> Ssa | None:
+        """The mask of a value that is read only where the condition holds."""
+        if not any(isinstance(v, Load) for v in subvalues(value)):
+            return None
+        return condition if mask is None else self.logic("and", mask, condition)
+
+    def choice(self, condition: Value, a: Value, b: Value, mask: Ssa | None) -> Ssa:
+        """a where the condition holds, else b; of the two only what is taken is read."""
+        c = self.value(condition, mask)
+        first = self.value(a, self.narrowed(mask, c, a))
+        second = self.value(b, self.narrowed(mask, self.negation(c), b))
+        return self.select(c, first, second)
+
+    def offset(self, name: str, index: tuple[Affine, ...]) -> Place:
+        """The position of an element in its buffer, counted in elements."""
+        buffer = self.buffers[name]
+        constant: Size = 0
+        terms: dict[Variable | Ssa, Size] = {}
+        for axis, (affine, stride) in enumerate(zip(index, self.strides[name], strict=True)):
+            constant = combine(((1, constant), (1, multiply(affine.const, stride))))
+            for variable, c in affine.terms:
+                terms[variable] = combine(((1, terms.get(variable, 0)), (1, multiply(c, stride))))
+            if buffer.role == "tile" and axis == buffer.sample_axis and self.tile_start.name != "0":
+                terms[self.tile_start] = combine(((1, terms.get(self.tile_start, 0)), (-1, stride)))
+        return self.place(constant, [(v, c) for v, c in terms.items() if c != 0])
+
+    def pointer(self, name: str, offset: Ssa) -> Ssa:
+        """The address of an element."""
+        base, kind = self.pointers[name], self.memory(name)
+        if offset.name == "0":
+            return base
+        return self.pure(f"getelementptr inbounds {kind}, ptr {base.name}, i64 {offset.name}", "ptr", 1, offset.depth)
+
+    def addresses(self, name: str, place: Place) -> list[Ssa]:
+        """The address of the element of each lane."""
+        if place.apart is not None:
+            spread = self.spread(place)
+            return [self.pointer(name, self.lane(spread, k)) for k in range(self.lanes)]
+        return [self.pointer(name, self.plus(place.base, self.times(place.step, literal(k, "i64")))) for k in range(self.lanes)]
+
+    def load(self, name: str, index: tuple[Affine, ...], mask: Ssa | None = None) -> Ssa:
+        """buffer[index] in each lane."""
+        dtype, kind = self.buffers[name].dtype, self.memory(name)
+        place = self.offset(name, index)
+        if self.lanes == 1 or (place.apart is None and place.step.name == "0"):
+            value = self.read(kind, self.pointer(name, place.base), None if mask is None else self.any_lane(mask))
+        elif place.apart is None and place.step.name == "1" and (kind != "i8" or mask is None):
+            value = self.read_lanes(kind, self.pointer(name, place.base), mask)
+        else:
+            masks = [None if mask is None else self.lane(mask, k) for k in range(self.lanes)]
+            value = self.gathered([self.read(kind, p, m) for p, m in zip(self.addresses(name, place), masks, strict=True)])
+        if dtype == "bool":
+            return self.compare("icmp ne", value, literal(0, "i8", value.lanes))
+        return value
+
+    def read(self, kind: str, pointer: Ssa, mask: Ssa | None) -> Ssa:
+        """One element, or whatever stands nowhere in its place."""
+        if mask is not None:
+            pointer = self.select(mask, pointer, Ssa(NOWHERE, "ptr"))
+        return self.here(f"load {kind}, ptr {pointer.name}, align {BYTES[kind]}", kind)
+
+    def read_lanes(self, kind: str, pointer: Ssa, mask: Ssa | None) -> Ssa:
+        """Elements that stand side by side."""
+        vector = type_of(kind, self.lanes)
+        if mask is None or mask.lanes == 1:
+            if mask is not None:
+                pointer = self.select(mask, pointer, Ssa(NOWHERE, "ptr"))
+            return self.here(f"load {vector}, ptr {pointer.name}, align {BYTES[kind]}", kind, self.lanes)
+        suffix = {"double": "f64", "float": "f32"}.get(kind, kind)
+        full = f"llvm.masked.load.v{self.lanes}{suffix}.p0"
+        self.declare(full, f"declare {vector} @{full}(ptr, i32, {mask.type}, {vector})")
+        return self.here(f"call {vector} @{full}(ptr {pointer.name}, i32 {BYTES[kind]}, {mask.type} {mask.name}, "
+                         f"{vector} zeroinitializer)", kind, self.lanes)
+
+    def store(self, name: str, index: tuple[Affine, ...], value: Ssa, mask: Ssa | None = None) -> None:
+        """buffer[index] = value in each lane; only where the mask holds."""
+        kind = self.memory(name)
+        if value.kind == "i1":
+            value = resized(self, value, "i8")
+        place = self.offset(name, index)
+        if self.lanes == 1:
+            self.write(kind, self.pointer(name, place.base), value, mask)
+            return
+        value = self.splat(value, self.lanes)
+        if place.apart is None and place.step.name == "1" and (mask is None or (mask.lanes > 1 and kind != "i8")):
+            self.write_lanes(kind, self.pointer(name, place.base), value, mask)
+            return
+        for k, pointer in enumerate(self.addresses(name, place)):
+            self.write(kind, pointer, self.lane(value, k), None if mask is None else self.lane(mask, k))
+
+    def write(self, kind: str, pointer: Ssa, value: Ssa, mask: Ssa | None) -> None:
+        """Store one element."""
+        if mask is not None:
+            # Where it must not be written, the old value is put back.
+            slot = self.slot(kind)
+            pointer = self.select(mask, pointer, slot)
+        self.do(f"store {kind} {value.name}, ptr {pointer.name}, align {BYTES[kind]}")
+
+    def write_lanes(self, kind: str, pointer: Ssa, value: Ssa, mask: Ssa | None) -> None:
+        """Store elements side by side."""
+        if mask is None:
+            self.do(f"store {value.type} {value.name}, ptr {pointer.name}, align {BYTES[kind]}")
+            return
+        suffix = {"double": "f64", "float": "f32"}.get(kind, kind)
+        full = f"llvm.masked.store.v{self.lanes}{suffix}.p0"
+        self.declare(full, f"declare void @{full}({value.type}, ptr, i32, {mask.type})")
+        self.do(f"call void @{full}({value.type} {value.name}, ptr {pointer.name}, i32 {BYTES[kind]}, {mask.type} {mask.name})")
+
+
+def strides(shape: tuple[Size, ...]) -> tuple[Size, ...]:
+    """How many elements a step along each axis is, rows one after another."""
+    found: list[Size] = []
+    step: Size = 1
+    for size in reversed(shape):
+        found.append(step)
+        step = multiply(step, size)
+    return tuple(reversed(found))
+

@@ -1,0 +1,22 @@
+"""Folds: their neutral values."""
+
+from __future__ import annotations
+
+from codegen.loop_ir.nodes import Literal
+
+IDENTITIES: dict[str, float] = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf")}
+INTEGER_EXTREMES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+
+
+def identity(fold: str, dtype: str) -> Literal:
+    """The neutral value of a fold.
+
+    >>> identity("max", "float64")
+    Literal(value=-inf, dtype='float64')
+    """
+    if dtype == "bool":
+        return Literal(fold in ("min", "mul"), dtype)
+    if fold in ("max", "min") and dtype in INTEGER_EXTREMES:
+        return Literal(INTEGER_EXTREMES[dtype][fold == "min"], dtype)
+    number = IDENTITIES[fold]
+    return Literal(int(number) if dtype in INTEGER_EXTREMES else number, dtype)

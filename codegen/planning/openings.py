@@ -1,0 +1,75 @@
+"""Openings: a contraction that only another contraction reads becomes part of it where a cheaper path is found then.
+
+before:  Σ_j (Σ_k A[i,k] B[k,j]) x[j]        n³ multiplications
+after:   Σ_jk A[i,k] B[k,j] x[j]             n², by the path A (B x)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from codegen.planning.contractions import path_cost, plain, replaced
+from codegen.planning.costs import Hints
+from symdiff.expression import Factor, Node, Product
+from symdiff.normal_form import is_guard
+from symdiff.sizes import Size
+from symdiff.traversal import topological
+
+# An opening must save at least this much of the cost: what is opened is no longer at hand for others.
+WORTH = 0.7
+MOST_FACTORS = 8
+
+
+def open_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
+    """The roots with single-use cores opened into the cores around them where that saves work."""
+    order = topological(roots)
+    uses: Counter[Node] = Counter(roots)
+    for node in order:
+        uses.update(node.children)
+    done: dict[Node, Node] = {}
+    single: set[Node] = set()
+    for node in order:
+        children = [done[child] for child in node.children]
+        fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
+        if opens(fresh):
+            fresh = opened(fresh, single, hints)  # type: ignore[arg-type]
+            if uses[node] == 1:
+                single.add(fresh)
+        done[node] = fresh
+    return [done[root] for root in roots]
+
+
+def opens(node: Node) -> bool:
+    """Whether a node is a core of floats with plain indices and no guard, whose path can be searched."""
+    return isinstance(node, Product) and node.is_core and node.dtype.startswith("float") and plain(node) and not any(
+        is_guard(f) or f.dtype != node.dtype for f, _ in node.factors)
+
+
+def opened(node: Product, single: set[Node], hints: Hints) -> Product:
+    """The core with those of its factors opened that are worth it."""
+    progress = True
+    while progress:
+        progress = False
+        for position, (inner, _) in enumerate(node.factors):
+            if inner not in single or not isinstance(inner, Product) or len(node.factors) + len(inner.factors) > MOST_FACTORS + 1:
+                continue
+            whole = together(node, position)
+            if path_cost(whole, hints) < WORTH * (path_cost(node, hints) + path_cost(inner, hints)):
+                node, progress = whole, True
+                break
+    return node
+
+
+def together(node: Product, position: int) -> Product:
+    """The core with one of its factors, a core itself, written out."""
+    inner, at = node.factors[position]
+    assert isinstance(inner, Product)
+    names = dict(zip(inner.out, at, strict=True))
+    extents: list[Size] = list(node.extents)
+    for label in inner.summed:
+        names[label] = len(extents)
+        extents.append(inner.extents[label])
+    written: list[Factor] = [(f, tuple(names[i] for i in there)) for f, there in inner.factors]
+    factors = (*node.factors[:position], *written, *node.factors[position + 1:])
+    return Product(node.coefficient, factors, node.out, tuple(extents), node.type)

@@ -1,0 +1,260 @@
+"""Vector loops: in each nest the loop whose turns go best side by side becomes a `lane` loop; short ones are unrolled.
+
+before:  for i in 0 : n serial; y[i] = exp(x[i])
+after:   for i in 0 : n lane; y[i] = exp(x[i])
+
+Which loop it is follows from costs: a load of neighbours is one, a load of elements apart is one a lane, and what does not
+change from lane to lane costs as before.  A loop may be one where its turns do not meet in memory: `independent` says when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from codegen.loop_ir.nodes import (
+    Accumulate,
+    Affine,
+    Assign,
+    Buffer,
+    Call,
+    If,
+    IndexValue,
+    Inside,
+    Let,
+    Load,
+    Loop,
+    Program,
+    Register,
+    SampleLoop,
+    Statement,
+    Store,
+    TileLoop,
+    Update,
+    Value,
+)
+from codegen.loop_ir.walks import buffers_of, index_variables, statements, subvalues, values_of
+from symdiff.sizes import typical_value
+
+LANES = 4
+# Turns that a loop over samples is taken to have, and one over any symbolic axis.
+MANY = 100
+DEAR = {"exp": 10, "exp2": 10, "expm1": 12, "log": 12, "log1p": 14, "tanh": 16, "sigmoid": 14, "softplus": 26, "div": 4, "sqrt": 5,
+        "sinh": 25, "cosh": 20, "logaddexp": 28, "xlogy": 14, "reciprocal": 4}
+OF_LIBRARY = {name: 25 for name in "power cbrt log2 log10 sin cos tan asin acos atan asinh acosh atanh atan2 hypot erf erfc "
+              "remainder floor_divide".split()}
+MOST_UNROLLED = 48
+LONGEST_UNROLLED = 8
+
+
+def vectorise(program: Program) -> Program:
+    """The program with its lane loops and unrolled loops chosen."""
+    chooser = Chooser(buffers_of(program))
+    return replace(program, sections=tuple(replace(s, body=chooser.body(s.body)[0]) for s in program.sections))
+
+
+def trips(loop: Loop | SampleLoop) -> float:
+    """How often the body is taken to run."""
+    if isinstance(loop, SampleLoop):
+        return MANY
+    low, high = (s if isinstance(s, int) else min(typical_value(s), MANY) for s in (loop.lo, loop.hi))
+    return max((high - low) / loop.step, 0)
+
+
+@dataclass(slots=True)
+class Lane:
+    """The loop variable that counts lanes, and the registers that differ from lane to lane."""
+
+    var: str
+    varying: set[str]
+
+
+class Chooser:
+    """Finds for each loop the cheapest way to run it."""
+
+    def __init__(self, buffers: dict[str, Buffer]) -> None:
+        self.buffers = buffers
+
+    def body(self, body: Sequence[Statement]) -> tuple[tuple[Statement, ...], float]:
+        """The best form of a body outside of lane loops, and its cost."""
+        found, total = [], 0.0
+        for statement in body:
+            best, cost = self.statement(statement)
+            found.append(best)
+            total += cost
+        return tuple(found), total
+
+    def statement(self, statement: Statement) -> tuple[Statement, float]:
+        """The best form of a statement, and its cost."""
+        match statement:
+            case Loop() | SampleLoop():
+                inner, cost = self.body(statement.body)
+                serial, total = replace(statement, body=inner), trips(statement) * (cost + 1)
+                if unrolls(statement):
+                    serial, total = replace(serial, kind="unrolled"), trips(statement) * cost
+                if not independent(statement):
+                    return serial, total
+                turns = -(-trips(statement) // LANES)
+                folds = sum(isinstance(s, Update) for s in statements(statement.body))
+                in_lanes = turns * (self.cost(statement.body, Lane(statement.var, set())) + 1) + 2 + 4 * folds
+                return (replace(statement, kind="lane"), in_lanes) if in_lanes < total else (serial, total)
+            case TileLoop():
+                inner, cost = self.body(statement.body)
+                return replace(statement, body=inner), cost
+            case If():
+                inner, cost = self.body(statement.body)
+                return replace(statement, body=inner), cost + self.value(statement.condition, None)
+            case _:
+                return statement, self.cost((statement,), None)
+
+    def cost(self, body: Sequence[Statement], lane: Lane | None) -> float:
+        """The cost of a body; in lanes that of one vector of turns."""
+        total = 0.0
+        for statement in body:
+            values = values_of(statement)
+            total += sum(self.value(v, lane) for v in values)
+            varying = lane is not None and any(self.varies(v, lane) for v in values)
+            match statement:
+                case Let(register=register) | Update(register=register) | Assign(register=register):
+                    if varying and lane is not None:
+                        lane.varying.add(register)
+                    total += 1
+                case Store(buffer=buffer, index=index):
+                    total += self.access(buffer, index, lane)
+                case Accumulate(buffer=buffer, index=index):
+                    total += 2 * self.access(buffer, index, lane) + (8 if lane and not moves(index, lane.var) else 0)
+                case Loop() | SampleLoop():
+                    if lane is not None:
+                        lane.varying |= {c.name for c in statement.carried}
+                    total += trips(statement) * (self.cost(statement.body, lane) + 1)
+                case If() | TileLoop():
+                    total += self.cost(statement.body, lane)
+                case _:
+                    total += 1
+        return total
+
+    def value(self, value: Value, lane: Lane | None) -> float:
+        """The cost of a value."""
+        total = 0.0
+        for part in subvalues(value):
+            if isinstance(part, Load):
+                total += self.access(part.buffer, part.index, lane)
+            elif isinstance(part, Call):
+                wide = LANES if lane is not None and self.varies(part, lane) else 1
+                total += OF_LIBRARY[part.function] * wide if part.function in OF_LIBRARY else DEAR.get(part.function, 1)
+        return total
+
+    def varies(self, value: Value, lane: Lane) -> bool:
+        """Whether a value differs from lane to lane."""
+        for part in subvalues(value):
+            if isinstance(part, Register) and part.name in lane.varying:
+                return True
+            if isinstance(part, Load) and moves(part.index, lane.var):
+                return True
+            if isinstance(part, (IndexValue, Inside)) and lane.var in index_variables(part.index):
+                return True
+        return False
+
+    def access(self, name: str, index: tuple[Affine, ...], lane: Lane | None) -> float:
+        """The cost of reading or writing an element in each lane."""
+        if lane is None or not moves(index, lane.var):
+            return 1
+        return 1 if neighbours(index, lane.var) else 2 * LANES
+
+
+def moves(index: Sequence[Affine], var: str) -> bool:
+    """Whether an index changes with a loop variable."""
+    return any(var in index_variables(i) for i in index)
+
+
+def neighbours(index: Sequence[Affine], var: str) -> bool:
+    """Whether the next turn of the loop takes the next element."""
+    return bool(index) and dict(index[-1].terms).get(var) == 1 and not moves(index[:-1], var) and \
+        all(isinstance(v, str) or var not in index_variables(v.index) for v, _ in index[-1].terms)
+
+
+def unrolls(loop: Loop | SampleLoop) -> bool:
+    """Whether a loop is short enough to be written out."""
+    if isinstance(loop, SampleLoop) or not isinstance(loop.lo, int) or not isinstance(loop.hi, int):
+        return False
+    count = len(range(loop.lo, loop.hi, loop.step))
+    return count <= LONGEST_UNROLLED and count * weight(loop.body) <= MOST_UNROLLED
+
+
+def weight(body: Sequence[Statement]) -> int:
+    """The number of values and statements that a body is written with, short loops in it written out."""
+    total = 0
+    for statement in body:
+        own = 1 + sum(1 for v in values_of(statement) for _ in subvalues(v))
+        if isinstance(statement, Loop) and unrolls(statement):
+            assert isinstance(statement.lo, int) and isinstance(statement.hi, int)
+            own += len(range(statement.lo, statement.hi, statement.step)) * weight(statement.body)
+        elif isinstance(statement, (Loop, SampleLoop, TileLoop, If)):
+            own += weight(statement.body)
+        total += own
+    return total
+
+
+def independent(loop: Loop | SampleLoop) -> bool:
+    """Whether the turns of a loop may run side by side.
+
+    What it writes it writes at an axis whose index is the same in all places, changes with the loop variable and with
+    nothing inside the loop; or it only folds there.  Registers of the outside are only folded into.
+    """
+    if isinstance(loop, Loop) and loop.step != 1:
+        return False
+    inside = set()
+    own = {c.name for c in loop.carried}
+    reads: dict[str, list[tuple[Affine, ...]]] = {}
+    stores: dict[str, list[tuple[Affine, ...]]] = {}
+    folds: dict[str, list[tuple[str, tuple[Affine, ...]]]] = {}
+    updates: dict[str, set[str]] = {}
+    used: set[str] = set()
+    carried_inside: set[str] = set()
+    for statement in statements(loop.body):
+        for outer in values_of(statement):
+            for value in subvalues(outer):
+                if isinstance(value, Load):
+                    reads.setdefault(value.buffer, []).append(value.index)
+                elif isinstance(value, Register):
+                    used.add(value.name)
+        match statement:
+            case Store(buffer=buffer, index=index):
+                stores.setdefault(buffer, []).append(index)
+            case Accumulate(op=op, buffer=buffer, index=index):
+                folds.setdefault(buffer, []).append((op, index))
+            case Update(op=op, register=register):
+                updates.setdefault(register, set()).add(op)
+            case Assign(register=register):
+                updates.setdefault(register, set()).add("assign")
+            case Loop(var=var, carried=carried):
+                inside.add(var)
+                carried_inside |= {c.name for c in carried}
+            case Let() | If():
+                pass
+            case _:
+                return False
+    for register, ops in updates.items():
+        if register not in carried_inside and (len(ops) > 1 or "assign" in ops or register in used):
+            return False
+    if any(c.name in used for c in loop.carried) and own:
+        return False
+    for buffer in {*stores, *folds}:
+        places = [*reads.get(buffer, []), *stores.get(buffer, []), *[index for _, index in folds.get(buffer, [])]]
+        if not apart(places, loop.var, inside) and (
+                buffer in stores or buffer in reads or len({op for op, _ in folds[buffer]}) > 1):
+            return False
+    return True
+
+
+def apart(places: Sequence[tuple[Affine, ...]], var: str, inside: set[str]) -> bool:
+    """Whether all places share an axis along which different turns are at different positions."""
+    first = places[0]
+    for axis in range(len(first)):
+        index = first[axis]
+        if all(place[axis] == index for place in places) and dict(index.terms).get(var, 0) != 0 and \
+                not any(v in inside for v in index_variables(index)) and \
+                sum(var in index_variables(Affine(0, ((v, c),))) for v, c in index.terms) == 1:
+            return True
+    return False
+

@@ -1,0 +1,44 @@
+"""The one namespace of a generated NumPy function: its arguments, sizes, helper functions and temporaries."""
+
+from __future__ import annotations
+
+import keyword
+import unicodedata
+from collections.abc import Iterator
+
+from symdiff.expression import Symbol
+from symdiff.printing.naming import Distinct, numbered
+
+RESERVED = ("np", "__debug__", *keyword.kwlist)
+
+
+class Words:
+    """Hands out identifiers: who asks first keeps its name wherever Python allows it."""
+
+    def __init__(self) -> None:
+        self.words = Distinct(RESERVED)
+        self.parts = numbered("t", 1)
+
+    def argument(self, symbol: Symbol) -> str:
+        """The argument of a symbol."""
+        return self.words.of(symbol, wishes(symbol.name, ""))
+
+    def size(self, name: str) -> str:
+        """The variable of a named size: `n`, or `n_size` beside another `n`."""
+        return self.words.of(("size", name), wishes(name, "size"))
+
+    def function(self, name: str) -> str:
+        """The name of a helper function, or of a constant that helper functions use."""
+        return self.words.of(("function", name), wishes(name, ""))
+
+    def temporary(self, node: object) -> str:
+        """A variable t1, t2, … for a part."""
+        return self.words.of(("part", node), self.parts)
+
+
+def wishes(name: str, kind: str) -> Iterator[str]:
+    """The name as Python normalises it, then with an underscore and its kind, then with numbers."""
+    plain = unicodedata.normalize("NFKC", name)
+    yield plain
+    yield f"{plain}_{kind}"
+    yield from numbered(f"{plain}_{kind}")
