@@ -227,7 +227,7 @@ def out_pattern(node: Product, flat: Flat, implicit: bool, reshapes: bool) -> tu
         return None, labels
     merged = row_major(out, node.shape, extents) if reshapes else None
     if merged is not None:
-        return ("reshape", node.shape), merged
+        return ("reshape", node.shape) if merged else None, merged
     forms = [form_of(i) for i in out]
     if len(out) == 2 and forms[0][1] == forms[1][1] and len(forms[0][1]) == 1 and forms[0][1][0][1] == 1:
         return diagonal_pattern(node, forms)

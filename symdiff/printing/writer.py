@@ -137,7 +137,7 @@ class Writer:
         if form is None:
             text = self.entries.line(piece, node)
         else:
-            body = self.style.wrap(self.signed(form), SUM)
+            body = self.style.wrap(self.explicit(node), SUM)
             text = f"{piece.text} = {body}"
         self.definitions.append((node, text))
         self.named[node] = piece
@@ -172,6 +172,9 @@ class Writer:
         """As `piece`, with its full shape to be seen: zeros(n), a ones(n), ones(n) wᵀ."""
         if number_of(node) == 0 and node.ndim:
             return self.style.zeros(node.shape)
+        if isinstance(node, Product) and not node.factors and node.out == (0, 0) and node.extents[0] == node.shape[0]:
+            eye = self.style.call_word("eye", self.style.size(node.extents[0]).text, 2)
+            return self.signed(Monomial(node.coefficient, body=eye))
         if self.form(node) is None or not isinstance(node, Product) or not broadcast_axes(node):
             return self.piece(node)
         return self.signed(self.products.form(node, implicit=False, sized=True))
@@ -253,13 +256,17 @@ class Writer:
         """
         constant = [broadcast_axes(term) if term.ndim == 2 and self.style.exact_shapes else frozenset()
                     for _, term in terms]
+        bare = self.style.exact_shapes and all(len(broadcast_axes(term)) == term.ndim for _, term in terms)
         forms: list[Monomial] = []
         for (c, term), axes in zip(terms, constant, strict=True):
             form = self.with_coefficient(c, term, implicit=True)
             named = form.body is not None and form.body.root.name and not any(d.axes for d in form.divisors)
             full = (axes == {0, 1} and not implicit and number_of(term) is None) or (
                 axes == {0} and ({1} in constant or not named))
-            forms.append(self.with_coefficient(c, term) if full else form)
+            if bare and isinstance(term, Product):
+                form = self.products.form(term, implicit=False, sized=True)
+                form = replace(form, coefficient=exact(c * form.coefficient))
+            forms.append(self.with_coefficient(c, term) if full and not bare else form)
         return forms
 
     def table(self, node: Add) -> Monomial | None:

@@ -29,7 +29,7 @@ FUNCTIONS: dict[str, Any] = {
     "any": np.any, "all": np.all, "cosh": np.cosh, "sinh": np.sinh, "log2": np.log2, "expm1": np.expm1, "acos": np.arccos,
     "asin": np.arcsin, "atan": np.arctan, "tan": np.tan, "argmin": np.argmin, "asinh": np.arcsinh, "isnan": np.isnan,
     "log10": np.log10, "mod": np.mod, "trunc": np.trunc, "round": np.round, "acosh": np.arccosh, "atanh": np.arctanh,
-    "logaddexp": np.logaddexp, "cbrt": np.cbrt, "where": np.where, "hypot": np.hypot, "clip": np.clip,
+    "stop_gradient": np.asarray, "logaddexp": np.logaddexp, "cbrt": np.cbrt, "where": np.where, "hypot": np.hypot, "clip": np.clip,
     "tril": np.tril, "triu": np.triu,
     "reshape": lambda x, shape: np.reshape(x, np.asarray(shape, int)), "tr": np.trace,
     "diag": lambda x, k=0: np.diag(x, int(k)), "sum": np.sum, "prod": np.prod,
@@ -173,6 +173,8 @@ class Reader:
                 word = {"|": np.abs, "√": np.sqrt, "¬": np.logical_not, "⌊": np.floor, "⌈": np.ceil}[term.kind]
                 return word(self.array(parts[0], at))
             case "condition":
+                if parts[0].kind in ("array", "condition"):
+                    return self.found(Term("array", [parts[0]]), at)
                 return np.asarray(self.array(parts[0], at)).astype(float)
             case "delta":
                 return float(self.number(parts[0][0], at) == self.number(parts[0][1], at))
