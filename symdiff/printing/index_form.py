@@ -13,9 +13,9 @@ from symdiff.expression import Add, Constant, Map, Node, Number, Product, Reduce
 from symdiff.index_notation import Index, form_of, labels_of, tidy
 from symdiff.normal_form import number_of
 from symdiff.normal_form.numbers import base_and_exponent, exact
-from symdiff.printing.labels import Label, Labels, substituted
+from symdiff.printing.labels import Kind, Label, Labels, substituted
 from symdiff.printing.networks import NoMatrixForm
-from symdiff.printing.pieces import Monomial, Piece
+from symdiff.printing.pieces import SUM, Monomial, Piece
 from symdiff.printing.reading import Flat, flattened
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.sums import sum_form
@@ -66,7 +66,7 @@ class Entries:
         """`name[i, j] = …`."""
         indices, form = self.entry_form(node)
         bound = [self.labels.character("bound", label) for label in indices]
-        return f"{self.style.entry(name, bound).text} = {self.writer.signed(form).text}"
+        return f"{self.style.entry(name, bound).text} = {self.style.wrap(self.writer.signed(form), SUM)}"
 
     def formula(self, node: Node, taken: Container[str]) -> str:
         """`i, j ↦ …`."""
@@ -232,7 +232,7 @@ class Entries:
         return places, conditions, [(substituted(index, places), label) for index, label in rest]
 
     def equal(self, index: Index, label: Label) -> Piece:
-        """δ[i, j], which tells the range of i by that of j as the identity does; δ[2 i + k, j] tells none."""
-        size = self.labels.extents[label] if isinstance(index, int) else 0
-        one, two = self.labels.character("read", index, size), self.labels.character("read", label, size)
+        """δ[i, j]."""
+        kind: Kind = "tie" if isinstance(index, int) else "read"
+        one, two = self.labels.character(kind, index), self.labels.character(kind, label)
         return self.style.equal_labels(one, two)

@@ -7,7 +7,7 @@ of a node.  `finished` writes them out: a letter for each label, and the range o
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Literal
 
 from symdiff.bounds import at_least
@@ -18,7 +18,7 @@ from symdiff.printing.style import MatrixStyle
 from symdiff.sizes import Size, combine, monomials, multiply
 
 Label = int
-Kind = Literal["read", "bound", "value", "condition", "mark"]
+Kind = Literal["read", "tie", "bound", "value", "condition", "mark"]
 Meaning = tuple[Kind, Index, Size]
 FIRST = 0xF0000
 LETTERS = "ijklmnpqrstuvabcdefgh"
@@ -41,7 +41,7 @@ class Labels:
     def character(self, kind: Kind, index: Index, size: Size = 0) -> str:
         """The character of an index into an axis of that size, of a label where it is introduced, of a value or condition.
 
-        A mark is not shown; it tells texts apart that look alike.
+        A tie is a label in a δ with another one; a mark is not shown, it tells texts apart that look alike.
         """
         meaning = (kind, index, size)
         if meaning not in self.characters:
@@ -79,8 +79,11 @@ class Labels:
                               {label: combine(((-1, c),)) for label, c in terms}))
         return found
 
-    def finished(self, text: str, taken: Container[str], style: MatrixStyle, first: Iterable[Label] = ()) -> str:
-        """The text with letters for labels: those in `first`, then by appearance; none that is taken."""
+    def finished(self, text: str, taken: Container[str], style: MatrixStyle, first: Sequence[Label] = ()) -> str:
+        """The text with letters for labels: those in `first`, then by appearance; none that is taken.
+
+        The labels in `first` are the axes of a result of known shape: a δ says enough about them, as an identity does.
+        """
         found = [(ch, meaning) for ch in dict.fromkeys(text) if (meaning := self.meaning(ch)) is not None]
         free = [x for x in LETTERS if x not in taken] or [f"i{k}" for k in range(1000)]
         names: dict[Label, str] = {}
@@ -88,9 +91,11 @@ class Labels:
             if label not in names:
                 k = len(names)
                 names[label] = free[k] if k < len(free) else f"{free[k % len(free)]}{k // len(free)}"
-        reads = {(index, self.extents[index] == size) for _, (kind, index, size) in found
+        reads: set[tuple[Label, bool]] = {(index, self.extents[index] == size) for _, (kind, index, size) in found
                  if kind == "read" and isinstance(index, int) and size != 0}
-        told = {index for index, whole in reads if whole and (index, False) not in reads}
+        ties = {index for _, (kind, index, _) in found if kind == "tie" and isinstance(index, int) and index in first}
+        told = {index for index, whole in reads if whole} | ties
+        told = {index for index in told if (index, False) not in reads}
         table = {ord(ch): self.written(meaning, names, told, style) for ch, meaning in found}
         return text.translate(table)
 
@@ -105,7 +110,7 @@ class Labels:
             size = style.size(self.extents[index]).text.replace(" + ", "+").replace(" - ", "-")
             return names[index] if index in told else f"{names[index]}<{size}"
         text = index_text(index, names, style)
-        return text if kind == "read" or isinstance(index, int) or not form_of(index)[1] else style.parens(text)
+        return text if kind in ("read", "tie") or isinstance(index, int) or not form_of(index)[1] else style.parens(text)
 
 
 def substituted(index: Index, table: Mapping[Label, Index]) -> Index:

@@ -72,9 +72,10 @@ def cancelled(node: Node) -> Node | None:
         return None
     groups: dict[object, list[tuple[Number, Node, Product]]] = {}
     for c, term in node.terms:
-        sums = [f for f, at in term.factors if isinstance(f, Add) and f.dtype == node.dtype and f.ndim == node.ndim
-                and at == term.out] if isinstance(term, Product) and term.dense else []
-        if len(sums) == 1 and isinstance(term, Product):
+        if not isinstance(term, Product) or not term.dense:
+            continue
+        sums = [f for f, at in term.factors if isinstance(f, Add) and f.type == node.type and at == term.out]
+        if len(sums) == 1:
             rest = frozenset(factor for factor in term.factors if factor[0] is not sums[0])
             groups.setdefault(rest, []).append((c * term.coefficient, sums[0], term))
     for group in groups.values():

@@ -193,6 +193,8 @@ class ProductForms:
                 return style.diag(self.filled(body, node, out), detail) if detail else self.writer.identity(node.shape[0])
             return style.diag(body, detail)
         inner = self.filled(body, node, out)
+        if kind == "ones":
+            return style.ones(detail)
         if kind == "reshape":
             return style.reshaped(inner, detail)
         if kind == "padded diag":
@@ -227,7 +229,7 @@ def out_pattern(node: Product, flat: Flat, implicit: bool, reshapes: bool) -> tu
         return None, labels
     merged = row_major(out, node.shape, extents) if reshapes else None
     if merged is not None:
-        return ("reshape", node.shape) if merged else None, merged
+        return ("reshape" if merged else "ones", node.shape), merged
     forms = [form_of(i) for i in out]
     if len(out) == 2 and forms[0][1] == forms[1][1] and len(forms[0][1]) == 1 and forms[0][1][0][1] == 1:
         return diagonal_pattern(node, forms)

@@ -155,7 +155,7 @@ class Reader:
             case "sum":
                 return self.total([self.value(part, at) for part in parts[0]], parts[1])
             case "divide":
-                if self.excluded(parts[0], at):
+                if at and self.excluded(parts[0], at):
                     return 0.0
                 return self.scaled(self.value(parts[0], at), 1 / np.asarray(self.array(parts[1], at), float))
             case "hadamard":
@@ -265,7 +265,7 @@ class Reader:
         """A product of numbers, rows, columns and matrices; a condition that does not hold makes it zero."""
         ones = [term.kind == "number" and term.parts[0] == "1" for term in terms]
         lying = [term.kind == "transpose" and term.parts[0].kind == "number" for term in terms]
-        if any(self.excluded(term, at) for term in terms):
+        if at and any(self.excluded(term, at) for term in terms):
             return 0.0
         values = [None if one or lie else self.value(term, at) for term, one, lie in zip(terms, ones, lying, strict=True)]
         factor: Any = 1.0
