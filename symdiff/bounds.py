@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from symdiff.sizes import NAMED, Named, Quotient, Size, combine, named_sizes
+from symdiff.sizes import NAMED, Dim, Named, Quotient, Size, combine, monomials, multiply, named_sizes
 
 
 def lower_bound(size: Size) -> int | None:
@@ -44,9 +44,31 @@ def at_least(a: Size, b: Size) -> bool:
         return a >= b
     difference = combine(((1, a), (-1, b)))
     bound = lower_bound(difference)
+    if bound is None or bound < 0:
+        bound = lower_bound(below_quotients(difference))
     proved = bound is not None and bound >= 0
     if proved:
         for name in named_sizes(difference):
             atom = NAMED[name]
             atom.proved = max(atom.proved, atom.minimum)
     return proved
+
+
+def below_quotients(size: Size) -> Size:
+    """A size that is never greater, with k ⌊a / b⌋ as a k / b or (a - b + 1) k / b where b divides k.
+
+    >>> from symdiff.sizes import dim
+    >>> n = dim("n")
+    >>> below_quotients(n - (n + 1) // 2 * 2), below_quotients((n + 1) // 2 * 2 - n)
+    (-1, 0)
+    """
+    total: Size = 0
+    for monomial, c in monomials(size):
+        term: Size = Dim(((monomial, c),)) if monomial else c
+        (atom, power), *others = monomial or ((None, 0),)
+        if isinstance(atom, Quotient) and power == 1 and not others and isinstance(atom.denominator, int) \
+                and c % atom.denominator == 0:
+            least = combine(((1, atom.numerator), (1, 0 if c < 0 else 1 - atom.denominator)))
+            term = multiply(c // atom.denominator, least)
+        total = combine(((1, total), (1, term)))
+    return total

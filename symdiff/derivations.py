@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from itertools import chain, count
 from typing import Any
 
 from symdiff.differentiation import grad, hessian
 from symdiff.errors import TypeMismatch
-from symdiff.expression import Node
+from symdiff.expression import Node, Symbol
 from symdiff.operators.coercion import as_node
 from symdiff.printing import document, latex
 from symdiff.provenance import plain, user_line
 from symdiff.simplification import simplify
+from symdiff.sizes import named_sizes
+from symdiff.traversal import topological
 from symdiff.trees import flatten
 
 Tree = Any
@@ -35,19 +38,27 @@ class Derivation:
         """
         symbols = self.leaves(self.wrt)
         shown = names or [latex(s) for s in symbols]
-        rows = [("L", "L", self.loss)]
+        one, two = self.label()
+        rows = [(one, two, self.loss)]
         if self.order:
-            rows += [(f"∇{s.name} L", rf"\nabla_{{{name}}} L", g)
+            rows += [(f"∇{s.name} {one}", rf"\nabla_{{{name}}} {two}", g)
                      for s, name, g in zip(symbols, shown, self.leaves(self.gradient), strict=True)]
         if self.order > 1:
             blocks = self.leaves(self.hessian)
             for k, s in enumerate(symbols):
                 for j, t in enumerate(symbols[:k + 1]):
-                    text = f"∇²{s.name} L" if s is t else f"∇{s.name}∇{t.name} L"
-                    one, two = shown[k], shown[j]
-                    below = rf"\nabla^2_{{{one}}} L" if s is t else rf"\nabla_{{{one}}} \nabla_{{{two}}} L"
-                    rows.append((text, below, blocks[k * len(symbols) + j]))
+                    text = f"∇²{s.name}" if s is t else f"∇{s.name}∇{t.name}"
+                    below = rf"\nabla^2_{{{shown[k]}}}" if s is t else rf"\nabla_{{{shown[k]}}} \nabla_{{{shown[j]}}}"
+                    rows.append((f"{text} {one}", f"{below} {two}", blocks[k * len(symbols) + j]))
         return rows
+
+    def label(self) -> tuple[str, str]:
+        """The name of the loss in text and LaTeX: L, or another one where a symbol or a size is called so."""
+        nodes = topological([self.loss, *self.leaves(self.wrt)])
+        taken = {node.name for node in nodes if isinstance(node, Symbol)}
+        taken |= {name for node in nodes for size in node.shape for name in named_sizes(size)}
+        names = chain([("L", "L"), ("F", "F"), ("J", "J")], ((f"L{k}", f"L_{{{k}}}") for k in count(1)))
+        return next(pair for pair in names if pair[0] not in taken)
 
     def leaves(self, tree: Tree) -> list[Any]:
         """The expressions of a tree."""

@@ -157,7 +157,7 @@ define(
 )
 define(
     "floor_divide", quiet(np.floor_divide), (None, None),
-    result="same", text="⌊{0} / {1}⌋", latex=r"\left\lfloor{0} / {1}\right\rfloor", domain=((5.2, 5.8), (2.0, 2.5)),
+    result="same", text="⌊{0} / {1}⌋", latex=r"\left\lfloor \frac{{{0}}}{{{1}}}\right\rfloor", domain=((5.2, 5.8), (2.0, 2.5)),
     traits="numeric",
     doc="⌊x / z⌋ of integers: ∂ = 0.",
 )

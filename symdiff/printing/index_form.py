@@ -1,27 +1,25 @@
 """The index form: entries of a tensor, with Σ over what is summed, where no matrix form exists.
 
-While a formula grows, the axes of a node and its summed labels stand in the text as private characters; a consumer
-replaces the axes by its own indices, and at the very end `bound_letters` gives every character that is left a letter.
+The entry of a node is written at labels of its own; a consumer puts its indices in their place (`labels`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from symdiff.expression import Add, Map, Node, Number, Product, Reduce
-from symdiff.index_notation import Index, form_of
+from symdiff.expression import Add, Constant, Map, Node, Number, Product, Reduce
+from symdiff.index_notation import Index, form_of, labels_of, tidy
 from symdiff.normal_form import number_of
 from symdiff.normal_form.numbers import base_and_exponent, exact
+from symdiff.printing.labels import Kind, Label, Labels, substituted
 from symdiff.printing.networks import NoMatrixForm
-from symdiff.printing.pieces import Monomial, Piece
-from symdiff.printing.reading import flattened
+from symdiff.printing.pieces import SUM, Monomial, Piece
+from symdiff.printing.reading import Flat, flattened
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.sums import sum_form
-from symdiff.sizes import Size
-
-FIRST, LAST = 0xF0000, 0xFFFFD
-LETTERS = "ijklmnpqrstuvabcdefgh"
+from symdiff.sizes import combine
 
 
 class Surroundings(Protocol):
@@ -47,6 +45,10 @@ class Surroundings(Protocol):
         """(c, sum) where a node is written as a multiple of a sum."""
         ...
 
+    def terms(self, node: Add) -> list[tuple[Number, Node]]:
+        """The terms of a sum."""
+        ...
+
     def opposite(self, node: Map) -> Map | None:
         """σ(x) where the node is σ(-x) and is written 1 - σ(x)."""
         ...
@@ -57,32 +59,41 @@ class Entries:
 
     def __init__(self, writer: Surroundings) -> None:
         self.writer, self.style = writer, writer.style
-        self.count = 0
-        self.done: dict[Node, tuple[list[str], Monomial]] = {}
+        self.labels = Labels()
+        self.done: dict[Node, tuple[tuple[Label, ...], Monomial]] = {}
 
-    def fresh(self, count: int) -> list[str]:
-        """Characters that stand for labels."""
-        start = FIRST + self.count % (LAST - FIRST - count)
-        self.count += count
-        return [chr(start + k) for k in range(count)]
-
-    def written(self, node: Node) -> tuple[list[str], Piece]:
-        """The indices of the node's axes and its entry at them."""
+    def line(self, name: Piece, node: Node) -> str:
+        """`name[i, j] = …`."""
         indices, form = self.entry_form(node)
-        return indices, self.writer.signed(form)
+        bound = [self.labels.character("bound", label) for label in indices]
+        return f"{self.style.entry(name, bound).text} = {self.style.wrap(self.writer.signed(form), SUM)}"
 
-    def entry_form(self, node: Node) -> tuple[list[str], Monomial]:
-        """As `written`, taken apart."""
+    def formula(self, node: Node, taken: Container[str]) -> str:
+        """`i, j ↦ …`."""
+        indices, form = self.entry_form(node)
+        body = self.writer.signed(form)
+        bound = [self.labels.character("bound", label) for label in indices]
+        piece = self.style.binder(bound, body, node.ndim) if indices else body
+        return self.finished(piece.text, taken, indices)
+
+    def finished(self, text: str, taken: Container[str], first: Sequence[Label] = ()) -> str:
+        """A text with letters for its labels."""
+        return self.labels.finished(text, taken, self.style, first)
+
+    def entry_form(self, node: Node) -> tuple[tuple[Label, ...], Monomial]:
+        """The labels of the node's axes and its entry at them, taken apart."""
         if node not in self.done:
-            indices = self.fresh(node.ndim)
-            self.done[node] = indices, self.found(node, indices)
+            at = tuple([self.labels.fresh(size) for size in node.shape])
+            self.done[node] = at, self.found(node, at)
         return self.done[node]
 
-    def entry(self, node: Node, at: Sequence[str]) -> Monomial:
+    def entry(self, node: Node, at: Sequence[Index]) -> Monomial:
         """The entry of a node at given indices."""
         value = number_of(node)
         if value is not None:
             return Monomial(value)
+        if isinstance(node, Constant) and isinstance(node.value, str):
+            return Monomial(body=Piece(self.labels.character("value", at[0])))
         form = None if self.writer.indices and not self.is_leaf(node) else self.writer.form(node)
         if form is not None and (self.is_leaf(node) or base_and_exponent(node)[1] == 1):
             plain = form.plain()
@@ -90,14 +101,17 @@ class Entries:
                 return form
             structural = isinstance(node, Product) and not node.is_core and node not in self.writer.named
             if ((plain is not None and plain.level > 3) or not isinstance(node, (Add, Map))) and not structural:
-                return self.entry_of_form(form, at)
-        indices, entry = self.entry_form(node)
-        table = {ord(i): by for i, by in zip(indices, at, strict=True)}
+                return self.entry_of_form(node, form, at)
+        own, entry = self.entry_form(node)
+        table = dict(zip(own, at, strict=True))
+        return Monomial(entry.coefficient, tuple([self.moved(s, table) for s in entry.scalars]),
+                        self.moved(entry.body, table) if entry.body is not None else None,
+                        tuple([self.moved(d, table) for d in entry.divisors]))
 
-        def moved(piece: Piece) -> Piece:
-            return Piece(piece.text.translate(table), piece.level)
-        return Monomial(entry.coefficient, tuple(moved(s) for s in entry.scalars),
-                        moved(entry.body) if entry.body is not None else None, tuple(moved(d) for d in entry.divisors))
+    def moved(self, piece: Piece, table: dict[Label, Index]) -> Piece:
+        """The piece with other indices in the place of labels."""
+        base = self.moved(piece.base, table) if piece.base is not None else None
+        return replace(piece, text=self.labels.moved(piece.text, table), base=base)
 
     def is_leaf(self, node: Node) -> bool:
         """Whether a node is a name or a constant."""
@@ -109,121 +123,116 @@ class Entries:
             return True
         return not self.writer.indices and 0 < node.ndim < 3 and self.writer.form(node) is not None
 
-    def entry_of_form(self, form: Monomial, at: Sequence[str]) -> Monomial:
+    def entry_of_form(self, node: Node, form: Monomial, at: Sequence[Index]) -> Monomial:
         """A[i, j] for the body of a form."""
-        body = self.style.entry(form.body, at) if form.body is not None and form.body.text != "1" else None
-        divisors = tuple(self.style.entry(d, at) if d.axes else d for d in form.divisors)
+        indices = [self.labels.character("read", index, size) for index, size in zip(at, node.shape, strict=True)]
+        body = self.style.entry(form.body, indices) if form.body is not None and form.body.text != "1" else None
+        divisors = tuple([self.style.entry(d, indices) if d.axes else d for d in form.divisors])
         return Monomial(form.coefficient, form.scalars, body, divisors)
 
-    def found(self, node: Node, at: list[str]) -> Monomial:
-        """The entry of a node at its own indices."""
+    def found(self, node: Node, at: tuple[Label, ...]) -> Monomial:
+        """The entry of a node at its own labels."""
         style = self.style
         if isinstance(node, Add):
             c, inner = self.writer.multiple(node)
             if inner is not node:
                 m = self.entry(inner, at)
-                return Monomial(exact(c * m.coefficient), m.scalars, m.body, m.divisors)
+                return replace(m, coefficient=exact(c * m.coefficient))
             forms = []
-            for c, term in node.terms:
+            for c, term in self.writer.terms(node):
                 m = self.entry(term, at)
-                forms.append(Monomial(exact(c * m.coefficient), m.scalars, m.body, m.divisors))
+                forms.append(replace(m, coefficient=exact(c * m.coefficient)))
             return sum_form(forms, style, 0)
         if isinstance(node, Map):
             base, p = base_and_exponent(node)
             if p != 1:
-                entry = self.piece(base, at)
-                power = entry if abs(p) == 1 else style.power(entry, style.number(exact(abs(p))))
+                power = style.raised(self.piece(base, at), exact(abs(p)))
                 return Monomial(body=None, divisors=(power,)) if p < 0 else Monomial(body=power)
             opposite = self.writer.opposite(node)
             if opposite is not None:
                 return Monomial(body=style.total([(False, style.number(1)), (True, self.piece(opposite, at))]))
-            return Monomial(body=style.call(node.function, [self.piece(a, at) for a in node.args]))
+            args = [self.piece(a, at) for a in node.args]
+            if node.function.name in ("sqrt", "safe_sqrt"):
+                return Monomial(body=style.root(args[0]))
+            if node.function.name == "power":
+                return Monomial(body=style.power(*args))
+            return Monomial(body=style.call(node.function, args))
         if isinstance(node, Reduce):
-            labels = iter(self.fresh(len(node.axes)))
             kept = iter(at)
-            inside = [next(labels) if a in node.axes else next(kept) for a in range(node.arg.ndim)]
-            word = node.function.name
-            bound = [inside[a] for a in node.axes]
-            return Monomial(body=style.summed(word, bound, self.piece(node.arg, inside)))
+            inside = [self.labels.fresh(size) if a in node.axes else next(kept) for a, size in enumerate(node.arg.shape)]
+            bound = [self.labels.character("bound", inside[a]) for a in node.axes]
+            return Monomial(body=style.summed(node.function.name, bound, self.piece(node.arg, inside)))
         if isinstance(node, Product):
             return self.product(node, at)
         form = self.writer.form(node)
         if form is None:
             raise NoMatrixForm
-        return self.entry_of_form(form, at)
+        return self.entry_of_form(node, form, at)
 
-    def piece(self, node: Node, at: Sequence[str]) -> Piece:
+    def piece(self, node: Node, at: Sequence[Index]) -> Piece:
         """The entry as one piece."""
         return self.writer.signed(self.entry(node, at))
 
-    def product(self, node: Product, at: list[str]) -> Monomial:
-        """coefficient · Σ Π factors, with δ where out repeats a label."""
-        style = self.style
+    def product(self, node: Product, at: tuple[Label, ...]) -> Monomial:
+        """coefficient · Σ Π factors, with δ where out repeats a label and conditions where a read may be outside."""
+        labels = self.labels
         flat = flattened(node, self.whole)
-        names: dict[int, str] = {}
-        deltas: list[Piece] = []
-        for index, name in zip(flat.out, at, strict=True):
-            if type(index) is int and index not in names:
-                names[index] = name
-        for label in flat.extents:
-            if label not in names:
-                names[label] = self.fresh(1)[0]
-        loose = set()
-        for index, name in zip(flat.out, at, strict=True):
-            text = self.index(index, names)
-            if text != name:
-                deltas.append(style.equal_labels(text, name))
-                loose |= {names[label] for label, _ in form_of(index)[1]} - set(at)
-        factors = [(f, self.entry(f, [self.index(i, names) for i in where])) for f, where in flat.factors]
-        held = "".join(p.text for _, m in factors for p in (*m.scalars, *([m.body] if m.body else []), *m.divisors))
-        summed = [names[label] for label in flat.extents if names[label] not in at
-                  and (names[label] in held or names[label] in loose)]
+        places, conditions, equations = self.placed(flat, at)
+        loose = {label for index, _ in equations for label in labels_of(index)} - set(at)
+        factors: list[Monomial] = []
+        for f, where in flat.factors:
+            indices = [substituted(index, places) for index in where]
+            for index, size in zip(indices, f.shape, strict=True):
+                conditions += labels.missing(index, size)
+            factors.append(self.entry(f, indices))
         coefficient: Number = node.coefficient
-        front: list[Piece] = []
-        inside: list[Piece] = []
+        above = [Piece(labels.character("condition", index)) for index in dict.fromkeys(conditions)]
         below: list[Piece] = []
-        below_inside: list[Piece] = []
-        for _, m in factors:
+        for m in factors:
             coefficient = exact(coefficient * m.coefficient)
-            for p in (*m.scalars, *([m.body] if m.body is not None else [])):
-                (inside if any(s in p.text for s in summed) else front).append(p)
-            for p in m.divisors:
-                (below_inside if any(s in p.text for s in summed) else below).append(p)
-        inside += [d for d in deltas if any(s in d.text for s in summed)]
-        front += [d for d in deltas if not any(s in d.text for s in summed)]
+            above += [*m.scalars, *([m.body] if m.body is not None else [])]
+            below += m.divisors
+        above += [self.equal(index, label) for index, label in equations]
+        held = {piece: labels.labels_in(piece.text) for piece in (*above, *below)}
+        present = loose.union(*held.values())
+        summed = [label for index in places.values() for label in labels_of(index)
+                  if label not in at and label in present]
+        front = [p for p in above if not held[p].intersection(summed)]
+        outside = tuple([p for p in below if not held[p].intersection(summed)])
         if not summed:
-            return Monomial(coefficient, tuple(front[:-1]), front[-1] if front else None, tuple(below))
-        body = style.juxtaposed(inside, 0)
+            return Monomial(coefficient, tuple(front[:-1]), front[-1] if front else None, outside)
+        body = self.style.juxtaposed([p for p in above if held[p].intersection(summed)], 0)
+        below_inside = [p for p in below if held[p].intersection(summed)]
         if below_inside:
-            body = style.quotient(body, below_inside, 0)
-        return Monomial(coefficient, tuple(front), style.summed("sum", summed, body), tuple(below))
+            body = self.style.quotient(body, below_inside, 0)
+        bound = [labels.character("bound", label) for label in summed]
+        return Monomial(coefficient, tuple(front), self.style.summed("sum", bound, body), outside)
 
-    def index(self, index: Index, names: dict[int, str]) -> str:
-        """The text of an affine index."""
-        constant, terms = form_of(index)
-        text = ""
-        for label, c in sorted(terms, key=lambda t: isinstance(t[1], int) and t[1] < 0):
-            sign, size = ("-", -c) if isinstance(c, int) and c < 0 else ("+", c)
-            piece = names[label] if size == 1 else f"{self.size(size)} {names[label]}"
-            text += f" {sign} {piece}" if text else (f"-{piece}" if sign == "-" else piece)
-        if constant != 0 or not text:
-            number = isinstance(constant, int)
-            sign = "-" if number and constant < 0 else "+"
-            value = str(abs(constant)) if number else self.style.size(constant).text  # type: ignore[arg-type]
-            text = f"{text} {sign} {value}" if text else ("-" if sign == "-" else "") + value
-        return text
+    def placed(self, flat: Flat, at: tuple[Label, ...]) -> tuple[
+            dict[Label, Index], list[Index], list[tuple[Index, Label]]]:
+        """What each label of a product is in terms of the labels of the result and new ones, and what must hold then.
 
-    def size(self, size: Size) -> str:
-        """A size as a factor."""
-        return self.style.wrap(self.style.size(size), 4)
+        Conditions are indices that must not be negative, equations are pairs of an index and the label that it equals.
+        """
+        places: dict[Label, Index] = {}
+        conditions: list[Index] = []
+        rest: list[tuple[Index, Label]] = []
+        for index, label in sorted(zip(flat.out, at, strict=True), key=lambda t: not isinstance(t[0], int)):
+            constant, terms = form_of(index)
+            if len(terms) == 1 and terms[0][1] in (1, -1) and terms[0][0] not in places:
+                (inner, sign), = terms
+                back = combine(((-1 if sign == 1 else 1, constant),))
+                places[inner] = tidy(back, {label: sign})
+                conditions += self.labels.missing(places[inner], flat.extents[inner])
+            else:
+                rest.append((index, label))
+        for inner, extent in flat.extents.items():
+            if inner not in places:
+                places[inner] = self.labels.fresh(extent)
+        return places, conditions, [(substituted(index, places), label) for index, label in rest]
 
-
-def bound_letters(text: str, taken: Container[str], first: str = "") -> str:
-    """The text with letters for its private characters: those in `first`, then by appearance; none that is taken."""
-    free = [x for x in LETTERS if x not in taken] or [f"i{k}" for k in range(1000)]
-    names: dict[int, str] = {}
-    for ch in first + text:
-        if FIRST <= ord(ch) <= LAST and ord(ch) not in names:
-            k = len(names)
-            names[ord(ch)] = free[k] if k < len(free) else f"{free[k % len(free)]}{k // len(free)}"
-    return text.translate(names)
+    def equal(self, index: Index, label: Label) -> Piece:
+        """δ[i, j]."""
+        kind: Kind = "tie" if isinstance(index, int) else "read"
+        one, two = self.labels.character(kind, index), self.labels.character(kind, label)
+        return self.style.equal_labels(one, two)

@@ -7,13 +7,15 @@ no matrix form, and the caller writes the product with indices.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from symdiff.printing.pieces import Part, Piece, flipped_chain
 from symdiff.printing.style import MatrixStyle
+from symdiff.sizes import Size
 
 Label = int
+ONES = Part(Piece("1"), 1, "ones")
 
 
 class NoMatrixForm(Exception):
@@ -44,8 +46,8 @@ class Item:
         """The item as one piece."""
         if self.parts:
             return style.chain(self.parts, len(self.labels))
-        head = style.hadamard(self.above) if self.above else Piece("1", axes=0)
-        return style.quotient(head, self.below, len(self.labels)) if self.below else head
+        head = style.hadamard(style.gathered(self.above)) if self.above else Piece("1", axes=0)
+        return style.quotient(head, style.gathered(self.below), len(self.labels)) if self.below else head
 
 
 def joined_elementwise(a: Item, b: Item, style: MatrixStyle) -> Item:
@@ -68,8 +70,10 @@ def transposed(item: Item, style: MatrixStyle) -> Item:
 class Network:
     """The items of one product and the labels that it sums, on the way to a formula."""
 
-    def __init__(self, items: list[Item], out: tuple[Label, ...], style: MatrixStyle) -> None:
-        self.style, self.out = style, out
+    def __init__(self, items: list[Item], out: tuple[Label, ...], style: MatrixStyle,
+                 sizes: Mapping[Label, Size] | None = None) -> None:
+        """`sizes` are given where the sizes of vectors of ones are to be seen."""
+        self.style, self.out, self.sizes = style, out, sizes
         self.scalars: list[Piece] = []
         self.divisors: list[Piece] = []
         self.items: list[Item] = []
@@ -262,8 +266,7 @@ class Network:
                     axes, piece = [1 - k for k in axes], chain[0].piece
                 new = Item(rest, [self.style.reduction("sum", piece, axes, len(rest))], [])
             else:
-                ones = Part(Piece("1"), 1, "ones")
-                new = Item(rest, [], [], (*(chain if axes == [1] else flipped_chain(chain)), ones))
+                new = Item(rest, [], [], (*(chain if axes == [1] else flipped_chain(chain)), ONES))
             self.items.insert(place, new)
             return True
         return False
@@ -275,8 +278,7 @@ class Network:
             return style.norm_squared(item.root)
         chain = item.chain(style)
         if len(item.labels) == 2 and len(chain) > 1:
-            ones = Part(Piece("1"), 1, "ones")
-            return style.chain(self.best((ones.flip(), *chain, ones)), 0)
+            return style.chain(self.best((ONES.flip(), *chain, ONES)), 0)
         if len(item.labels) == 1 and not item.parts and not item.below and len(item.above) == 2:
             return style.chain((Part(item.above[0], 1, flipped=True), Part(item.above[1], 1)), 0)
         return style.reduction("sum", chain[0].piece if len(chain) == 1 else item.piece(style), None, 0)
@@ -285,6 +287,10 @@ class Network:
         """The remaining items, whose labels are all labels of the result, as one piece."""
         out, style = self.out, self.style
         if not self.items:
+            if out and self.sizes is not None:
+                return style.ones([self.sizes[label] for label in out])
+            if len(out) == 2 and (self.scalars or self.divisors):
+                return self.matrix_of(*out)
             return None if not out else Piece("1", axes=len(out))
         if len(out) == 1 or (len(self.items) == 1 and len(self.items[0].labels) == len(out)):
             (item,) = self.items
@@ -305,13 +311,17 @@ class Network:
         v = next((item for item in self.items if item.labels == (column,)), None)
         m = next((item for item in self.items if len(item.labels) == 2), None)
         if m is None:
-            ones = (Part(Piece("1"), 1, "ones"),)
-            return style.outer(u.chain(style) if u else ones, flipped_chain(v.chain(style) if v else ones))
+            left, right = (item.chain(style) if item else (self.ones(label),) for item, label in ((u, row), (v, column)))
+            return style.outer(left, flipped_chain(right))
         if m.labels != (row, column):
             m = transposed(m, style)
         left = (Part(u.piece(style), 2, "diag", symmetric=True),) if u else ()
         right = (Part(v.piece(style), 2, "diag", symmetric=True),) if v else ()
         return style.chain((*left, *m.chain(style), *right), 2)
+
+    def ones(self, label: Label) -> Part:
+        """A vector of ones."""
+        return ONES if self.sizes is None else Part(self.style.ones([self.sizes[label]]), 1)
 
     def broadcast_of(self, out: tuple[Label, ...]) -> Piece:
         """Three axes and more: element by element, with NumPy's broadcasting from the last axis."""

@@ -84,6 +84,10 @@ class SourceWriter(Writer):
         assert form is not None
         return form
 
+    def explicit(self, node: Node) -> Piece:
+        """As `piece`, which shows the full shape."""
+        return self.piece(node)
+
     def name(self, node: Node) -> Piece:
         """A line `name = …`."""
         text = self.signed(self.form(node, False) or Monomial()).text
@@ -129,7 +133,7 @@ class SourceWriter(Writer):
             return repr(value) if np.isfinite(value) else str(value).replace("nan", "np.nan").replace("inf", "np.inf")
         return repr(bool(c) if node.dtype == "bool" else c)
 
-    def sum(self, node: Add) -> Monomial:
+    def sum(self, node: Add, implicit: bool = False) -> Monomial:
         """A sum; concatenations need arrays of full shape."""
         c, inner = self.multiple(node)
         if inner is not node:
@@ -139,7 +143,7 @@ class SourceWriter(Writer):
             axis, parts = stacked
             pieces = [self.signed(self.with_coefficient(c, part)) for c, part in parts]
             return Monomial(body=self.style.stacked(pieces, axis, node.ndim))
-        form = super().sum(node)
+        form = super().sum(node, implicit)
         return form if any(self.fills(term) for _, term in node.terms) else self.spread(self.signed(form).text, node)
 
     def fills(self, term: Node) -> bool:
@@ -156,14 +160,15 @@ class SourceWriter(Writer):
         call = f"np.full({shape}, {text}, {node.dtype!r})" if node in self.weak else f"np.broadcast_to({text}, {shape})"
         return Monomial(body=Piece(call, ATOM, node.ndim))
 
-    def constant(self, node: Constant) -> Piece:
+    def constant(self, node: Constant) -> Monomial:
         """A size, a counting vector, an array."""
         if isinstance(node.value, np.ndarray):
             text = repr(node.value.tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
-            return Piece(f"np.array({text}, {node.dtype!r})", ATOM, node.ndim)
+            return Monomial(body=Piece(f"np.array({text}, {node.dtype!r})", ATOM, node.ndim))
         if isinstance(node.value, str):
-            return Piece(f"np.arange({self.style.size(node.shape[0]).text}, dtype={node.dtype!r})", ATOM, 1)
-        return self.style.size(node.value)
+            text = f"np.arange({self.style.size(node.shape[0]).text}, dtype={node.dtype!r})"
+            return Monomial(body=Piece(text, ATOM, 1))
+        return Monomial(body=self.style.size(node.value))
 
     def map(self, node: Map) -> Monomial:
         """A scalar function."""

@@ -30,7 +30,7 @@ class NumpyStyle(MatrixStyle):
     """Python source that needs nothing but NumPy; sizes are names that the function reads from shapes."""
 
     odot, transpose, dots = " * ", ".T", "..."
-    fold_negative_sigmoid = False
+    fold_negative_sigmoid = exact_shapes = False
     exact_zeros = True
 
     def __init__(self, words: Words, dtype: str = "float64") -> None:

@@ -24,14 +24,13 @@ from symdiff.printing.pieces import (
     numerator_of,
 )
 from symdiff.printing.style import MatrixStyle
-from symdiff.sizes import Atom, Named, Size, monomials
 
 PLAIN_WORDS = {"σ": "sigmoid", "≠": "!=", "≤": "<=", "≥": ">=", "∧": "and", "∨": "or", "⊻": "xor", "¬": "not",
                "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")"}
 OPENED = re.compile(r"(\\left[(|\[]|\{\{|\{\{cases\}\}|\\lfloor|\\lceil|, |\\text\{\{if \}\} |&|\\\\)\s*$")
 COMMAND = re.compile(r"\\[A-Za-z]+$")
 # What a fraction or the cases of a function stand beside goes with them, but no exponent does.
-OPEN = re.compile(r"\\frac|\\end\{\{cases\}\}$")
+OPEN = re.compile(r"^\\frac|\\end\{\{cases\}\}$")
 CLOSED = re.compile(r"\s*(\\right|\}\}|,|&|\\\\|\\end)")
 
 
@@ -50,11 +49,6 @@ class AsciiStyle(MatrixStyle):
         plain = spelled(text)
         return Piece(self.shown.of(text, chain((plain,), numbered(f"{plain}_"))), ATOM, axes, name=True)
 
-    def size(self, size: Size) -> Piece:
-        """A size as a number."""
-        plain = super().size(size)
-        return Piece(re.sub(r"[^\W\d]\w*", lambda m: self.name(m[0]).text, plain.text), plain.level)
-
     def number(self, value: Number) -> Piece:
         """A number; infinity as a word."""
         return Piece("inf") if value == float("inf") else super().number(value)
@@ -67,13 +61,9 @@ class AsciiStyle(MatrixStyle):
         """sqrt(x)."""
         return self.call_word("sqrt", piece.text, piece.axes)
 
-    def norm_squared(self, piece: Piece) -> Piece:
-        """norm(x)^2."""
-        return Piece(f"norm({piece.text})^2", POWER)
-
     def norm(self, piece: Piece) -> Piece:
         """norm(x)."""
-        return self.call_word("norm", piece.text)
+        return Piece(f"norm({piece.text})", ATOM, norm=True)
 
     def template(self, row: ScalarRow | ReduceRow) -> str:
         """The notation of a row in plain characters."""
@@ -123,26 +113,9 @@ class LatexStyle(MatrixStyle):
         mantissa, e, exponent = plain.text.partition("e")
         return Piece(rf"{mantissa} \cdot 10^{{{int(exponent)}}}", CHAIN) if e else plain
 
-    def size(self, size: Size) -> Piece:
-        """A size as a number."""
-        terms = [(c < 0, self.juxtaposed([*([Piece(str(abs(c)))] if abs(c) != 1 or not powers else []),
-                                          *(self.size_power(atom, p) for atom, p in powers)], 0))
-                 for powers, c in monomials(size)]
-        positive = len(terms) == 1 and not terms[0][0]
-        return terms[0][1] if positive else self.total(terms) if terms else Piece("0")
-
-    def size_power(self, atom: Atom, p: int) -> Piece:
-        """A named size or a floor quotient, to a power."""
-        if isinstance(atom, Named):
-            piece = self.name(atom.name)
-        else:
-            above, below = self.size(atom.numerator), self.size(atom.denominator)
-            piece = Piece(rf"\left\lfloor \frac{{{above.text}}}{{{below.text}}}\right\rfloor")
-        return piece if p == 1 else self.power(piece, Piece(str(p)))
-
     def quotient(self, head: Piece, below: Sequence[Piece], axes: int) -> Piece:
         """A fraction; a long matrix numerator keeps a small fraction in front."""
-        under = below[0].text if len(below) == 1 else self.beside([self.wrap(b, POWER) for b in below])
+        under = self.divisor(below).text
         if head.axes and not any(b.axes for b in below) and head.level >= SUM and len(head.text) > 12 \
                 and not head.text[0].isdigit():
             return Piece(rf"\frac{{1}}{{{under}}} {self.wrap(head, HADAMARD)}", CHAIN, axes)
@@ -169,13 +142,9 @@ class LatexStyle(MatrixStyle):
         """tr(A)."""
         return self.call_word("tr", piece.text)
 
-    def norm_squared(self, piece: Piece) -> Piece:
-        """The squared norm."""
-        return Piece(rf"\left\|{piece.text}\right\|^{{2}}", POWER)
-
     def norm(self, piece: Piece) -> Piece:
         """The norm."""
-        return Piece(rf"\left\|{piece.text}\right\|", ATOM)
+        return Piece(rf"\left\|{piece.text}\right\|", ATOM, norm=True)
 
     def call_word(self, word: str, arguments: str, axes: int = 0) -> Piece:
         """A function by its name."""

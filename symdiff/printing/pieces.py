@@ -18,12 +18,23 @@ COMPARISON, SUM, QUOTIENT, HADAMARD, CHAIN, POWER, ATOM = range(7)
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text and how tightly its outermost operator binds; `axes` counts the axes, `name` marks a plain name."""
+    """Text and how tightly its outermost operator binds; `axes` counts the axes, `name` marks a plain name.
+
+    A power with a number as exponent knows its base and the exponent; `norm` marks what is never negative as a norm is.
+    """
 
     text: str
     level: int = ATOM
     axes: int = 0
     name: bool = False
+    base: Piece | None = None
+    exponent: Number = 1
+    norm: bool = False
+
+    @property
+    def root(self) -> Piece:
+        """What is raised to `exponent`."""
+        return self if self.base is None else self.base
 
 
 @dataclass(frozen=True, slots=True)

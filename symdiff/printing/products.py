@@ -9,12 +9,12 @@ from symdiff.bounds import at_least
 from symdiff.expression import Add, Node, Number, Product, Symbol
 from symdiff.index_notation import Form, Index, form_of, inside, labels_of
 from symdiff.normal_form.maps import exact_power
-from symdiff.normal_form.numbers import base_and_exponent, exact, times
+from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, times
 from symdiff.printing.networks import Item, Network, NoMatrixForm
 from symdiff.printing.pieces import CHAIN, Cut, Monomial, Piece
-from symdiff.printing.reading import Flat, clipped, cuts_of, flattened
+from symdiff.printing.reading import Flat, clipped, cuts_of, flattened, reshape_of, row_major
 from symdiff.printing.style import MatrixStyle
-from symdiff.sizes import combine, multiply
+from symdiff.sizes import Size, combine, multiply
 
 Label = int
 Pattern = tuple[str, Any]
@@ -41,6 +41,10 @@ class Surroundings(Protocol):
         """The matrix form of the negative of a sum."""
         ...
 
+    def identity(self, size: Size) -> Piece:
+        """The identity matrix."""
+        ...
+
     def stays(self, node: Node) -> bool:
         """Whether a core is not opened."""
         ...
@@ -53,11 +57,14 @@ class ProductForms:
         self.writer = writer
         self.style = writer.style
 
-    def form(self, node: Product, implicit: bool) -> Monomial:
-        """The product as a monomial; raises `NoMatrixForm`."""
+    def form(self, node: Product, implicit: bool, sized: bool = False) -> Monomial:
+        """The product as a monomial, vectors of ones with their sizes where that is asked; raises `NoMatrixForm`."""
         node = clipped(node)
         flat = flattened(node, self.writer.stays)
-        pattern, out = out_pattern(node, flat, implicit)
+        pattern, out = out_pattern(node, flat, implicit, self.style.exact_shapes)
+        outside = beside_reshape(node) if pattern is not None and pattern[0] == "reshape" else None
+        if outside is not None:
+            return self.form(outside, implicit, sized)
         turned = self.turned(flat, node.coefficient)
         front = node.coefficient
         items: list[Item] = []
@@ -65,7 +72,8 @@ class ProductForms:
             c, found = self.items(f, at, flat, f is turned)
             front = times(front, c)
             items += found
-        network = Network(items, out, self.style)
+        sizes = flat.extents if sized or (pattern is not None and pattern[0] != "diag") else None
+        network = Network(items, out, self.style, sizes)
         if pattern is None:
             body = network.solve()
             scalars, divisors = tuple(in_order(network.scalars)), tuple(network.divisors)
@@ -101,7 +109,7 @@ class ProductForms:
         """A factor as a number and items of the network; a `turned` one as its negative."""
         read = cuts_of(f, at, flat.extents)
         if read is None:
-            raise NoMatrixForm
+            return 1, [self.reshaped(f, at, flat)]
         cuts, labels = read
         sliced = not all(cut.whole for cut in cuts)
         base, p = base_and_exponent(f)
@@ -113,6 +121,9 @@ class ProductForms:
             if opened is not None:
                 return opened
             return 1, [Item(labels, [self.read(f, cuts, sliced)], [], symmetric=symmetric)]
+        split = self.split_size(base, p)
+        if split is not None:
+            return split
         c, inner = self.writer.multiple(base)
         whole = exact_power(c, p) if isinstance(c, (int, Fraction)) and isinstance(p, int) else None
         if whole is not None and not (isinstance(c, Fraction) and self.writer.stays(base)):
@@ -121,11 +132,28 @@ class ProductForms:
             whole = 1
         piece = self.read(base, cuts, sliced)
         size = exact(abs(p))
-        power = piece if size == 1 else self.style.root(piece) if size == 0.5 else \
-            self.style.power(piece, self.style.number(size))
+        power = self.style.raised(piece, size)
         if p < 0:
             return whole, [Item(labels, [], [power], symmetric=symmetric)]
         return whole, [Item(labels, [power], [], root=piece if p == 2 else None, symmetric=symmetric)]
+
+    def reshaped(self, f: Node, at: tuple[Index, ...], flat: Flat) -> Item:
+        """A factor that is read as its reshape is."""
+        labels = reshape_of(f, at, flat) if at and self.style.exact_shapes else None
+        if labels is None:
+            raise NoMatrixForm
+        return Item(labels, [self.style.reshaped(self.writer.piece(f), [flat.extents[x] for x in labels])], [])
+
+    def split_size(self, base: Node, p: Number) -> tuple[Number, list[Item]] | None:
+        """A power of a size that is a plain product, as powers of its factors: 1 / (2 n) as 1/2 · 1 / n."""
+        if not is_size_constant(base) or not isinstance(p, int):
+            return None
+        form = self.writer.form(base)
+        if form is None or form.body is not None:
+            return None
+        pieces = [self.style.raised(s, abs(p)) for s in form.scalars]
+        front = exact(Fraction(form.coefficient) ** p)
+        return front, [Item((), [], [s]) if p < 0 else Item((), [s], []) for s in pieces]
 
     def opened(self, f: Node, labels: tuple[Label, ...], turned: bool) -> tuple[Number, list[Item]] | None:
         """A factor whose form is a quotient or has scalars in front, taken apart."""
@@ -162,9 +190,13 @@ class ProductForms:
         kind, detail = pattern
         if kind == "diag":
             if body is None or body.text == "1":
-                return style.diag(self.filled(body, node, out), detail) if detail else style.identity(node.shape[0])
+                return style.diag(self.filled(body, node, out), detail) if detail else self.writer.identity(node.shape[0])
             return style.diag(body, detail)
         inner = self.filled(body, node, out)
+        if kind == "ones":
+            return style.ones(detail)
+        if kind == "reshape":
+            return style.reshaped(inner, detail)
         if kind == "padded diag":
             return style.diag(style.padded(inner, [detail[1]]), detail[0])
         if kind == "pad":
@@ -179,7 +211,7 @@ def in_order(scalars: list[Piece]) -> list[Piece]:
     return sorted(scalars, key=lambda p: (not p.name, p.level <= CHAIN, len(p.text) > 8))
 
 
-def out_pattern(node: Product, flat: Flat, implicit: bool) -> tuple[Pattern | None, tuple[Label, ...]]:
+def out_pattern(node: Product, flat: Flat, implicit: bool, reshapes: bool) -> tuple[Pattern | None, tuple[Label, ...]]:
     """How the result is written: None for a dense result, and the labels of its axes."""
     out, extents = node.out, dict(enumerate(node.extents))
     used = {label for _, at in flat.factors for i in at for label in labels_of(i)}
@@ -191,10 +223,13 @@ def out_pattern(node: Product, flat: Flat, implicit: bool) -> tuple[Pattern | No
                 labels = labels[1:]
             return None, labels
         news = [k for k, i in enumerate(labels) if i not in used and extents[i] == 1]
-        if news and len(news) < len(labels):
+        if news and not used.isdisjoint(labels):
             cuts = [Cut(new=k in news) for k in range(len(labels))]
             return ("axes", cuts), tuple(i for k, i in enumerate(labels) if k not in news)
         return None, labels
+    merged = row_major(out, node.shape, extents) if reshapes else None
+    if merged is not None:
+        return ("reshape" if merged else "ones", node.shape), merged
     forms = [form_of(i) for i in out]
     if len(out) == 2 and forms[0][1] == forms[1][1] and len(forms[0][1]) == 1 and forms[0][1][0][1] == 1:
         return diagonal_pattern(node, forms)
@@ -222,6 +257,18 @@ def out_pattern(node: Product, flat: Flat, implicit: bool) -> tuple[Pattern | No
         end = None if stop == size else stop
         cuts.append(Cut(None if constant == 0 else constant, end, step, size=size))
     return ("place", cuts), inner
+
+
+def beside_reshape(node: Product) -> Product | None:
+    """p ⊙ reshape(q, 12) for a reshaped product of q and of p as it is before; None where nothing can stay outside."""
+    out = tuple(range(node.ndim))
+    outside = [f for f, at in node.factors if at == node.out and f.shape == node.shape]
+    rest = tuple([(f, at) for f, at in node.factors if at != node.out or f.shape != node.shape])
+    read = {label for _, at in rest for index in at for label in labels_of(index)}
+    if not outside or not read.issuperset(label for index in node.out for label in labels_of(index)):
+        return None
+    reshaped = Product(1, rest, node.out, node.extents, node.type)
+    return Product(node.coefficient, (*((f, out) for f in outside), (reshaped, out)), out, node.shape, node.type)
 
 
 def diagonal_pattern(node: Product, forms: list[Form]) -> tuple[Pattern, tuple[Label, ...]]:

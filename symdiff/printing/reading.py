@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from symdiff.bounds import at_least
 from symdiff.expression import Factor, Node, Product
-from symdiff.index_notation import Index, form_of, inside, rename, replace
+from symdiff.index_notation import Index, form_of, inside, labels_of, rename, replace, tidy
 from symdiff.printing.pieces import Cut
-from symdiff.sizes import Size, combine, multiply
+from symdiff.sizes import Size, combine, multiply, product
 
 Label = int
 MOST = 24
@@ -73,12 +73,79 @@ def flattened(node: Product, stays: Callable[[Node], bool]) -> Flat:
             pending += [(g, tuple(rename(i, names) for i in there)) for g, there in reversed(f.factors)]
         else:
             factors.append((f, at))
-    return Flat(factors, extents, node.out)
+    return narrowed(Flat(factors, extents, node.out))
+
+
+def narrowed(flat: Flat) -> Flat:
+    """The product with every summed label that reads past the ends of an axis, where all is zero, run over the axis alone."""
+    kept = {label for index in flat.out for label in labels_of(index)}
+    for label in [label for label in flat.extents if label not in kept]:
+        for f, at in flat.factors:
+            window = next((w for w in (window_of(i, s, label, flat.extents) for i, s in zip(at, f.shape, strict=True)) if w),
+                          None)
+            if window is not None:
+                start, flat.extents[label] = window
+                moved = tidy(start, {label: 1})
+                flat.factors = [(g, tuple([replace(i, label, moved) for i in there])) for g, there in flat.factors]
+                break
+    return flat
+
+
+def window_of(index: Index, size: Size, label: Label, extents: dict[Label, Size]) -> tuple[Size, Size] | None:
+    """(start, extent) of the values of a label for which `label - start` is inside an axis, where those are not all."""
+    constant, terms = form_of(index)
+    start = combine(((-1, constant),))
+    if terms != ((label, 1),) or (start == 0 and extents[label] == size):
+        return None
+    fits = at_least(start, 0) and at_least(extents[label], combine(((1, start), (1, size))))
+    return (start, size) if fits else None
 
 
 def reads_whole(node: Node, at: tuple[Index, ...], extents: dict[Label, Size]) -> bool:
     """Whether the node is read at plain distinct labels from end to end."""
     return all(type(i) is int and extents[i] == node.shape[k] for k, i in enumerate(at)) and len(set(at)) == len(at)
+
+
+def row_major(indices: Sequence[Index], shape: Sequence[Size], extents: dict[Label, Size]) -> tuple[Label, ...] | None:
+    """The labels whose values, in this order, count through an array of that shape row by row; None where none do."""
+    labels: list[Label] = []
+    for index, size in zip(indices, shape, strict=True):
+        constant, terms = form_of(index)
+        group: list[Label] = []
+        reach: Size = 1
+        rest = list(terms)
+        while rest:
+            term = next((t for t in rest if t[1] == reach), None)
+            if term is None:
+                return None
+            rest.remove(term)
+            group.insert(0, term[0])
+            reach = multiply(reach, extents[term[0]])
+        if constant != 0 or reach != size:
+            return None
+        labels += group
+    return tuple(labels) if len(set(labels)) == len(labels) else None
+
+
+def reshape_of(node: Node, at: tuple[Index, ...], flat: Flat) -> tuple[Label, ...] | None:
+    """The labels at which a reshaped node is read, None where it is no reshape.
+
+    `X[d i + j]` is X reshaped, read at i and j; so is Σ[k] X[k, i - d k], read at i, for a k that nothing else reads.
+    """
+    *front, last = at
+    position = last
+    inner = [label for index in front for label in labels_of(index)]
+    if inner and all(isinstance(index, int) for index in front):
+        stride: Size = 1
+        for label, size in zip(reversed(inner), reversed(node.shape[1:]), strict=True):
+            stride = multiply(stride, size)
+            constant, terms = form_of(position)
+            position = tidy(constant, {**dict(terms), label: combine(((1, dict(terms).get(label, 0)), (1, stride)))})
+        places = [index for _, there in flat.factors for index in there for other in labels_of(index) if other in inner]
+        alone = len(places) == 2 * len(inner) and not any(x in inner for index in flat.out for x in labels_of(index))
+        if alone and not any(label in inner for label in labels_of(position)):
+            return row_major((position,), (product(node.shape),), flat.extents)
+    return row_major(at, node.shape, flat.extents)
 
 
 def cuts_of(node: Node, at: tuple[Index, ...],

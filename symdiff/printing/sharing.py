@@ -1,20 +1,19 @@
-"""What is printed once and named: uses of nodes, letters for shared parts, and cutting formulas that are too long."""
+"""What is printed once and named: uses of nodes, and letters for shared parts."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 
-from symdiff.expression import Add, Map, Node, Number, Product, Reduce, Symbol
+from symdiff.expression import Add, Constant, Map, Node, Number, Product, Reduce, Symbol
 from symdiff.normal_form import add, number_of
 from symdiff.normal_form.numbers import base_and_exponent, exact
+from symdiff.printing.style import MatrixStyle
 from symdiff.printing.sums import divided, shared_coefficient
-from symdiff.sizes import named_sizes
-from symdiff.tensor_type import TensorType
-from symdiff.traversal import rebuild, symbols_of
+from symdiff.sizes import Dim, Size, named_sizes
+from symdiff.traversal import topological
 
-LIMIT = 2000
-ELLIPSIS = "…"
 LETTERS = {"sigmoid": "p q g", "exp_difference": "p q g", "tanh": "h a g", "relu": "h a g", "sin": "s", "cos": "c",
            "exp": "mu e", "max": "m", "min": "m", "logsumexp": "m", "residual": "r e u", "sum": "z u v",
            "scalar": "s c b"}
@@ -71,14 +70,34 @@ def letters(node: Node) -> list[str]:
     return [x if x == "t" else x.upper() for x in found if len(x) == 1]
 
 
+def sizes_of(node: Node) -> tuple[Size, ...]:
+    """The sizes that the formula of a node may mention."""
+    own: tuple[Size, ...] = node.extents if isinstance(node, Product) else ()
+    if isinstance(node, Constant) and isinstance(node.value, Dim):
+        own = (node.value,)
+    return (*node.shape, *own)
+
+
 class Names:
     """Names that are not taken yet: r, then r2, r3, …; t1, t2, … for parts without a letter of their own."""
 
     def __init__(self, roots: Iterable[Node]) -> None:
-        symbols = symbols_of(roots)
-        self.taken = {s.name for s in symbols} | {"I"}
-        self.taken |= {name for s in symbols for size in s.shape for name in named_sizes(size)}
+        nodes = topological(roots)
+        sizes = {size for node in nodes for size in sizes_of(node)}
+        self.sizes = {name for size in sizes for name in named_sizes(size)}
+        self.symbols = {node.name for node in nodes if isinstance(node, Symbol)}
+        self.taken = self.symbols | self.sizes | {"I"}
         self.last: Counter[str] = Counter()
+
+    def apart(self, style: MatrixStyle) -> MatrixStyle:
+        """The style, with other names for sizes that are called like symbols."""
+        clashes = self.symbols & self.sizes
+        if not clashes or style.symbols:
+            return style
+        own = copy(style)
+        own.symbols = clashes
+        self.taken |= {own.size_name(name) for name in clashes}
+        return own
 
     def fresh(self, bases: Sequence[str]) -> str:
         """A name that nothing else bears: the first free letter, else the first one with a number."""
@@ -87,45 +106,13 @@ class Names:
                 self.taken.add(base)
                 self.last[base] += 1
                 return base
-        base = bases[0]
+        return self.numbered(bases[0])
+
+    def numbered(self, base: str) -> str:
+        """The next name of the series t1, t2 and so on."""
         while True:
             self.last[base] += 1
             name = f"{base}{self.last[base]}"
             if name not in self.taken:
                 self.taken.add(name)
                 return name
-
-
-def shortened(roots: Sequence[Node], limit: int = LIMIT) -> list[Node]:
-    """The roots with everything beyond about `limit` nodes, breadth first, replaced by `…`."""
-    seen: set[Node] = set()
-    order: list[Node] = []
-    layer = list(dict.fromkeys(roots))
-    seen.update(layer)
-    while layer and len(order) < limit:
-        order += layer
-        below: list[Node] = []
-        for node in layer:
-            for child in node.children:
-                if child not in seen:
-                    seen.add(child)
-                    below.append(child)
-        layer = below
-    if not layer:
-        return list(roots)
-    kept = set(order)
-    done: dict[Node, Node] = {}
-    # Depth may differ from layer: children come first here by a walk over what is kept alone.
-    stack: list[tuple[Node, bool]] = [(root, False) for root in roots]
-    while stack:
-        node, ready = stack.pop()
-        if node in done:
-            continue
-        if node not in kept:
-            done[node] = Symbol(f"{ELLIPSIS}{len(done)}", TensorType(node.dtype, node.shape)) if node.children else node
-        elif ready:
-            done[node] = rebuild(node, [done[child] for child in node.children])
-        else:
-            stack.append((node, True))
-            stack += [(child, False) for child in node.children if child not in done]
-    return [done[root] for root in roots]

@@ -6,11 +6,13 @@ Other text styles change words and marks, not the grammar.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import replace
+from math import log10
 
 from symdiff.expression import Number
-from symdiff.functions.row import ReduceRow, ScalarRow
+from symdiff.functions.row import ROWS, ReduceRow, ScalarRow
+from symdiff.normal_form.numbers import exact
 from symdiff.printing.pieces import (
     ATOM,
     CHAIN,
@@ -27,10 +29,12 @@ from symdiff.printing.pieces import (
     numerator_of,
     size_of,
 )
-from symdiff.sizes import Size, combine
+from symdiff.sizes import Monomial as SizeMonomial
+from symdiff.sizes import Named, Size, combine, monomials
 
 SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 LEVELS = {"": ATOM, "atom": ATOM, "comparison": COMPARISON, "sum": SUM, "product": QUOTIENT, "power": POWER}
+LONGEST = 10**40
 OPENING, CLOSING = tuple("([⌊⌈|{"), tuple(")]⌋⌉|}")
 
 
@@ -38,9 +42,10 @@ class MatrixStyle:
     """Unicode formulas: `Xᵀ (X w - y) / n`, `‖r‖²`, `p ⊙ (1 - p)`, `Σ[j] k[j] x[i + j]`."""
 
     odot, transpose, dots, sigma, arrow = " ⊙ ", "ᵀ", "…", "Σ", " ↦ "
-    fold_negative_sigmoid = True
+    fold_negative_sigmoid = exact_shapes = True
     # Whether zeros beside a diagonal or around a padded array stay zeros whatever scalar stands in front, NaN included.
     exact_zeros = False
+    symbols: Container[str] = ()
 
     def wrap(self, piece: Piece, level: int) -> str:
         """The text, in parentheses where it binds less tightly than `level`."""
@@ -61,14 +66,29 @@ class MatrixStyle:
         if value == float("inf"):
             return Piece("∞")
         if denominator_of(value) != 1:
-            return Piece(f"{numerator_of(value)} / {denominator_of(value)}", QUOTIENT)
-        whole = isinstance(value, float) and value.is_integer() and value < 1e16
-        return Piece(str(int(value)) if whole else repr(value))
+            above, below = self.number(numerator_of(value)), self.number(denominator_of(value))
+            return Piece(f"{above.text} / {below.text}", QUOTIENT)
+        if isinstance(value, float):
+            return Piece(str(int(value)) if value.is_integer() and value < 1e16 else f"{value:.15g}")
+        value = numerator_of(value)
+        return Piece(str(value) if value < LONGEST else rounded(int(value)))
+
+    def size_name(self, name: str) -> str:
+        """A named size; one that is called like a symbol says that it is a size."""
+        return f"{name}_size" if name in self.symbols else name
 
     def size(self, size: Size) -> Piece:
-        """A size used as a number."""
-        text = str(size)
-        return Piece(text, ATOM if text.isalnum() else CHAIN if "+" not in text and "- " not in text else SUM)
+        """A size used as a number: `n`, `n² - 1`, `⌊n / 2⌋`."""
+        terms = [(c < 0, self.monomial(self.size_factors(m, abs(c)))) for m, c in monomials(size)]
+        if not terms:
+            return self.number(0)
+        return terms[0][1] if len(terms) == 1 and not terms[0][0] else self.total(terms)
+
+    def size_factors(self, factors: SizeMonomial, c: Number) -> Monomial:
+        """c times the named sizes and floor quotients of a term of a size."""
+        pieces = [self.raised(self.name(self.size_name(a.name)) if isinstance(a, Named) else self.call(
+            ROWS["floor_divide"], [self.size(a.numerator), self.size(a.denominator)]), p) for a, p in factors]
+        return Monomial(c, tuple(pieces))
 
     def total(self, terms: Sequence[tuple[bool, Piece]]) -> Piece:
         """a + b - c: pairs of (is it subtracted, term)."""
@@ -91,16 +111,19 @@ class MatrixStyle:
         below += self.gathered(m.divisors)
         axes = m.body.axes if m.body is not None else 0
         ones = m.body is not None and m.body.text == "1" and m.body.axes
-        shaped = not below or any(d.axes for d in m.divisors)
-        if m.body is not None and not (ones and above and shaped):
+        if m.body is not None and not (ones and (above or below)):
             above.append(m.body)
         head = self.juxtaposed(above, axes)
         return self.quotient(head, below, axes) if below else head
 
     def gathered(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """x x as x²."""
-        counts = Counter(pieces)
-        return [p if c == 1 else self.power(p, self.number(c)) for p, c in counts.items()]
+        """x x as x², and x x² as x³."""
+        exponents: dict[Piece, Number] = {}
+        for piece in pieces:
+            p = piece.exponent if isinstance(piece.exponent, int) else 1
+            base = piece.root if p == piece.exponent else piece
+            exponents[base] = exponents.get(base, 0) + p
+        return [self.raised(base, p) for base, p in exponents.items()]
 
     def juxtaposed(self, above: Sequence[Piece], axes: int) -> Piece:
         """Scalars and a body side by side; a single ⊙ at the end needs no parentheses."""
@@ -118,10 +141,16 @@ class MatrixStyle:
         return " ".join(texts)
 
     def quotient(self, head: Piece, below: Sequence[Piece], axes: int) -> Piece:
-        """head / (a b)."""
-        texts = [self.wrap(b, POWER) for b in below]
-        text = texts[0] if len(texts) == 1 else self.parens(self.beside(texts))
-        return Piece(f"{self.wrap(head, HADAMARD)} / {text}", QUOTIENT, axes)
+        """head / (a b), or head / (A ⊙ B)."""
+        return Piece(f"{self.wrap(head, HADAMARD)} / {self.wrap(self.divisor(below), POWER)}", QUOTIENT, axes)
+
+    def divisor(self, below: Sequence[Piece]) -> Piece:
+        """The product of divisors: scalars, then arrays element by element."""
+        arrays = [b for b in below if b.axes]
+        front = [b for b in below if not b.axes]
+        if arrays:
+            front.append(self.hadamard(sorted(arrays, key=lambda b: not b.root.name)))
+        return self.juxtaposed(front, 1 if arrays else 0)
 
     def hadamard(self, pieces: Sequence[Piece]) -> Piece:
         """a ⊙ b, element by element; scalars stand in front."""
@@ -162,19 +191,27 @@ class MatrixStyle:
         """u vᵀ, where the right side is already transposed."""
         return self.chain([*left, *right], 2)
 
+    def raised(self, piece: Piece, p: Number) -> Piece:
+        """The piece to the power of a positive number; (x²)³ is x⁶, and (‖x‖²)^(1 / 2) is ‖x‖."""
+        base = piece.root
+        if base is not piece and (base.norm or (isinstance(p, int) and isinstance(piece.exponent, int))):
+            return self.raised(base, exact(p * piece.exponent))
+        if p == 1:
+            return piece
+        power = self.root(piece) if p == 0.5 else self.power(piece, self.number(p))
+        return replace(power, base=piece, exponent=p)
+
     def power(self, base: Piece, exponent: Piece) -> Piece:
         """x², xᵖ as x^p."""
         text = exponent.text
         inner = self.wrap(base, ATOM)
-        if inner.endswith("‖²") and inner.startswith("‖") and inner.count("‖") == 2 and text.isdigit():
-            return Piece(inner[:-1] + str(2 * int(text)).translate(SUPERSCRIPT), POWER, base.axes)
         if text.isdigit() and inner[-1:] not in "⁰¹²³⁴⁵⁶⁷⁸⁹":
             return Piece(inner + text.translate(SUPERSCRIPT), POWER, base.axes)
         return Piece(f"{inner}^{self.wrap(exponent, ATOM)}", POWER, base.axes)
 
     def root(self, piece: Piece) -> Piece:
         """√x."""
-        text = piece.text if piece.name or piece.text.isalnum() else self.parens(piece.text)
+        text = piece.text if piece.name or piece.norm or piece.text.isalnum() else self.parens(piece.text)
         return Piece(f"√{text}", POWER, piece.axes)
 
     def width(self, text: str) -> int:
@@ -194,16 +231,22 @@ class MatrixStyle:
         return Piece("I", ATOM, 2)
 
     def ones(self, shape: Sequence[Size]) -> Piece:
-        """A vector or array of ones."""
-        return Piece("1", axes=len(shape))
+        """A vector or array of ones where its size must be told: ones(n); the number 1 for no axes."""
+        if not shape:
+            return self.number(1)
+        return self.call_word("ones", ", ".join(self.size(s).text for s in shape), len(shape))
+
+    def zeros(self, shape: Sequence[Size]) -> Piece:
+        """An array of zeros where its size must be told: zeros(n)."""
+        return self.call_word("zeros", ", ".join(self.size(s).text for s in shape), len(shape))
 
     def norm_squared(self, piece: Piece) -> Piece:
         """‖x‖²."""
-        return Piece(f"‖{piece.text}‖²", ATOM)
+        return self.raised(self.norm(piece), 2)
 
     def norm(self, piece: Piece) -> Piece:
         """‖x‖."""
-        return Piece(f"‖{piece.text}‖", ATOM)
+        return Piece(f"‖{piece.text}‖", ATOM, norm=True)
 
     def call_word(self, word: str, arguments: str, axes: int = 0) -> Piece:
         """A function by its name."""
@@ -267,6 +310,11 @@ class MatrixStyle:
                 return f"-{back}"
         return self.size(value).text
 
+    def reshaped(self, piece: Piece, shape: Sequence[Size]) -> Piece:
+        """reshape(x, n d), or reshape(x, (n, d))."""
+        inner = ", ".join(self.size(s).text for s in shape)
+        return self.call_word("reshape", f"{piece.text}, {inner if len(shape) == 1 else f'({inner})'}", len(shape))
+
     def padded(self, piece: Piece, widths: Sequence[tuple[Size, Size]]) -> Piece:
         """x between zeros."""
         if len(widths) == 1 and widths[0] in ((1, 0), (0, 1)):
@@ -311,3 +359,10 @@ class MatrixStyle:
     def truncated(self, axes: int) -> Piece:
         """What is left out of a formula that is too long."""
         return Piece("…", ATOM, axes)
+
+
+def rounded(value: int) -> str:
+    """A very long integer as its leading digits and a power of ten."""
+    exponent = int(value.bit_length() * log10(2)) - 17
+    digits = str(value // 10**exponent)
+    return f"{digits[0]}.{digits[1:9]}e{exponent + len(digits) - 1}"

@@ -12,6 +12,7 @@ from symdiff.index_notation import form_of
 from symdiff.normal_form.numbers import exact
 from symdiff.normal_form.sums import add, dense_part, pattern
 from symdiff.printing.pieces import CHAIN, Monomial, Piece, size_of
+from symdiff.printing.reading import clipped
 from symdiff.printing.style import MatrixStyle
 from symdiff.sizes import Size, combine
 from symdiff.tensor_type import TensorType
@@ -21,9 +22,10 @@ def concatenation(node: Add) -> tuple[int, list[tuple[Number, Node]]] | None:
     """(axis, parts) where the terms stand one after the other along one axis and fill it."""
     axis: int | None = None
     spans: dict[Size, tuple[Size, Number, Node]] = {}
-    for c, term in node.terms:
-        if not isinstance(term, Product) or term.is_core or len(term.out) != len(term.extents):
+    for c, whole in node.terms:
+        if not isinstance(whole, Product) or whole.is_core or len(whole.out) != len(whole.extents):
             return None
+        term = clipped(whole)
         for k, index in enumerate(term.out):
             constant, labels = form_of(index)
             if len(labels) != 1 or labels[0] != (k, 1):
@@ -46,10 +48,10 @@ def concatenation(node: Add) -> tuple[int, list[tuple[Number, Node]]] | None:
     return (axis, parts) if len(parts) == len(spans) and start == node.shape[axis] else None
 
 
-def merged_patterns(node: Add) -> list[tuple[Number, Node]]:
+def merged_patterns(terms: Sequence[tuple[Number, Node]], type: TensorType) -> list[tuple[Number, Node]]:
     """The terms, with those that are written at the same positions as one: diag(f) + diag(g) as diag(f + g)."""
     groups: dict[object, list[tuple[Number, Node]]] = {}
-    for k, (c, term) in enumerate(node.terms):
+    for k, (c, term) in enumerate(terms):
         groups.setdefault(pattern(term) or k, []).append((c, term))
     result: list[tuple[Number, Node]] = []
     for group in groups.values():
@@ -57,10 +59,10 @@ def merged_patterns(node: Add) -> list[tuple[Number, Node]]:
         if len(group) == 1 or not isinstance(first, Product):
             result += group
             continue
-        inner_type = TensorType(node.dtype, first.extents)
+        inner_type = TensorType(type.dtype, first.extents)
         inner = add([(c, dense_part(p, inner_type)) for c, p in group if isinstance(p, Product)], inner_type)
         labels = tuple(range(len(first.extents)))
-        result.append((1, Product(1, ((inner, labels),), first.out, first.extents, node.type)))
+        result.append((1, Product(1, ((inner, labels),), first.out, first.extents, type)))
     return result
 
 

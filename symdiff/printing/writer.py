@@ -18,19 +18,23 @@ from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, labels_of
 from symdiff.normal_form import map_node, number_of, scale
 from symdiff.normal_form.maps import exact_power
-from symdiff.normal_form.numbers import base_and_exponent, exact
-from symdiff.printing.index_form import Entries, bound_letters
+from symdiff.normal_form.numbers import base_and_exponent, broadcast_axes, exact
+from symdiff.printing.index_form import Entries
 from symdiff.printing.networks import NoMatrixForm
-from symdiff.printing.pieces import ATOM, Monomial, Piece
+from symdiff.printing.pieces import ATOM, SUM, Monomial, Piece
+from symdiff.printing.plain_notation import plainly
 from symdiff.printing.products import ProductForms
-from symdiff.printing.sharing import ELLIPSIS, LIMIT, Names, can_be_named, letters, primitive, shortened, uses_of
+from symdiff.printing.regrouping import Regrouping
+from symdiff.printing.sharing import Names, can_be_named, letters, primitive, uses_of
+from symdiff.printing.shortening import ELLIPSIS, LIMIT, shortened
 from symdiff.printing.style import MatrixStyle
 from symdiff.printing.sums import concatenation, merged_patterns, positions_of, sum_form
-from symdiff.sizes import Dim
+from symdiff.sizes import Dim, Size, monomials
 from symdiff.tensor_type import shape_text
 from symdiff.traversal import topological
 
-WORTH_NAMING = 6
+SHORT_ARRAY = 4
+WORTH_NAMING, WORTH_NAMING_TWICE, WORTH_NAMING_ANYTHING = 6, 10, 24
 SAVES = 4
 
 
@@ -39,9 +43,9 @@ class Writer:
 
     def __init__(self, roots: Sequence[Node], style: MatrixStyle, indices: bool = False,
                  limit: int | None = LIMIT) -> None:
-        self.style, self.indices = style, indices
-        self.roots = list(roots) if limit is None else shortened(roots, limit)
         self.names = Names(roots)
+        self.style, self.indices = self.names.apart(style), indices
+        self.roots = list(roots) if limit is None else plainly(shortened(roots, limit), not indices)
         self.forms: dict[tuple[Node, bool], Monomial | None] = {}
         self.named: dict[Node, Piece] = {}
         self.definitions: list[tuple[Node, str]] = []
@@ -52,6 +56,7 @@ class Writer:
         self.present = {node for node in order if isinstance(node, Map)}
         self.sums: dict[Node, Node] = {}
         self.multiples = {node: primitive(node, self.sums) for node in order if isinstance(node, Add)}
+        self.regrouping = Regrouping(self.sums if self.style.exact_shapes else ())
         order = topological(self.roots, self.children)
         self.uses: Counter[Node] = uses_of(order, self.roots, self.children)
         for node in order:
@@ -67,6 +72,8 @@ class Writer:
         """As `children`, found for the first time."""
         if isinstance(node, Add) and self.multiple(node)[1] is not node:
             return [self.multiple(node)[1]]
+        if isinstance(node, Add):
+            return [term for _, term in self.regrouping.terms(node) if number_of(term) is None]
         if isinstance(node, Map):
             softmax = softmax_of(node)
             if softmax is not None:
@@ -92,9 +99,11 @@ class Writer:
     def write(self, node: Node) -> None:
         """Find the form of a node and name it where that makes the whole shorter."""
         if isinstance(node, Symbol):
-            cut = node.name.startswith(ELLIPSIS)
-            piece = self.style.truncated(node.ndim) if cut else self.style.name(node.name, node.ndim)
+            piece = self.left_out(node) if node.name.startswith(ELLIPSIS) else self.style.name(node.name, node.ndim)
             self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
+            return
+        if isinstance(node, Constant) and isinstance(node.value, np.ndarray) and node.value.size > SHORT_ARRAY:
+            self.name(node)
             return
         # Both forms now, while those of the children are known: nothing recurses deeply later.
         form = self.form(node, implicit=True)
@@ -102,22 +111,34 @@ class Writer:
         if form is None:
             self.entries.entry_form(node)
         uses = self.uses[node]
-        if uses < 2 or not can_be_named(node) or (isinstance(node, Map) and self.opposite(node) is not None):
+        if uses < 2 or (isinstance(node, Map) and self.opposite(node) is not None):
             return
         width = self.style.width(self.style.monomial(form or self.entries.entry_form(node)[1]).text)
-        called = isinstance(node, Map) and uses > 2
-        if width >= (WORTH_NAMING if not called else WORTH_NAMING - 2) and (uses - 1) * (width - 1) >= SAVES:
+        worth = WORTH_NAMING
+        if not can_be_named(node):
+            worth = WORTH_NAMING_ANYTHING
+        elif uses > 2:
+            worth -= 2 * isinstance(node, Map)
+        elif all(not child.children or child in self.named for child in node.children):
+            worth = WORTH_NAMING_TWICE
+        if width >= worth and (uses - 1) * (width - 1) >= SAVES:
             self.name(node)
+
+    def left_out(self, node: Symbol) -> Piece:
+        """`…`, with a mark that tells it from any other one."""
+        piece = self.style.truncated(node.ndim)
+        return replace(piece, text=piece.text + self.entries.labels.character("mark", (int(node.name[1:]), ())))
 
     def name(self, node: Node) -> Piece:
         """Give the node a name and a line in the where block."""
         form = self.form(node, implicit=False)
-        piece = self.style.name(self.names.fresh(letters(node)), node.ndim)
-        if form is not None:
-            text = f"{piece.text} = {self.signed(form).text}"
+        fresh = self.names.numbered("c") if isinstance(node, Constant) else self.names.fresh(letters(node))
+        piece = self.style.name(fresh, node.ndim)
+        if form is None:
+            text = self.entries.line(piece, node)
         else:
-            indices, body = self.entries.written(node)
-            text = f"{self.style.entry(piece, indices).text} = {body.text}"
+            body = self.style.wrap(self.explicit(node), SUM)
+            text = f"{piece.text} = {body}"
         self.definitions.append((node, text))
         self.named[node] = piece
         self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
@@ -138,6 +159,31 @@ class Writer:
             return self.name(node) if node.ndim else self.signed(self.entries.entry_form(node)[1])
         return self.signed(form)
 
+    def terms(self, node: Add) -> list[tuple[Number, Node]]:
+        """The terms of a sum, with other sums that have a name in the place of theirs."""
+        terms: list[tuple[Number, Node]] = []
+        own = set(node.children)
+        for c, term in self.regrouping.terms(node):
+            opened = isinstance(term, Add) and term not in own and term not in self.named
+            terms += [(exact(c * k), t) for k, t in term.terms] if opened and isinstance(term, Add) else [(c, term)]
+        return terms if len(terms) < len(node.terms) else list(node.terms)
+
+    def explicit(self, node: Node) -> Piece:
+        """As `piece`, with its full shape to be seen: zeros(n), a ones(n), ones(n) wᵀ."""
+        if number_of(node) == 0 and node.ndim:
+            return self.style.zeros(node.shape)
+        if isinstance(node, Product) and not node.factors and node.out == (0, 0) and node.extents[0] == node.shape[0]:
+            eye = self.style.call_word("eye", self.style.size(node.extents[0]).text, 2)
+            return self.signed(Monomial(node.coefficient, body=eye))
+        if self.form(node) is None or not isinstance(node, Product) or not broadcast_axes(node):
+            return self.piece(node)
+        return self.signed(self.products.form(node, implicit=False, sized=True))
+
+    def identity(self, size: Size) -> Piece:
+        """The identity matrix, by another name where a symbol has that one."""
+        piece = self.style.identity(size)
+        return piece if piece.text not in self.names.symbols else self.style.call_word("eye", self.style.size(size).text, 2)
+
     def signed(self, form: Monomial) -> Piece:
         """The monomial with its sign."""
         piece = self.style.monomial(form)
@@ -145,7 +191,7 @@ class Writer:
 
     def form(self, node: Node, implicit: bool = False) -> Monomial | None:
         """The matrix form, None where there is none; `implicit` leaves out axes that NumPy would broadcast."""
-        key = (node, implicit or not isinstance(node, Product))
+        key = (node, implicit or not (isinstance(node, Product) or (isinstance(node, Add) and node.ndim == 2)))
         if key not in self.forms:
             try:
                 self.forms[key] = self.found_form(node, implicit)
@@ -156,11 +202,11 @@ class Writer:
     def found_form(self, node: Node, implicit: bool) -> Monomial:
         """The matrix form; raises `NoMatrixForm`."""
         if isinstance(node, Constant):
-            return Monomial(body=self.constant(node))
+            return self.constant(node)
         if self.indices:
             raise NoMatrixForm
         if isinstance(node, Add):
-            return self.sum(node)
+            return self.sum(node, implicit)
         if isinstance(node, Product):
             return self.products.form(node, implicit)
         if isinstance(node, Map):
@@ -168,39 +214,60 @@ class Writer:
         if isinstance(node, Reduce):
             axes = None if len(node.axes) == node.arg.ndim else node.axes
             word = node.function.name
-            return Monomial(body=self.style.reduction(word, self.piece(node.arg, True), axes, node.ndim))
-        args = ", ".join(self.piece(child).text for child in node.children)
+            return Monomial(body=self.style.reduction(word, self.explicit(node.arg), axes, node.ndim))
         assert isinstance(node, Apply)
-        return Monomial(body=self.style.call_word(node.operation.name, args, node.ndim))
+        args = [self.explicit(child).text for child in node.children] + [str(k) for k in node.parameters]
+        return Monomial(body=self.style.call_word(node.operation.name, ", ".join(args), node.ndim))
 
-    def constant(self, node: Constant) -> Piece:
+    def constant(self, node: Constant) -> Monomial:
         """A size, a counting vector, or an array (in full where it is short)."""
         if isinstance(node.value, Dim):
-            return self.style.size(node.value)
+            terms = list(monomials(node.value))
+            return self.style.size_factors(*terms[0]) if len(terms) == 1 else Monomial(body=self.style.size(node.value))
         if isinstance(node.value, str):
-            return self.style.call_word("arange", self.style.size(node.shape[0]).text, 1)
-        if node.value.size <= 4:
-            return Piece(str(node.value.tolist()), ATOM, node.ndim)
-        return self.style.call_word("constant", shape_text(node.shape), node.ndim)
+            return Monomial(body=self.style.call_word("arange", self.style.size(node.shape[0]).text, 1))
+        if node.value.size <= SHORT_ARRAY:
+            return Monomial(body=Piece(str(node.value.tolist()), ATOM, node.ndim))
+        return Monomial(body=self.style.call_word("constant", shape_text(node.shape), node.ndim))
 
-    def sum(self, node: Add) -> Monomial:
+    def sum(self, node: Add, implicit: bool = False) -> Monomial:
         """A sum: a multiple of another one, concatenations, terms with what they share in front."""
         c, inner = self.multiple(node)
         if inner is not node:
-            return self.with_coefficient(c, inner)
+            return self.with_coefficient(c, inner, implicit)
         table = self.table(node)
         if table is not None:
             return table
         stacked = concatenation(node)
         if stacked is not None:
             axis, parts = stacked
-            pieces = [self.signed(self.with_coefficient(c, part)) for c, part in parts]
+            pieces = [self.explicit(scale(c, part)) for c, part in parts]
             return Monomial(body=self.style.stacked(pieces, axis, node.ndim))
-        terms = merged_patterns(node)
+        terms = merged_patterns(self.terms(node), node.type)
         if len(terms) == 1:
             return self.with_coefficient(*terms[0])
-        forms = [self.with_coefficient(c, term, implicit=True) for c, term in terms]
-        return sum_form(forms, self.style, node.ndim)
+        return sum_form(self.term_forms(terms, implicit), self.style, node.ndim)
+
+    def term_forms(self, terms: Sequence[tuple[Number, Node]], implicit: bool) -> list[Monomial]:
+        """The forms of the terms of a sum, none of which leaves out axes where that could be misread.
+
+        Numbers are added to arrays of any shape, and scalars to vectors.  To a matrix a scalar is added so inside an
+        elementwise function alone; a vector where it is a mere name, and no other one stands as a column.
+        """
+        constant = [broadcast_axes(term) if term.ndim == 2 and self.style.exact_shapes else frozenset()
+                    for _, term in terms]
+        bare = self.style.exact_shapes and all(len(broadcast_axes(term)) == term.ndim for _, term in terms)
+        forms: list[Monomial] = []
+        for (c, term), axes in zip(terms, constant, strict=True):
+            form = self.with_coefficient(c, term, implicit=True)
+            named = form.body is not None and form.body.root.name and not any(d.axes for d in form.divisors)
+            full = (axes == {0, 1} and not implicit and number_of(term) is None) or (
+                axes == {0} and ({1} in constant or not named))
+            if bare and isinstance(term, Product):
+                form = self.products.form(term, implicit=False, sized=True)
+                form = replace(form, coefficient=exact(c * form.coefficient))
+            forms.append(self.with_coefficient(c, term) if full and not bare else form)
+        return forms
 
     def table(self, node: Add) -> Monomial | None:
         """[a, b] for a sum of entries at constant positions."""
@@ -228,7 +295,7 @@ class Writer:
         if isinstance(inner, Add) and inner is not node:
             form = self.negative(inner)
             return form and replace(form, coefficient=exact(c * form.coefficient))
-        forms = [self.with_coefficient(exact(-c), term, implicit=True) for c, term in node.terms]
+        forms = self.term_forms([(exact(-c), term) for c, term in self.terms(node)], implicit=False)
         return sum_form(forms, self.style, node.ndim)
 
     def map(self, node: Map) -> Monomial:
@@ -248,7 +315,7 @@ class Writer:
         softmax = softmax_of(node)
         if softmax is not None:
             arg, axis = softmax
-            return Monomial(body=style.reduction("softmax", self.piece(arg, True), axis, node.ndim))
+            return Monomial(body=style.reduction("softmax", self.explicit(arg), axis, node.ndim))
         opposite = self.opposite(node)
         if opposite is not None:
             return Monomial(body=style.total([(False, style.number(1)), (True, self.piece(opposite))]))
@@ -278,9 +345,7 @@ class Writer:
     def powered(self, base: Piece, p: Number, axes: int) -> Monomial:
         """xᵖ, a quotient for negative p."""
         size = exact(abs(p))
-        root = size == 0.5
-        power = base if size == 1 else self.style.root(base) if root else \
-            self.style.power(base, self.style.number(size))
+        power = self.style.raised(base, size)
         if p < 0:
             return Monomial(body=Piece("1", axes=axes) if axes else None, divisors=(power,))
         return Monomial(body=power)
@@ -289,14 +354,12 @@ class Writer:
         """The formula of a root."""
         form = None if self.indices else self.form(root)
         if form is not None:
-            return bound_letters(self.signed(form).text, self.names.taken)
-        indices, body = self.entries.written(root)
-        piece = self.style.binder(indices, body, root.ndim) if indices else body
-        return bound_letters(piece.text, self.names.taken, "".join(indices))
+            return self.entries.finished(self.signed(form).text, self.names.taken)
+        return self.entries.formula(root, self.names.taken)
 
     def where(self) -> list[str]:
         """The lines of the where block, in order of dependency."""
-        return [bound_letters(text, self.names.taken) for _, text in self.definitions]
+        return [self.entries.finished(text, self.names.taken) for _, text in self.definitions]
 
 
 def softmax_of(node: Map) -> tuple[Node, tuple[int, ...] | None] | None:

@@ -31,7 +31,7 @@ LOOKS: list[tuple[Callable[[], Any], str]] = [
     (lambda: named("theta_1", 9)[1:] ** 2, r"{\theta_{1}}_{1:}^{2}"),
     (lambda: sd.floor(x), r"\left\lfloor x\right\rfloor"),
     (lambda: sd.ceil(2 * x), r"\left\lceil2 x\right\rceil"),
-    (lambda: x // y, r"\left\lfloor\frac{x}{y}\right\rfloor"),
+    (lambda: x // y, r"\left\lfloor \frac{x}{y}\right\rfloor"),
     (lambda: sd.exp2(x) ** 2, r"\left(2^{x}\right)^{2}"),
     (lambda: sd.where(x > 0, x, y) ** 2,
      r"\left(\begin{cases}x & \text{if } x > 0 \\ y & \text{otherwise}\end{cases}\right)^{2}"),
