@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.index_notation import Index, Label, labels_of
 from symdiff.normal_form.numbers import broadcast_axes, exact, number, times
@@ -98,6 +100,15 @@ def convert(node: Node, type: TensorType) -> Node:
     return Product(1, ((node, labels),), labels, node.shape, type)
 
 
+class Nested(threading.local):
+    """How many carriers are being taken out, one inside another, in this thread."""
+
+    depth = 0
+
+
+NESTED = Nested()
+# v + A v of v + A v of …: the sum that a carrier leaves has the same carrier again, down to the start of the chain.
+DEEPEST_SHARING = 3
 # A longer sum inside a sum stays a term: flattening chains such as e + f(e) again and again would take quadratic time.
 FLATTEN_LIMIT = 24
 
@@ -217,6 +228,8 @@ def drop_axes(node: Node, axes: frozenset[int], type: TensorType) -> Node:
 
 def share_carriers(terms: list[Term], type: TensorType) -> list[Term]:
     """F·a + F·b → F·(a + b) where F holds a label that no other factor of either term has (R7)."""
+    if NESTED.depth >= DEEPEST_SHARING:
+        return terms
     wide = 0
     for _, node in terms:
         if node.__class__ is Product and len(node.extents) > 1 and len(node.factors) > 1:
@@ -224,30 +237,32 @@ def share_carriers(terms: list[Term], type: TensorType) -> list[Term]:
     if wide < 2:
         return terms
     refused: set[tuple[object, ...]] = set()
-    current = list(terms)
+    current = [(term, carriers(term[1])) for term in terms]
     merged = False
-    while True:
-        ways = [carriers(node) for _, node in current]
+    while len(current) > 1:
         members: dict[tuple[object, ...], list[int]] = {}
-        for place, found in enumerate(ways):
-            for key, _ in found:
-                if key not in refused and place not in members.setdefault(key, []):
+        for place, (_, ways) in enumerate(current):
+            for key, _ in ways:
+                if place not in members.setdefault(key, []):
                     members[key].append(place)
-        shared = [k for k, places in members.items() if len(places) > 1]
-        if not shared:
-            return collect(current, type) if merged else terms
-        key = shared[0]
-        rests = [(current[place][0], next(rest for k, rest in ways[place] if k is key or k == key)) for place in members[key]]
-        together = joined(rests, key, type)
+        open_keys = [k for k, places in members.items() if len(places) > 1 and k not in refused]
+        if not open_keys:
+            break
+        key = open_keys[0]
+        rests = [(current[place][0][0], next(rest for k, rest in current[place][1] if k == key)) for place in members[key]]
+        NESTED.depth += 1
+        try:
+            together = joined(rests, key, type)
+        finally:
+            NESTED.depth -= 1
         if together is None:
             refused.add(key)
             continue
         merged = True
         first, gone = members[key][0], set(members[key])
-        current = [together if place == first else term for place, term in enumerate(current)
+        current = [(together, carriers(together[1])) if place == first else item for place, item in enumerate(current)
                    if place == first or place not in gone]
-        if len(current) < 2:
-            return collect(current, type)
+    return collect([term for term, _ in current], type) if merged else terms
 
 
 Rest = tuple[list[Factor], dict[Label, Label], dict[Label, Size], list[Label]]

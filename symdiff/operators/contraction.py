@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from symdiff.errors import ShapeMismatch, TypeMismatch
@@ -142,9 +143,11 @@ def einsum(subscripts: str, *operands: Value) -> Node:
                            mend="write einsum('ij,jk->ik', A, B)")
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     inputs = left.split(",")
-    where = where_written(f"einsum {subscripts!r}", *nodes)
+
+    def where() -> str:
+        return where_written(f"einsum {subscripts!r}", *nodes)
     if len(inputs) != len(nodes):
-        raise ShapeMismatch(f"{len(inputs)} index groups for {len(nodes)} operands", where=where,
+        raise ShapeMismatch(f"{len(inputs)} index groups for {len(nodes)} operands", where=where(),
                             mend="give one group for each")
     extras = [ellipsis_axes(group, node, where) for group, node in zip(inputs, nodes, strict=True)]
     most = max(extras)
@@ -154,20 +157,20 @@ def einsum(subscripts: str, *operands: Value) -> Node:
     out = spread(right, most, most) if arrow else [f".{k}" for k in range(most)] + once
     order = {name: k for k, name in enumerate(dict.fromkeys([n for g in names for n in g]))}
     if len(set(out)) != len(out) or any(name not in order for name in out):
-        raise ShapeMismatch(f"the result {right!r} repeats or invents a label", where=where,
+        raise ShapeMismatch(f"the result {right!r} repeats or invents a label", where=where(),
                             mend="use each input label at most once")
     at = [[order[name] for name in group] for group in names]
     return contract(f"einsum {subscripts!r}", nodes, at, [order[name] for name in out])
 
 
-def ellipsis_axes(group: str, node: Node, where: str) -> int:
+def ellipsis_axes(group: str, node: Node, where: Callable[[], str]) -> int:
     """How many axes the `...` of one index group stands for; raises where the group does not fit the operand."""
     letters = group.replace("...", "", 1)
     if letters and not (letters.isascii() and letters.isalpha()):
-        raise TypeMismatch(f"{group!r} holds something other than letters", where=where, mend="use letters and ...")
+        raise TypeMismatch(f"{group!r} holds something other than letters", where=where(), mend="use letters and ...")
     extra = node.ndim - len(letters)
     if extra < 0 or (extra and "..." not in group):
-        raise ShapeMismatch(f"{group!r} names {len(letters)} axes of an operand with {node.ndim}", where=where,
+        raise ShapeMismatch(f"{group!r} names {len(letters)} axes of an operand with {node.ndim}", where=where(),
                             mend="name every axis, or use ...")
     return extra
 

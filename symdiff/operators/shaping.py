@@ -151,17 +151,19 @@ def completed(node: Node, wanted: Any) -> tuple[Size, ...]:
     unknown = [k for k, s in enumerate(given) if isinstance(s, int) and s == -1]
     known = as_shape(tuple(s for k, s in enumerate(given) if k not in unknown))
     total = sizes.product(node.shape)
-    where = where_written(f"reshape to {tuple(given)}", node)
+
+    def where() -> str:
+        return where_written(f"reshape to {tuple(given)}", node)
     if len(unknown) > 1:
-        raise ShapeMismatch("only one size can be -1", where=where, mend="give the other sizes")
+        raise ShapeMismatch("only one size can be -1", where=where(), mend="give the other sizes")
     if not unknown:
         if sizes.product(known) != total:
-            raise ShapeMismatch(f"{total} elements do not fill shape {shape_text(known)}", where=where,
+            raise ShapeMismatch(f"{total} elements do not fill shape {shape_text(known)}", where=where(),
                                 mend="keep the product of the sizes")
         return known
     rest = divide_exactly(total, sizes.product(known)) if sizes.product(known) != 0 else None
     if rest is None:
-        raise ShapeMismatch(f"{total} elements do not divide by {sizes.product(known)}", where=where,
+        raise ShapeMismatch(f"{total} elements do not divide by {sizes.product(known)}", where=where(),
                             mend="give sizes whose product divides the number of elements")
     return (*known[: unknown[0]], rest, *known[unknown[0]:])
 
@@ -279,13 +281,14 @@ def pad(x: Value, pad_width: Any, mode: str = "constant", constant_values: Value
 
 def pad_pairs(node: Node, width: Any) -> list[tuple[Size, Size]]:
     """(before, after) for each axis."""
-    misfit = ShapeMismatch(f"pad_width {plain(width)} does not fit {node.ndim} axes", where=where_written("pad", node),
-                           mend="give an int, a pair, or a pair for each axis")
+    def misfit() -> ShapeMismatch:
+        return ShapeMismatch(f"pad_width {plain(width)} does not fit {node.ndim} axes", where=where_written("pad", node),
+                             mend="give an int, a pair, or a pair for each axis")
 
     def pair(value: Any) -> tuple[Size, Size]:
         ends = value if isinstance(value, (tuple, list)) else (value,)
         if len(ends) not in (1, 2):
-            raise misfit
+            raise misfit()
         before, *rest = (whole_size(end, "pad_width", "pad", node, least=0) for end in ends)
         return before, (rest[0] if rest else before)
     if isinstance(width, np.ndarray):
@@ -293,7 +296,7 @@ def pad_pairs(node: Node, width: Any) -> list[tuple[Size, Size]]:
     nested = isinstance(width, (tuple, list)) and width and isinstance(width[0], (tuple, list))
     pairs = [pair(w) for w in (width if nested and len(width) > 1 else [width[0] if nested else width] * node.ndim)]
     if len(pairs) != node.ndim:
-        raise misfit
+        raise misfit()
     return pairs
 
 
