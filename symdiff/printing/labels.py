@@ -8,6 +8,7 @@ of a node.  `finished` writes them out: a letter for each label, and the range o
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from itertools import count
 from typing import Literal
 
 from symdiff.bounds import at_least
@@ -85,12 +86,12 @@ class Labels:
         The labels in `first` are the axes of a result of known shape: a δ says enough about them, as an identity does.
         """
         found = [(ch, meaning) for ch in dict.fromkeys(text) if (meaning := self.meaning(ch)) is not None]
-        free = [x for x in LETTERS if x not in taken] or [f"i{k}" for k in range(1000)]
+        letters = (f"{letter}{number or ''}" for number in count() for letter in LETTERS)
+        free = (letter for letter in letters if letter not in taken)
         names: dict[Label, str] = {}
         for label in [*first, *(label for _, (_, index, _) in found for label in labels_of(index))]:
             if label not in names:
-                k = len(names)
-                names[label] = free[k] if k < len(free) else f"{free[k % len(free)]}{k // len(free)}"
+                names[label] = next(free)
         reads: set[tuple[Label, bool]] = {(index, self.extents[index] == size) for _, (kind, index, size) in found
                  if kind == "read" and isinstance(index, int) and size != 0}
         ties = {index for _, (kind, index, _) in found if kind == "tie" and isinstance(index, int) and index in first}

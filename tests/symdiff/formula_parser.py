@@ -135,7 +135,10 @@ class Parser:
                 term = Term("transpose", term)
             elif token == "^":
                 self.take()
-                term = Term("power", term, self.atom())
+                exponent = self.atom()
+                while self.peek() == "[" and self.tight():
+                    exponent = Term("entry", exponent, tuple(self.listed(self.index)))
+                term = Term("power", term, exponent)
             elif token == "[" and self.tight():
                 term = Term("entry", term, tuple(self.listed(self.index)))
             else:

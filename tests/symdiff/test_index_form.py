@@ -49,3 +49,10 @@ def test_a_read_outside_an_axis_has_a_condition() -> None:
     text = formula(sd.grad(sd.sum(sd.concat([x, x**2]) ** 2), x))
     assert "i + -n" not in text and "x[i + n]" not in text
     assert formula(sd.concat([x, x**2]), style="index") == "i<2 n ↦ [i < n] x[i] + [i ≥ n] x[i - n]²"
+
+
+def test_many_labels_are_never_called_like_names() -> None:
+    named = sd.symbol("i1", (3, 3, 3))
+    total = sum((sd.einsum("ijk,ijk->", named, named**p) * sd.einsum("jji->", named) for p in range(2, 12)), start=a)
+    text = formula(total)
+    assert "j1" in text and "i1," not in text and "[i1" not in text
