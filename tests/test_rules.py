@@ -130,6 +130,14 @@ def test_forms_as_users_write_them(written: Any, form: Any) -> None:
     assert sd.simplify(written) is sd.simplify(form)
 
 
+def test_a_divisor_read_across_keeps_its_axes() -> None:
+    M = sd.symbol("M", (3, 3))
+    for f in (e(M) * sd.sigmoid(-M).T, e(M) * sd.cosh(M).T ** -2, sd.sum(e(M) * e(-sd.logsumexp(M, axis=0))[:, None]),
+              (e(M) @ v) / sd.sum(e(M), 0)):
+        point = {M: np.array([[0.1, 0.5, -0.3], [0.7, -0.2, 0.4], [-0.6, 0.2, 0.9]]), v: np.array([1.0, 2.0, -0.5])}
+        np.testing.assert_allclose(value(sd.simplify(f), point), value(f, point), rtol=1e-13)
+
+
 def test_trace(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     traced = sd.symbol("traced")
     monkeypatch.setenv("SYMDIFF_DEBUG", "2")

@@ -66,6 +66,10 @@ SCALARS: dict[str, Row] = {
     "(1+e^x)^-1/2": (lambda x: (1 + e(x)) ** -0.5, lambda t: mp.sqrt(sigma(-t)), POINTS),
     "e^x/(e^x+e^-x)": (lambda x: e(x) / (e(x) + e(-x)), lambda t: sigma(2 * t), POINTS),
     "1-1/(1+3e^x)": (lambda x: 1 - 1 / (1 + 3 * e(x)), lambda t: 1 / (1 + mp.exp(-t) / 3), POINTS),
+    "(e^x)^2/(1+e^x)^2": (lambda x: e(x) ** 2 / (1 + e(x)) ** 2, lambda t: sigma(t) ** 2, POINTS),
+    "(2e^x+1)/(e^x+1)": (lambda x: (2 * e(x) + 1) / (e(x) + 1), lambda t: 1 + sigma(t), POINTS),
+    "sqrt(e^x)": (lambda x: sd.sqrt(e(x)), lambda t: mp.exp(t / 2), POINTS),
+    "logit of sigmoid": (lambda x: log(sd.sigmoid(x) / (1 - sd.sigmoid(x))), lambda t: t, (800.0, -40.0, 1e-18, 1.0)),
     "-xlogy(1, sigmoid)": (lambda x: -sd.xlogy(1.0, sd.sigmoid(x)), lambda t: softplus(-t), POINTS),
     "-log((1+tanh(x/2))/2)": (lambda x: -log((1 + sd.tanh(x / 2)) / 2), lambda t: softplus(-t), POINTS),
     "-log((1-tanh(x/2))/2)": (lambda x: -log((1 - sd.tanh(x / 2)) / 2), softplus, POINTS),
@@ -79,6 +83,8 @@ SCALARS: dict[str, Row] = {
     "sqrt(1+x^2)": (lambda x: sd.sqrt(x**2 + 1), lambda t: mp.sqrt(1 + t * t), WIDE),
     "(1+x^2)^1/2": (lambda x: (1 + x * x) ** 0.5, lambda t: mp.sqrt(1 + t * t), WIDE),
     "1/sqrt(4x^2+9)": (lambda x: (4 * x**2 + 9) ** -0.5, lambda t: 1 / mp.sqrt(4 * t * t + 9), (1e4, 1.0, 1e-18, -40.0, 1e100)),
+    "x/sqrt(1+x^2)": (lambda x: x / sd.sqrt(1 + x**2), lambda t: t / mp.sqrt(1 + t * t), POINTS),
+    "log(x+sqrt(1+x^2))": (lambda x: log(x + sd.sqrt(1 + x**2)), mp.asinh, POINTS),
     "log_ndtr": (sd.special.log_ndtr, log_ndtr, (-40.0, -30.0, -27.0, -16.1, -15.9, -8.0, -1.0, 0.0, 1.0, 5.0)),
 }
 
@@ -95,20 +101,24 @@ def log_weighted(w: Any, z: Any) -> Any:
     return mp.log(mp.fsum(w_ * mp.exp(z_) for w_, z_ in zip(w, z, strict=True)))
 
 
-def attention(S: Any, V: Any) -> Any:
+VALUES = (1.0, -2.0)
+
+
+def attention(S: Any, V: Any = VALUES) -> Any:
     return mp.fsum(mp.exp(s - lse(row)) * v * (k + 1) for k, row in enumerate(S) for s, v in zip(row, V, strict=True))
 
 
 x, y, s = sd.symbols("x y s")
 a, b, c = sd.symbols("a b c")
 z, w = sd.symbol("z", 2), sd.symbol("w", 2)
-S, V, k = sd.symbol("S", (2, 2)), sd.symbol("V", 2), sd.constant(np.array([1.0, 2.0]))
+S, V, k = sd.symbol("S", (2, 2)), sd.constant(np.array(VALUES)), sd.constant(np.array([1.0, 2.0]))
 E = e(S)
 naive = e(z) / e(z).sum()
+P = E / E.sum(axis=1, keepdims=True)
 PAIRS = ((800.0, 799.0), (-800.0, 800.0), (40.0, -40.0), (1.0, 2.0), (1e-18, 0.0), (-800.0, -800.0), (1e-300, 20.0))
 SHARP = tuple((p,) for p in PAIRS)
 TRIPLES = tuple((*p, q) for p, q in zip(PAIRS, (800.0, 1.0, 39.0, 0.5, 1e-18, -801.0, -20.0), strict=True))
-MATRICES = tuple(([[p, q], [q, r]], [1.0, -2.0]) for p, q, r in TRIPLES)
+MATRICES = tuple(([[p, q], [q, r]],) for p, q, r in TRIPLES[:4])
 WEIGHTED = tuple((weights, p) for weights in ((0.25, 0.75), (-0.5, 2.0)) for p in ((800.0, 799.0), (-800.0, -799.0), (1.0, 2.0)))
 LENGTHS = ((3e200, 4e199), (3e-150, 4e-150), (3.0, -4.0), (1e4, 1.0), (1e-18, 800.0))
 
@@ -120,8 +130,13 @@ SEVERAL: dict[str, tuple[tuple[Any, ...], Any, Callable[..., Any], tuple[Any, ..
     "1/(1+e^a/e^b)": ((a, b), 1 / (1 + e(a) / e(b)), lambda s, t: sigma(t - s), PAIRS),
     "e^a/(e^a+e^b+e^c)": ((a, b, c), e(a) / (e(a) + e(b) + e(c)), lambda *t: mp.exp(t[0] - lse(t)), TRIPLES),
     "e^a/(1+e^a+e^b)": ((a, b), e(a) / (1 + e(a) + e(b)), lambda s, t: mp.exp(s - lse((0, s, t))), PAIRS),
-    "attention": ((S, V), ((E / E.sum(axis=1, keepdims=True)) @ V) @ k, attention, MATRICES),
-    "attention, divided last": ((S, V), ((E @ V) / E.sum(axis=1)) @ k, attention, MATRICES),
+    "attention": ((S,), ((E / E.sum(axis=1, keepdims=True)) @ V) @ k, attention, MATRICES),
+    "attention, divided last": ((S,), ((E @ V) / E.sum(axis=1)) @ k, attention, MATRICES),
+    "attention, squared": ((S,), sd.sum(((E / E.sum(axis=1, keepdims=True)) @ V) ** 2),
+                           lambda S: mp.fsum(attention([row]) ** 2 for row in S), MATRICES),
+    "attention, twice": ((S,), (P @ (P @ V)) @ k, lambda S: attention(S, [attention([row]) for row in S]), MATRICES),
+    "mean of two by hand": ((x, y, a, b), (x * e(a) + y * e(b)) / (e(a) + e(b)),
+                            lambda p, q, s, t: p * sigma(s - t) + q * sigma(t - s), tuple((*p, *q) for p, q in WEIGHTED)),
     "sum of squared softmax": ((z,), sd.sum(naive**2), lambda t: mp.exp(lse(2 * s for s in t) - 2 * lse(t)), SHARP),
     "entropy": ((z,), -(naive * log(naive)).sum(), lambda t: -mp.fsum(mp.exp(s - lse(t)) * (s - lse(t)) for s in t), SHARP),
     "effective size": ((z,), e(z).sum() ** 2 / sd.sum(e(2 * z)), lambda t: mp.exp(2 * lse(t) - lse(2 * s for s in t)), SHARP),
@@ -137,9 +152,9 @@ SEVERAL: dict[str, tuple[tuple[Any, ...], Any, Callable[..., Any], tuple[Any, ..
                        lambda t, u: mp.fsum(softplus(p + q) for p, q in itertools.product(t, u)),
                        tuple((p, q) for p, q in itertools.pairwise(PAIRS))),
     "log sum concat": ((z, w), log(sd.sum(sd.concat([e(z), e(w)]))), lambda t, u: lse((*t, *u)), tuple(itertools.pairwise(PAIRS))),
-    "log sum sum": ((S,), log(sd.sum(sd.sum(e(S), axis=0))), lambda t: lse(itertools.chain(*t)), tuple((m,) for m, _ in MATRICES)),
+    "log sum sum": ((S,), log(sd.sum(sd.sum(e(S), axis=0))), lambda t: lse(itertools.chain(*t)), MATRICES),
     "log mean mean": ((S,), log(sd.mean(sd.mean(e(S), axis=1))), lambda t: lse(itertools.chain(*t)) - mp.log(4),
-                      tuple((m,) for m, _ in MATRICES)),
+                      MATRICES),
     "log(1+sum e^z)": ((z,), log(1 + sd.sum(e(z))), lambda t: softplus(lse(t)), SHARP),
     "log sum 1/e^z": ((z,), log(sd.sum(1 / e(z))), lambda t: lse(-s for s in t), SHARP),
     "log10 sum e^z": ((z,), sd.log10(sd.sum(e(z))), lambda t: lse(t) / mp.log(10), SHARP),
@@ -156,7 +171,8 @@ SEVERAL: dict[str, tuple[tuple[Any, ...], Any, Callable[..., Any], tuple[Any, ..
 }
 # Exponents of 800 leave a probability 1e-13 of its digits, and 1 − p the places of 1: such rows are held to a few units of
 # the last place of their largest exponent.
-LAST_PLACE = dict.fromkeys(("attention", "attention, divided last", "sum of squared softmax", "entropy", "effective size",
+LAST_PLACE = dict.fromkeys(("attention", "attention, divided last", "attention, squared", "attention, twice",
+                            "sum of squared softmax", "entropy", "effective size", "mean of two by hand",
                             "log sum concat", "log sum sum", "log mean mean", "log(1+sum e^z)", "log sum 1/e^z", "log10 sum e^z",
                             "log(1-softmax[0])", "log(1-naive[0])", "log sum w e^z", "log(w @ e^z)", "log(x e^a+y e^b)"), 8.0)
 LAST_PLACE["mixture"] = 1e4  # its exponents are squares
@@ -268,3 +284,45 @@ def test_function_of_several_numbers(name: str, interpreted_at: list[Any]) -> No
                 for order, flat in enumerate(([exact[0]], exact[1], itertools.chain(*exact[2]))):
                     for place, (mine, right) in enumerate(zip(np.ravel(found[order]), flat, strict=True)):
                         assert agrees(mine, right, absolute), (point, order, place, mine, mp.nstr(right, 17))
+
+
+def values_of(node: Any, **point: Any) -> Any:
+    """The value by `sd.evaluate`, which the interpreter must give too."""
+    ours = sd.evaluate(node, point)
+    theirs = sd.compile(node, target="interpreter")(**{name: np.asarray(v) for name, v in point.items()})
+    np.testing.assert_allclose(theirs, ours, rtol=1e-13)
+    return ours
+
+
+def test_zero_times_infinity_in_losses() -> None:
+    logits, classes = sd.symbol("logits", ("n", 3)), sd.symbol("classes", "n", dtype="int64")
+    f = sd.nn.cross_entropy(logits, classes)
+    point = {"logits": [[0.0, -np.inf, 1.0]], "classes": [0]}
+    assert values_of(f, **point) == pytest.approx(np.log1p(np.e))
+    np.testing.assert_allclose(values_of(sd.grad(f, logits), **point), [[1 / (1 + np.e) - 1, 0, np.e / (1 + np.e)]])
+    p, t = sd.symbol("p", "n"), sd.symbol("t", "n")
+    bits = sd.nn.binary_cross_entropy(p, t)
+    assert values_of(bits, p=[0.0, 1.0], t=[0.0, 1.0]) == 0
+    np.testing.assert_allclose(values_of(sd.grad(bits, p), p=[0.0, 1.0], t=[0.0, 1.0]), [0.5, -0.5])
+    masked = sd.simplify(-sd.sum(sd.xlogy(z, sd.softmax(w))))
+    assert values_of(masked, z=[1.0, 0.0], w=[3.0, -np.inf]) == 0
+
+
+def test_derivatives_where_a_factor_vanishes() -> None:
+    assert values_of(sd.grad(sd.special.xlog1py(x, y), x) + 0 * x, x=0.0, y=2.0) == pytest.approx(np.log(3))
+    assert values_of(sd.grad(sd.nn.elu(x), x), x=0.0) == 1
+    assert values_of(sd.grad(sd.nn.elu(x), x), x=800.0) == 1
+    rows = values_of(sd.stack([sd.stack(row) for row in sd.hessian(x**y, [x, y])]), x=0.0, y=2.0)
+    np.testing.assert_array_equal(rows, [[2.0, 0.0], [0.0, 0.0]])
+
+
+def test_logaddexp_of_nothing_has_the_gradient_zero() -> None:
+    f = sd.logaddexp(sd.logaddexp(x, y), s)
+    point = {"x": -np.inf, "y": -np.inf, "s": 2.0}
+    np.testing.assert_array_equal(values_of(sd.stack(sd.grad(f, [x, y, s])), **point), [0.0, 0.0, 1.0])
+
+
+def test_hvp_and_hessian_simplify_the_same_gradient() -> None:
+    v = sd.symbol("v", 3)
+    f = sd.sum(log(1 + e(v)))
+    assert sd.hvp(f, v, v) is sd.simplify(sd.hessian(f, v) @ v)

@@ -24,6 +24,7 @@ from symdiff.simplification.exponents import (
     log_of_number,
     log_sum,
     one,
+    read,
     softplus,
 )
 from symdiff.simplification.patterns import Place, is_map, with_factors
@@ -228,7 +229,7 @@ def divided(x: Node, axes: Place, divisor: Divisor, g: Node) -> tuple[Number, No
                 inner = add([(1, leaf), *[(exact(-c), t) for c, t in others]], x.type)
                 sigma = map_node(ROWS["power"], (map_node(ROWS["sigmoid"], (inner,)), number(q, x.dtype, x.shape)))
                 return times(exact(math.exp(gap)), divisor.c**q), sigma, q
-    m = expand(add([(times(c, divisor.p), t) for c, t in divisor.m], g.type), x.shape, axes)  # type: ignore[arg-type]
+    m = read(add([(times(c, divisor.p), t) for c, t in divisor.m], g.type), axes, x)
     return divisor.c**divisor.p, map_node(ROWS["exp_difference"], (x, m)), divisor.p
 
 

@@ -243,3 +243,8 @@ def test_hessian_is_its_own_transpose(name: str) -> None:
     hessian = sd.hessian(loss, wrt)
     r = wrt.ndim
     assert sd.permute_dims(hessian, (*range(r, 2 * r), *range(r))) is hessian
+
+
+def test_the_sum_of_a_concatenation_is_the_sum_of_its_parts() -> None:
+    u, v = sd.symbol("u", "n"), sd.symbol("v", "m")
+    assert sd.sum(sd.concat([u, v])) is sd.sum(u) + sd.sum(v)

@@ -239,6 +239,15 @@ def test_names_do_not_collide_with_symbols() -> None:
     assert "where q = σ(r + p)" in text
 
 
+def test_people_read_what_stable_forms_mean() -> None:
+    assert text_of(sd.grad(sd.tanh(a), a)) == "1 - tanh(a)²"
+    assert text_of(sd.simplify(sd.sqrt(a**2 + b**2 + 1))) == "√(a² + b² + 1)"
+    assert text_of(sd.grad(sd.hypot(a, b), a)) == "a / √(a² + b²)"
+    assert text_of(sd.grad(sd.atan2(a, b), a)) == "b / (a² + b²)"
+    assert text_of(sd.grad(sd.atanh(a), a)) == "1 / (1 - a²)"
+    assert text_of(sd.simplify(sd.log(w @ sd.exp(v)))) == "log(wᵀ exp(v))"
+
+
 def test_user_symbols_keep_their_names() -> None:
     assert text_of(sd.symbol("some_long_name") + 1) == "some_long_name + 1"
     assert latex(sd.symbol("alpha_3") * sd.symbol("sigma1")) == r"\alpha_{3} \sigma_{1}"
