@@ -25,6 +25,7 @@ from codegen.backends.reference import Reference
 from codegen.backends.registry import REFERENCE, backend
 from codegen.loop_ir.checks import check as check_program
 from codegen.loop_ir.interpreter import interpret
+from codegen.loop_ir.nodes import Program
 from codegen.lowering.programs import lower
 from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
@@ -37,6 +38,7 @@ from symdiff.expression import METHODS, Node, Symbol
 from symdiff.namesakes import refuse_doubles, refuse_namesakes
 from symdiff.option_values import check_number, check_switch
 from symdiff.reference import evaluate_nodes
+from symdiff.settings import checks_programs, default_target
 from symdiff.simplification.phases import before_differentiation
 from symdiff.tensor_type import dtype_name
 from symdiff.traversal import symbols_of
@@ -45,13 +47,15 @@ from symdiff.trees import flatten, flatten_like, places
 Tree = Any
 
 
-def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, target: str = "cpu", dtype: Any = None,
+def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, target: str | None = None, dtype: Any = None,
             threads: int | None = None, cache: bool | str = True, fast_math: bool = False, check: bool = False) -> Kernel:
     """A kernel that computes `outputs` (an expression, or a list, tuple or dict of them) from `inputs`.
 
     `inputs` is one symbol, or a list or tuple of them; without it the order is that of first appearance.  `target` is
-    "cpu", "numba", "numpy" (the reference) or "interpreter" (of the loop IR); `check=True` refuses NaN and infinities
-    in arguments.  An input named `out` is passed by position, as `out=` at a call means the arrays for the outputs.
+    "cpu" (unless SYMDIFF_TARGET names another), "numba", "numpy" (the reference) or "interpreter" (of the loop IR);
+    `check=True` refuses NaN and infinities in arguments.  Kernels run on one thread and are kept in memory: `threads` and
+    `cache` are checked, and change nothing yet.  An input named `out` is passed by position, as `out=` at a call means the
+    arrays for the outputs.
     Raises `TypeMismatch`, `ArgumentMismatch`, `BackendUnavailable`.
 
     >>> import symdiff as sd
@@ -63,6 +67,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     leaves, unflatten = flatten(outputs, lambda v: isinstance(v, Node), "expression")
     if not leaves:
         raise TypeMismatch("there is nothing to compile", mend="give at least one expression")
+    target = default_target() if target is None else target
     chosen = backend(target)
     check_options(threads, cache, fast_math, check)
     symbols = chosen_inputs(leaves, inputs)
@@ -80,9 +85,10 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         roots = order_contractions(open_contractions(expanded, hints), hints)
         planned = time.perf_counter()
         lowered = lower(roots, symbols, hints)
-        program = check_program(lowered.program)
+        checked = check_program if checks_programs() else unchecked
+        program = checked(lowered.program)
         for schedule in chosen.SCHEDULE:
-            program = check_program(schedule(program))
+            program = checked(schedule(program))
         lowered_at = time.perf_counter()
         code = chosen.emit(program, options)
         emitted = time.perf_counter()
@@ -107,6 +113,11 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     return Kernel(plan, arguments, unflatten, regroup, check=check, names=[f"out{place}" for place in places(structure)],
                   demands=size_demands(leaves),
                   formula=lambda: "\n".join(str(METHODS["str"](leaf)) for leaf in leaves))
+
+
+def unchecked(program: Program) -> Program:
+    """The program as it is: passes are trusted, and checked in tests."""
+    return program
 
 
 def check_options(threads: int | None, cache: bool | str, fast_math: bool, check: bool) -> None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import runpy
 import sys
 import zipfile
@@ -27,6 +26,7 @@ from symdiff.errors import ArgumentMismatch, SymdiffError, TypeMismatch
 from symdiff.expression import Node, Symbol
 from symdiff.namesakes import refuse_doubles
 from symdiff.printing import formula
+from symdiff.settings import cache_folder
 from symdiff.tensor_type import FLOATING
 from symdiff.traversal import symbols_of
 from symdiff.verification import check_derivatives, sample_point
@@ -114,9 +114,17 @@ def load(text: str) -> Node:
     if not Path(path).is_file():
         raise ArgumentMismatch(f"there is no file {path}", mend="give the path of a Python file")
     try:
+        # As `python model.py` has it, modules beside the file are found.
+        sys.path.insert(0, str(Path(path).resolve().parent))
         names = runpy.run_path(path) if path.endswith(".py") else None
     except SyntaxError as error:
         raise ArgumentMismatch(f"{path} is not Python: {error}", mend="give the path of a Python file") from None
+    except SymdiffError:
+        raise
+    except Exception as error:
+        raise ArgumentMismatch(f"{path} does not run: {type(error).__name__}: {error}", mend=f"try python {path}") from None
+    finally:
+        sys.path.pop(0)
     if names is None:
         raise ArgumentMismatch(f"{path} is no Python file", mend="give the path of a file that ends with .py")
     if name not in names:
@@ -214,7 +222,7 @@ def check_command(options: argparse.Namespace) -> int:
 
 def cache_command(options: argparse.Namespace) -> int:
     """`cache`."""
-    folder = os.environ.get("SYMDIFF_CACHE_DIR")
+    folder = cache_folder()
     print("Compiled kernels are kept in memory, for the life of the process; nothing is stored on disk yet.")
     print(f"SYMDIFF_CACHE_DIR is {folder or 'not set'}.")
     return 0

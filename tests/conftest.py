@@ -1,11 +1,14 @@
 """Golden files: reviewable text that a test must reproduce, renewed with `pytest --update-golden`."""
 
 import difflib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+# Programs are checked between passes in every test.
+os.environ.setdefault("SYMDIFF_CHECK", "1")
 GOLDEN = Path(__file__).parent / "golden"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from codegen.backends.protocol import Executable
+from codegen.loop_ir.counts import flops_of, least_bytes
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.text import program_text
 from codegen.loop_ir.walks import statements
@@ -38,7 +39,6 @@ class Planned:
     explanation: Callable[[], str] = str
     seconds: dict[str, float] = field(default_factory=dict)
     constants: tuple[Array, ...] = ()
-    flops: int | None = None
     stations: Callable[[Sequence[Array], dict[str, int]], list[tuple[str, list[Array]]]] | None = None
     listings: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
@@ -64,6 +64,7 @@ class Kernel:
         self.executable: Executable | None = None
         self.build_seconds = 0.0
         self.calls = 0
+        self.last_sizes: dict[str, int] | None = None
         self.scratch_bytes = 0
 
     def __repr__(self) -> str:
@@ -88,6 +89,7 @@ class Kernel:
             frame.give(scratch)
         with self.lock:
             self.calls += 1
+            self.last_sizes = sizes
             self.scratch_bytes = max(self.scratch_bytes, frame.scratch_bytes)
         if given is None:
             return self.unflatten([x if x.ndim else x[()] for x in targets])
@@ -191,7 +193,10 @@ class Kernel:
         return "\n".join(lines)
 
     def stats(self) -> dict[str, Any]:
-        """Sizes of the program, seconds of each station, calls, scratch bytes of the largest call, flops if known."""
+        """What is known of the kernel: sizes of the program, seconds of each station, calls, scratch bytes of the largest call.
+
+        `flops` and `bytes` are those of the last call (of arguments and outputs, each once), None before the first.
+        """
         planned = self.planned()
         program = planned.program
         seconds = dict(planned.seconds)
@@ -205,7 +210,8 @@ class Kernel:
             "seconds": seconds,
             "calls": self.calls,
             "scratch_bytes": self.scratch_bytes,
-            "flops": planned.flops,
+            "flops": None if self.last_sizes is None else flops_of(program, self.last_sizes),
+            "bytes": None if self.last_sizes is None else least_bytes(program, self.last_sizes),
         }
 
 

@@ -76,6 +76,10 @@ class Storage:
                 while len(self.frames) >= REMEMBERED:
                     self.frames.popitem(last=False)
                 frame = self.frames.setdefault(sizes, frame)
+        elif len(self.frames) > REMEMBERED // 2:
+            with self.lock:
+                if sizes in self.frames:
+                    self.frames.move_to_end(sizes)  # the one that was used longest ago goes first
         return frame
 
     def make(self, sizes: tuple[int, ...]) -> Frame:
@@ -123,10 +127,10 @@ def check_output(name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[
     if array.dtype != dtype or array.shape != shape:
         raise ArgumentMismatch(f"{name} is {array.dtype} of shape {array.shape}, but {dtype} of shape {shape} is "
                                "expected", mend=f"pass np.empty({shape}, {str(dtype)!r})")
-    if any(step == 0 and size > 1 for step, size in zip(array.strides, shape, strict=True)):
-        raise ArgumentMismatch(f"the elements of {name} share memory", mend="pass an array that owns its data")
     if not array.flags.writeable:
         raise ArgumentMismatch(f"{name} cannot be written", mend="pass an array that owns its data")
+    if any(step == 0 and size > 1 for step, size in zip(array.strides, shape, strict=True)):
+        raise ArgumentMismatch(f"the elements of {name} share memory", mend="pass an array that owns its data")
 
 
 def overlap(a: Array, b: Array) -> bool:

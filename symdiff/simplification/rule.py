@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from functools import lru_cache
 from operator import is_
 
 from symdiff.expression import METHODS, Map, Node, Product, Reduce
+from symdiff.settings import debug_level
 from symdiff.sizes import typical_value
 from symdiff.traversal import rebuild, topological
 
@@ -65,7 +65,7 @@ def sweep(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
 
     A node on which no rule fires, nor on any below it, is marked as settled: no later sweep looks at it again.
     """
-    verbose = int(os.environ.get("SYMDIFF_DEBUG", "0") or 0) >= 2
+    verbose = debug_level() >= 2
     table = table_of(rules)
     done: dict[Node, Node] = {}
     mark = mark_of(rules)

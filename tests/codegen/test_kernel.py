@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numba import njit
 
+import symdiff as sd
 from codegen.backends.protocol import BuildOptions
 from codegen.backends.registry import backend
 from codegen.loop_ir.nodes import Buffer, Program, Section, Store
@@ -195,3 +196,12 @@ def test_unknown_targets():
 def test_errors_name_the_argument(kernel):
     with pytest.raises(ArgumentMismatch, match="size n is 13 by axis 0 of X, but 12 by axis 0 of y"):
         kernel(X, Y[:-1], W)
+
+
+def test_counts_of_the_last_call() -> None:
+    X, w = sd.symbol("X", ("n", "d")), sd.symbol("w", "d")
+    f = sd.compile(sd.sum(sd.exp(X @ w)), [X, w], target="interpreter")
+    assert f.stats()["flops"] is None
+    f(np.ones((6, 3)), np.ones(3))
+    assert f.stats()["bytes"] == 8 * (6 * 3 + 3 + 1)
+    assert 6 * (2 * 3 + 2) <= f.stats()["flops"] <= 6 * (2 * 3 + 2) + 8
