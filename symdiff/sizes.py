@@ -291,23 +291,39 @@ def product(sizes: tuple[Size, ...]) -> Size:
 
 
 def divide_exactly(a: Size, b: Size) -> Size | None:
-    """`a / b` where it is a polynomial for a one-term `b`, else None."""
+    """`a / b` where it is a polynomial with integer coefficients, else None.
+
+    >>> n, d = dims("n d")
+    >>> divide_exactly(n * d - d, n - 1), divide_exactly(n, d)
+    (d, None)
+    """
     if a == b:
         return 1
     if isinstance(a, int) and isinstance(b, int):
         return a // b if b and a % b == 0 else None
-    divisor = list(monomials(b))
-    if len(divisor) != 1:
+    divisor = dict(monomials(b))
+    if not divisor:
         return None
-    mb, cb = divisor[0]
+    atoms = sorted({atom for m in (*dict(monomials(a)), *divisor) for atom, _ in m}, key=lambda atom: atom.key)
+
+    def order(m: Monomial) -> tuple[int, tuple[int, ...]]:
+        powers = dict(m)
+        return sum(powers.values()), tuple(powers.get(atom, 0) for atom in atoms)
+    # Long division: the leading terms divide, and each step takes the leading one away.
+    leading = max(divisor, key=order)
     total: dict[Monomial, int] = {}
-    for ma, ca in monomials(a):
-        powers = dict(ma)
-        for atom, p in mb:
+    rest = dict(monomials(a))
+    while rest:
+        top = max(rest, key=order)
+        powers = dict(top)
+        for atom, p in leading:
             powers[atom] = powers.get(atom, 0) - p
-        if ca % cb or any(p < 0 for p in powers.values()):
+        if rest[top] % divisor[leading] or any(p < 0 for p in powers.values()):
             return None
-        total[tuple((x, p) for x, p in powers.items() if p)] = ca // cb
+        part = tuple((x, p) for x, p in powers.items() if p)
+        total[part] = c = rest[top] // divisor[leading]
+        taken = multiply(from_terms({part: c}), b)
+        rest = dict(monomials(combine(((1, from_terms(rest)), (-1, taken)))))
     return from_terms(total)
 
 

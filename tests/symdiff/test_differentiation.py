@@ -359,3 +359,11 @@ def test_single_precision_stays_single(name: str) -> None:
         assert result.dtype == "float32"
         wide = [node for node in topological([result]) if node.dtype == "float64"]
         assert all(getattr(node, "function", None) is sd.functions.ROWS["number"] for node in wide), wide
+
+
+def test_products_along_cut_symbolic_axes() -> None:
+    M, y = sd.symbol("M", ("n", "d")), sd.symbol("y", "n")
+    cut = sd.grad(sd.sum(sd.prod(M[1:, 1:], axis=0)), M)
+    np.testing.assert_allclose(value(cut, {M: np.arange(1.0, 13).reshape(4, 3)})[1:, 1:], [[88, 108], [55, 72], [40, 54]])
+    np.testing.assert_allclose(value(sd.hessian(sd.prod(y[1:]), y), {y: np.array([1.0, 2, 3, 4])})[1:, 1:],
+                               [[0, 4, 3], [4, 0, 2], [3, 2, 0]])
