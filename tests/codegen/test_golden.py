@@ -62,7 +62,8 @@ def standardisation() -> Any:
 
 
 def rosenbrock() -> Any:
-    a, b = sd.symbols("a b")
+    # Names of its own: an equal sum that lives elsewhere would keep its terms in the order written there.
+    a, b = sd.symbols("golden_a golden_b")
     loss = (1 - a) ** 2 + 100 * (b - a**2) ** 2
     return derivatives(loss, [a, b])
 

@@ -41,10 +41,11 @@ def kernel(a0, o0, n0, n1):
 
 def run(a0):
     """The outputs for the arguments."""
+    a0 = np.ascontiguousarray(np.asarray(a0, np.float64))
     n0 = a0.shape[0]
     n1 = a0.shape[1]
     o0 = np.empty((n0, n1), np.float64)
-    kernel(np.ascontiguousarray(a0), o0, n0, n1)
+    kernel(a0, o0, n0, n1)
     return o0
 '''
 

@@ -25,7 +25,7 @@ LOOKS = [
     (lambda: A / (a * B * b), "A / (a b B)"),
     (lambda: sd.xlogy(A, B), "A ⊙ log(B)"),
     (lambda: sd.sum(sd.xlogy(x, y)), "xᵀ log(y)"),
-    (lambda: sd.grad(sd.sum(sd.hypot(x, y)), x), "x / hypot(x, y)"),
+    (lambda: sd.grad(sd.sum(sd.hypot(x, y)), x), "x / √(x² + y²)"),
     (lambda: sd.sum(w**2) ** 1.5, "‖w‖³"),
     (lambda: sd.sum(w**2) ** a, "(‖w‖²)^a"),
     (lambda: sd.sum(w**2) ** -1.5, "1 / ‖w‖³"),
