@@ -30,6 +30,7 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
 )
+from codegen.loop_ir.walks import suits_blas
 from symdiff.sizes import Size
 
 INDENT = "    "
@@ -172,7 +173,7 @@ class StatementWriter(ValueWriter):
         dtype = self.buffers[product.C.buffer].dtype
         m, n, k = product.m, product.n, product.k
         kind = product.kind
-        blas = kind != "skinny" and self.suits_blas(product.A, product.B, product.C)
+        blas = kind != "skinny" and suits_blas(self.buffers, product.A, product.B, product.C)
         alpha, beta = (literal_text(x, dtype)[0] for x in (product.alpha, product.beta))
         flip = self.by_columns(product.C)
         c = self.panel(product.C, m, n, flip)
@@ -187,14 +188,8 @@ class StatementWriter(ValueWriter):
         dtype = self.buffers[product.y.buffer].dtype
         a = self.panel(product.A, product.m, product.k)
         x, y = self.panel(product.x, product.k, None), self.panel(product.y, product.m, None)
-        name = self.routine("gemv" if self.suits_blas(product.A) else "multiply_vector", dtype)
+        name = self.routine("gemv" if suits_blas(self.buffers, product.A) else "multiply_vector", dtype)
         return f"{name}({a}, {x}, {literal_text(product.beta, dtype)[0]}, {y})"
-
-    def suits_blas(self, *panels: Panel) -> bool:
-        """Whether BLAS can take the matrices: floats, and in each neighbours along its rows or columns in storage."""
-        buffers = [self.buffers[p.buffer] for p in panels]
-        return buffers[0].dtype.startswith("float") and all(
-            len(b.shape) - 1 in (p.row_axis, p.column_axis) for b, p in zip(buffers, panels, strict=True))
 
     def routine(self, routine: str, dtype: str) -> str:
         """The name of a matrix routine, noted as needed."""

@@ -88,6 +88,13 @@ def panels_of(statement: Statement) -> tuple[Panel, ...]:
             return ()
 
 
+def suits_blas(buffers: Mapping[str, Buffer], *panels: Panel) -> bool:
+    """Whether BLAS can read the matrices: floats, in each of which neighbours along rows or columns lie side by side."""
+    stored = [buffers[p.buffer] for p in panels]
+    return stored[0].dtype.startswith("float") and all(
+        len(b.shape) - 1 in (p.row_axis, p.column_axis) for b, p in zip(stored, panels, strict=True))
+
+
 def subvalues(value: Value) -> Iterator[Value]:
     """A value and all that it is made of."""
     stack = [value]

@@ -30,7 +30,7 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
-from codegen.loop_ir.walks import buffers_of, fresh_names
+from codegen.loop_ir.walks import buffers_of, fresh_names, suits_blas
 from symdiff.sizes import Size
 
 
@@ -63,15 +63,10 @@ class Opener:
                 return (replace(statement, body=self.body(statement.body)),)
             case MatVec():
                 return self.matrix_vector(statement)
-            case MatMul() if not self.takes_blas(statement):
+            case MatMul() if statement.kind == "skinny" or not suits_blas(self.buffers, statement.A, statement.B, statement.C):
                 return self.matrix_matrix(statement)
             case _:
                 return (statement,)
-
-    def takes_blas(self, product: MatMul) -> bool:
-        """Whether BLAS can read the operands: floats whose neighbours along rows or columns lie side by side."""
-        return product.kind != "skinny" and self.buffers[product.C.buffer].dtype.startswith("float") and all(
-            len(self.buffers[p.buffer].shape) - 1 in (p.row_axis, p.column_axis) for p in (product.A, product.B, product.C))
 
     def over(self, size: Size | None, body: Callable[[Affine], tuple[Statement, ...]],
              carried: tuple[Carried, ...] = ()) -> Statement:

@@ -56,15 +56,20 @@ def test_gallery(name: str) -> None:
 
 
 LOOKS: list[tuple[Any, ...]] = [*test_printing.LOOKS, *test_notation.LOOKS, *test_index_form.LOOKS]
-BUILDS: list[Callable[[], Any]] = [*(build for build, *_ in LOOKS), *test_printing.SHAPES]
+
+
+def tells_all(build: Callable[[], Any]) -> bool:
+    """Whether a formula holds no known array, whose values it would not tell."""
+    return not any(isinstance(node, Constant) and not isinstance(node.value, (str, Dim)) for node in topological([build()]))
+
+
+BUILDS: list[Callable[[], Any]] = [b for b in (*(build for build, *_ in LOOKS), *test_printing.SHAPES) if tells_all(b)]
 
 
 @pytest.mark.parametrize("style", ["matrix", "index"])
 @pytest.mark.parametrize("build", BUILDS, ids=range(len(BUILDS)))
 def test_expressions(build: Callable[[], Any], style: str) -> None:
     root = build()
-    if any(isinstance(node, Constant) and not isinstance(node.value, (str, Dim)) for node in topological([root])):
-        pytest.skip("a formula does not tell the values of a known array")
     rng = np.random.default_rng(0)
     arrays = {}
     for s in symbols_of([root]):

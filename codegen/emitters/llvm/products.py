@@ -10,6 +10,7 @@ from codegen.emitters.llvm.instructions import KINDS, Ssa, literal
 from codegen.emitters.llvm.scalars import resized
 from codegen.emitters.llvm.statements import StatementWriter
 from codegen.loop_ir.nodes import MatMul, MatVec, Panel, Variable
+from codegen.loop_ir.walks import suits_blas
 from symdiff.errors import CannotLower
 from symdiff.sizes import Size, combine, multiply
 
@@ -23,7 +24,8 @@ class ProductWriter(StatementWriter):
 
     def matrix_product(self, product: MatMul | MatVec) -> None:
         """A call of gemm or syrk; every other product is opened into loops by a pass before."""
-        if isinstance(product, MatVec) or not takes_blas(product, self.order_of(product)):
+        if isinstance(product, MatVec) or product.kind == "skinny" or not suits_blas(
+                self.buffers, product.A, product.B, product.C):
             raise CannotLower("a product that BLAS does not take is opened into loops before it is emitted")
         dtype = self.buffers[product.C.buffer].dtype
         kind = KINDS[dtype]
@@ -39,10 +41,6 @@ class ProductWriter(StatementWriter):
         else:
             self.call(LETTERS[dtype] + "gemm", flag(not b[2]), flag(not a[2]), n, m, k, alpha, b[0], b[1], a[0], a[1], beta,
                       c[0], c[1])
-
-    def order_of(self, product: MatMul) -> dict[str, int]:
-        """The number of axes of each operand."""
-        return {p.buffer: len(self.buffers[p.buffer].shape) for p in (product.A, product.B, product.C)}
 
     def extent(self, size: Size | None) -> Ssa:
         """An extent; None is the rows of the present range or tile."""
@@ -92,10 +90,3 @@ class ProductWriter(StatementWriter):
 def flag(by_columns: bool) -> str:
     """How BLAS reads a matrix: as it stands, or transposed."""
     return "N" if by_columns else "T"
-
-
-def takes_blas(product: MatMul, axes: dict[str, int]) -> bool:
-    """Whether BLAS can take the operands: in each, neighbours along its rows or columns lie side by side."""
-    return product.kind != "skinny" and all(
-        axes[p.buffer] - 1 in (p.row_axis, p.column_axis) for p in (product.A, product.B, product.C))
-
