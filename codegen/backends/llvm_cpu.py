@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from codegen.backends.numba_cpu import inlined, load_module
 from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
@@ -39,6 +42,7 @@ class Machine:
         self.linker = binding.create_lljit_compiler(target.create_target_machine(
             cpu=self.cpu, features=self.features, opt=3, jit=True))
         self.count = 0
+        self.objects = objects_are_known()
         self.lock = threading.Lock()
 
     def object_of(self, text: str) -> bytes:
@@ -56,9 +60,18 @@ class Machine:
         """(what keeps it loaded, the address of its kernel)."""
         with self.lock:
             self.count += 1
+            name = "kernel_of_objects" if self.objects else "kernel"
             library = self.binding.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(
-                "kernel").link(self.linker, f"kernel{self.count}")
-            return library, library["kernel"]
+                name).link(self.linker, f"kernel{self.count}")
+            return library, library[name]
+
+
+def objects_are_known() -> bool:
+    """Whether NumPy's array objects hold the address of their elements where compiled code looks for it."""
+    if sys.implementation.name != "cpython":
+        return False
+    probes: list[Array] = [np.zeros(3), np.zeros((2, 2), np.float32)[1:], np.broadcast_to(np.zeros(1), (4,)), np.zeros(())]
+    return all(ctypes.c_void_p.from_address(id(a) + llvm_module.DATA_OFFSET).value == a.ctypes.data for a in probes)
 
 
 MACHINES: list[Machine] = []
@@ -90,7 +103,7 @@ class LlvmExecutable:
     def __init__(self, program: Program, code: bytes, fast_math: bool) -> None:
         self.library, address = machine().load(code)
         self.entry = ENTRY(address)
-        self.program, self.fast_math = program, fast_math
+        self.program, self.fast_math, self.objects = program, fast_math, machine().objects
         self.arrays = ctypes.c_void_p * max(len(parameters(program)), 1)
         self.sizes = ctypes.c_int64 * max(len(program.sizes), 1)
         products = any(isinstance(s, MatMul) for section in program.sections for s in statements(section.body))
@@ -99,7 +112,8 @@ class LlvmExecutable:
 
     def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
         """Run on arrays and sizes in the order of `parameters`; other Python threads go on meanwhile."""
-        self.entry(self.arrays(*[a.ctypes.data for a in arrays]), self.sizes(*sizes), self.routines)
+        places = map(id, arrays) if self.objects else [a.ctypes.data for a in arrays]
+        self.entry(self.arrays(*places), self.sizes(*sizes), self.routines)
 
     def inline(self, constants: Sequence[Array] = ()) -> Any:
         """The same program through Numba, which inlines it into the user's own code."""

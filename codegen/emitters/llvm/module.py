@@ -2,8 +2,9 @@
 
 The module holds a function for each section (`init_0`, `range_0` with the ends of its range, `finish_0`), and `kernel`, which
 runs them on storage: `void kernel(ptr arrays, ptr sizes, ptr routines)`.  `arrays` points to the addresses of the arrays in
-the order of `parameters`, `sizes` to the named sizes, `routines` to the addresses of the BLAS routines of `ROUTINES`.  No
-address and no text of the user stands in the module, so it may be kept.
+the order of `parameters` (for `kernel_of_objects` to NumPy's array objects, which hold their address at DATA_OFFSET), `sizes`
+to the named sizes, `routines` to the addresses of the BLAS routines of `ROUTINES`.  No address and no text of the user stands
+in the module, so it may be kept.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from codegen.loop_ir.nodes import Program, Section
 from codegen.loop_ir.walks import parameters, section_buffers, section_sizes, tile_rows
 from symdiff.sizes import named_sizes
 
+# Where an array object of NumPy holds the address of its elements; whoever calls `kernel_of_objects` has tried it.
+DATA_OFFSET = 16
 HEAD = f"""\
 {NOWHERE} = private unnamed_addr constant [64 x i8] zeroinitializer, align 64
 """
@@ -37,7 +40,7 @@ def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False) -> s
         taken.add(name)
         functions.append(section_function(name, section, program, vector_bytes, fast_math, declared))
         calls.append((name, section))
-    functions.append(kernel_function(program, calls, vector_bytes))
+    functions += [kernel_function(program, calls, objects) for objects in (False, True)]
     return "\n".join([HEAD, *sorted(declared.values()), "", "\n\n".join(functions), "", ATTRIBUTES, ""])
 
 
@@ -77,14 +80,18 @@ def section_sizes_whole(section: Section, program: Program) -> list[str]:
     return [name for name in program.sizes if name in names]
 
 
-def kernel_function(program: Program, calls: list[tuple[str, Section]], vector_bytes: int) -> str:
-    """The function that takes the storage apart and runs the sections in order."""
+def kernel_function(program: Program, calls: list[tuple[str, Section]], objects: bool) -> str:
+    """The function that takes the storage apart, addresses or `objects`, and runs the sections in order."""
     numbers = size_names(program)
     sizes = {name: Ssa(numbers[name], "i64") for name in program.sizes}
     writer = ProductWriter(sizes, {}, {})
     lines = []
     for k, b in enumerate(parameters(program)):
-        lines += [f"%.p{k} = getelementptr inbounds ptr, ptr %.arrays, i64 {k}", f"%{b.name} = load ptr, ptr %.p{k}, align 8"]
+        lines.append(f"%.p{k} = getelementptr inbounds ptr, ptr %.arrays, i64 {k}")
+        if objects:
+            lines += [f"%.o{k} = load ptr, ptr %.p{k}, align 8",
+                      f"%.d{k} = getelementptr inbounds i8, ptr %.o{k}, i64 {DATA_OFFSET}"]
+        lines.append(f"%{b.name} = load ptr, ptr {f'%.d{k}' if objects else f'%.p{k}'}, align 8")
     for k, name in enumerate(program.sizes):
         lines += [f"%.q{k} = getelementptr inbounds i64, ptr %.sizes, i64 {k}", f"{numbers[name]} = load i64, ptr %.q{k}, align 8"]
     for line in lines:
@@ -98,4 +105,6 @@ def kernel_function(program: Program, calls: list[tuple[str, Section]], vector_b
                  *[f"i64 {numbers[size]}" for size in section_sizes_whole(section, program)], "ptr %.routines"]
         writer.do(f"call void @{name}({', '.join(given)})")
     writer.block.end = "ret void"
-    return "\n".join(["define void @kernel(ptr %.arrays, ptr %.sizes, ptr %.routines) {", *writer.lines(), "}"])
+    name = "kernel_of_objects" if objects else "kernel"
+    head = f"define void @{name}(ptr %.arrays, ptr %.sizes, ptr %.routines) {{"
+    return "\n".join([head, *writer.lines(), "}"])
