@@ -326,3 +326,18 @@ def test_hvp_and_hessian_simplify_the_same_gradient() -> None:
     v = sd.symbol("v", 3)
     f = sd.sum(log(1 + e(v)))
     assert sd.hvp(f, v, v) is sd.simplify(sd.hessian(f, v) @ v)
+
+
+def test_exponentials_of_different_sizes_stay_apart() -> None:
+    x, v = sd.symbol("x", ("n", "m")), sd.symbol("v", ("n", "m"))
+    part = sd.expm1(0.3 * x)
+    loss = sd.logsumexp(sd.concat([part, part], axis=0))
+    outputs = [loss, sd.grad(loss, x), sd.hvp(loss, x, v)]
+    values = {x: np.linspace(-1, 1, 6).reshape(2, 3), v: np.ones((2, 3))}
+    one, slope, curve = sd.evaluate(outputs, values)
+    step = 1e-5
+    up, down = (sd.evaluate(outputs[:2], {x: values[x] + s * values[v]}) for s in (step, -step))
+    np.testing.assert_allclose(np.sum(slope), (up[0] - down[0]) / (2 * step), rtol=1e-8)
+    np.testing.assert_allclose(curve, (up[1] - down[1]) / (2 * step), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(sd.compile(outputs, [x, v], target="interpreter")(*values.values())[2], curve, rtol=1e-11)
+    assert np.isfinite(one)

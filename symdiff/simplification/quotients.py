@@ -29,6 +29,7 @@ from symdiff.simplification.exponents import (
 )
 from symdiff.simplification.patterns import Place, is_map, with_factors
 from symdiff.simplification.rule import nearby
+from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
 
 # A leaf and the exponential it is to be may differ by so much: their quotient is a number.
@@ -126,13 +127,16 @@ def is_log_sum(node: Node) -> bool:
 def exponentials_together(node: Node) -> Node | None:
     """eˣ eᶻ → e^(x + z), and eˣ e^(z − m) → e^(x + z − m)."""
     assert isinstance(node, Product)
-    places: dict[Place, int] = {}
+    # The same labels may read arrays of different sizes: a whole one, and a part of a longer one.
+    places: dict[tuple[Place, tuple[Size, ...]], int] = {}
     for k, (f, at) in enumerate(node.factors):
-        if is_map(f, "exp") and places.setdefault(at, k) != k:
-            return with_factors(node, {places[at]: [(times_exp(f, node.factors[places[at]][0]), at)], k: []})
+        first = places.setdefault((at, f.shape), k) if is_map(f, "exp") else k
+        if first != k:
+            return with_factors(node, {first: [(times_exp(f, node.factors[first][0]), at)], k: []})
     for k, (f, at) in enumerate(node.factors):
-        if is_map(f, "exp_difference") and at in places:
-            return with_factors(node, {k: [(times_exp(node.factors[places[at]][0], f), at)], places[at]: []})
+        if is_map(f, "exp_difference") and (at, f.shape) in places:
+            first = places[at, f.shape]
+            return with_factors(node, {k: [(times_exp(node.factors[first][0], f), at)], first: []})
     return None
 
 
