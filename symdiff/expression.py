@@ -149,11 +149,6 @@ def number_hash(c: Number) -> int:
     return hash(c) if c and c == c else name_key(str(c))
 
 
-def term_key(term: tuple[Number, Node]) -> tuple[int, int]:
-    """The canonical order of the terms of a sum."""
-    return (term[1].key, number_hash(term[0]))
-
-
 def factor_key(factor: Factor) -> tuple[int, int]:
     """The canonical order of the factors of a structural product."""
     return (factor[0].key, index_hash(factor[1]))

@@ -266,10 +266,14 @@ class Function:
             end.end = f"br label %{after.label}"
             found.append((value, end.label))
         self.move_to(after)
-        first = found[0][0]
+        return self.phi(*found)
+
+    def phi(self, *sources: tuple[Ssa, str]) -> Ssa:
+        """The value that comes with the block before, for each such block by its label; at the head of the present block."""
+        first = sources[0][0]
         value = Ssa(self.fresh(), first.kind, first.lanes, self.depth)
-        pairs = ", ".join(f"[ {v.name}, %{label} ]" for v, label in found)
-        after.phis.append(f"{value.name} = phi {value.type} {pairs}")
+        pairs = ", ".join(f"[ {v.name}, %{label} ]" for v, label in sources)
+        self.block.phis.append(f"{value.name} = phi {value.type} {pairs}")
         return value
 
     def lines(self) -> list[str]:

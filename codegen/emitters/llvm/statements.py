@@ -167,15 +167,7 @@ class StatementWriter(ValueWriter):
             self.move_to(after)
             for name in changed:
                 new, old = self.alike(self.registers[name], before_values[name])
-                self.registers[name] = self.phi(after, (new, end.label), (old, start.label))
-
-    def phi(self, block: object, *sources: tuple[Ssa, str]) -> Ssa:
-        """The value that comes with the block before."""
-        first = sources[0][0]
-        value = Ssa(self.fresh(), first.kind, first.lanes, self.depth)
-        pairs = ", ".join(f"[ {v.name}, %{label} ]" for v, label in sources)
-        self.block.phis.append(f"{value.name} = phi {value.type} {pairs}")
-        return value
+                self.registers[name] = self.phi((new, end.label), (old, start.label))
 
     def loop(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa, step: int) -> None:
         """A loop of the language, by its kind."""
@@ -224,7 +216,7 @@ class StatementWriter(ValueWriter):
         self.move_to(after)
         for name in names:
             self.registers[name] = results[name]._replace(depth=self.depth) if certain else \
-                self.phi(after, (initial[name], before.label), (results[name], last.label))
+                self.phi((initial[name], before.label), (results[name], last.label))
 
     def in_lanes(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa) -> None:
         """A vector loop: see the head of this module."""
@@ -298,7 +290,7 @@ class StatementWriter(ValueWriter):
         end.end = f"br label %{after.label}"
         self.move_to(after)
         for name, value in results.items():
-            self.registers[name] = self.phi(after, (value, end.label), (outside[name], start.label))
+            self.registers[name] = self.phi((value, end.label), (outside[name], start.label))
 
     def tiles(self, loop: TileLoop) -> None:
         """The loop over the tiles of the range."""
