@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -33,7 +34,7 @@ class Options:
     damping: float = 0.0
 
 
-class Method:
+class Method(ABC):
     """What all methods share; a subclass says how to `advance`."""
 
     name: ClassVar[str]
@@ -55,9 +56,9 @@ class Method:
         """The point at x."""
         return Point(x, *objective.gradient(x))
 
+    @abstractmethod
     def advance(self, objective: Objective, point: Point) -> Point | None:
         """The next point, or None where no step decreases the value."""
-        raise NotImplementedError
 
     def lowest_curvature(self, objective: Objective, point: Point) -> float:
         """The least eigenvalue of the Hessian if it is known and clearly negative, else 0."""
@@ -85,9 +86,9 @@ class FixedRate(Method):
 
     searches = (False,)
 
+    @abstractmethod
     def step(self, gradient: Array) -> Array:
         """What to add to the parameters."""
-        raise NotImplementedError
 
     def advance(self, objective: Objective, point: Point) -> Point | None:
         """The point after the step."""
