@@ -17,9 +17,7 @@ from codegen.emitters.llvm import module as llvm_module
 from codegen.emitters.llvm.products import ROUTINES
 from codegen.loop_ir.nodes import MatMul, Program
 from codegen.loop_ir.walks import parameters, statements
-from codegen.scheduling.dead_code import drop_dead_code
-from codegen.scheduling.opened_products import open_products
-from codegen.scheduling.vector_loops import vectorise
+from codegen.scheduling.schedule import VECTOR_SCHEDULE
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -126,7 +124,7 @@ class LlvmCpu:
     """Target "cpu"."""
 
     NAME = "cpu"
-    SCHEDULE: tuple[Pass, ...] = (drop_dead_code, open_products, vectorise)
+    SCHEDULE: tuple[Pass, ...] = VECTOR_SCHEDULE
 
     def emit(self, program: Program, options: BuildOptions) -> str:
         """A module of LLVM IR."""
