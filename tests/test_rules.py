@@ -125,6 +125,22 @@ def test_rule_keeps_the_value(rule: Rule) -> None:
             assert not np.isfinite(ours).all(), f"{rule.name} loses NaN at {point}"
 
 
+@of_rules
+def test_rule_keeps_the_value_where_two_operands_are_one(rule: Rule) -> None:
+    merged = sd.substitute(SAMPLES[rule.name], {y: x})
+    rng = np.random.default_rng(12)
+    for form in (merged, merged - x, merged * x):
+        after = apply_rules([form], tuple(RULES))[0]
+        for _ in range(10):
+            point = {x: rng.uniform(0.1, 0.9), v: rng.uniform(0.1, 3, 3)}
+            np.testing.assert_allclose(value(after, point), value(form, point), rtol=1e-11, atol=1e-14, err_msg=f"{form} → {after}")
+
+
+def test_softplus_of_one_operand_twice() -> None:
+    assert sd.simplify(sd.logaddexp(v, v) - v) is not sd.simplify(sd.softplus(-v))
+    np.testing.assert_allclose(value(sd.simplify(sd.logaddexp(v, v) - v), {v: np.array([0.1, 2.0, -3.0])}), np.log(2), rtol=1e-15)
+
+
 @pytest.mark.parametrize(("written", "form"), FORMS, ids=[str(written) for written, _ in FORMS])
 def test_forms_as_users_write_them(written: Any, form: Any) -> None:
     assert sd.simplify(written) is sd.simplify(form)

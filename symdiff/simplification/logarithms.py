@@ -88,13 +88,12 @@ def softplus_with_its_argument(node: Node) -> Node | None:
         for j, (b, u) in enumerate(node.terms if is_map(t, "softplus") else ()):
             if is_map(u, "softplus") and exact(b + c) == 0 and is_minus(t.children[0], u.children[0]):
                 return add([*[term for i, term in enumerate(node.terms) if i not in (j, k)], (c, t.children[0])], node.type)
-        for x in t.children if is_map(t, "softplus") or is_map(t, "logaddexp") else ():
+        for position, x in enumerate(t.children if is_map(t, "softplus") or is_map(t, "logaddexp") else ()):
             places = [next((j for j, (b, u) in enumerate(node.terms) if j != k and u is s and exact(b + times(c, a)) == 0), None)
                       for a, s in terms_of(x)]
             if None in places or number_of(x) is not None:
                 continue
-            other = next((z for z in t.children if z is not x), None)
-            inner = scale(-1, x) if other is None else add([(1, other), (-1, x)], x.type)
+            inner = scale(-1, x) if len(t.children) == 1 else add([(1, t.children[1 - position]), (-1, x)], x.type)
             rest = [term for j, term in enumerate(node.terms) if j != k and j not in places]
             return add([*rest, (c, map_node(ROWS["softplus"], (inner,)))], node.type)
     return None
