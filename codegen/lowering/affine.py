@@ -148,14 +148,14 @@ def digits(terms: list[tuple[int, Size]], value: Affine, extents: tuple[Size, ..
         if at_least(-1, c):
             value, c = negated(value), multiply(-1, c)
         if c != 1:
+            test_nonnegative(value, sizes, found)
             value, remainder = split(value, c, sizes)
             if remainder != ZERO:
                 found.conditions.append(equal(remainder, ZERO))
         settle(label, value, extents, sizes, found)
         return
     ordered = radix_order(terms, extents)
-    if not proved_nonnegative(value, sizes):
-        found.conditions.append(Call("greater_equal", (IndexValue(value, "int64"), Literal(0, "int64")), "bool"))
+    test_nonnegative(value, sizes, found)
     for label, c in ordered[:-1]:
         quotient, value = split(value, c, sizes)
         settle(label, quotient, extents, sizes, found)
@@ -163,10 +163,11 @@ def digits(terms: list[tuple[int, Size]], value: Affine, extents: tuple[Size, ..
     digits([(label, c)], value, extents, sizes, found)
 
 
-def proved_nonnegative(value: Affine, sizes: Bounds) -> bool:
-    """Whether the index is never negative."""
+def test_nonnegative(value: Affine, sizes: Bounds, found: Solution) -> None:
+    """The condition that an index, which is to be divided, is not negative, where that is not proved."""
     span = bounds(value, sizes)
-    return span is not None and at_least(span[0], 0)
+    if span is None or not at_least(span[0], 0):
+        found.conditions.append(Call("greater_equal", (IndexValue(value, "int64"), Literal(0, "int64")), "bool"))
 
 
 def radix_order(terms: list[tuple[int, Size]], extents: tuple[Size, ...]) -> list[tuple[int, Size]]:

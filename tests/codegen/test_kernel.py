@@ -205,3 +205,13 @@ def test_counts_of_the_last_call() -> None:
     f(np.ones((6, 3)), np.ones(3))
     assert f.stats()["bytes"] == 8 * (6 * 3 + 3 + 1)
     assert 6 * (2 * 3 + 2) <= f.stats()["flops"] <= 6 * (2 * 3 + 2) + 8
+
+
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba"])
+@pytest.mark.parametrize("size", [1, 3, 5, 6, 7])
+def test_steps_that_do_not_divide_a_negative_difference(target: str, size: int) -> None:
+    n = sd.dim("tiled")
+    marks = sd.symbol("marks", n)
+    kernel = sd.compile(sd.sum(sd.exp(sd.tile(sd.diag(marks), 2))), target=target)
+    given = np.arange(1.0, size + 1) / size
+    np.testing.assert_allclose(kernel(given), 2 * np.sum(np.exp(np.diag(given))), rtol=1e-13)
