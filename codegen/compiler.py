@@ -30,9 +30,11 @@ from codegen.lowering.programs import lower
 from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
 from codegen.planning.expansions import expand_functions
+from codegen.planning.gathers import separate_gathers
+from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
 from codegen.runtime.kernel import Kernel, Planned
-from symdiff.binding import argument_of, size_demands
+from symdiff.binding import argument_of, demands_of
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
 from symdiff.namesakes import refuse_doubles, refuse_namesakes
@@ -82,7 +84,11 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         hints = Hints(sizes or {})
         simple = [before_differentiation(leaf) for leaf in leaves]
         expanded = expand_functions(simple)
-        roots = order_contractions(open_contractions(expanded, hints), hints)
+
+        def arranged(nodes: list[Node]) -> list[Node]:
+            expressed = expand_functions(nodes)
+            return order_contractions(open_contractions(separate_gathers(expressed), hints), hints)
+        roots = plan_loops(arranged(expanded), arranged)
         planned = time.perf_counter()
         lowered = lower(roots, symbols, hints)
         checked = check_program if checks_programs() else unchecked
@@ -111,7 +117,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         return [array for _, array in flatten_like(values, structure, "out", "the output")]
 
     return Kernel(plan, arguments, unflatten, regroup, check=check, names=[f"out{place}" for place in places(structure)],
-                  demands=size_demands(leaves),
+                  demands=demands_of(leaves),
                   formula=lambda: "\n".join(str(METHODS["str"](leaf)) for leaf in leaves))
 
 

@@ -36,6 +36,7 @@ from symdiff.operators.elementwise import (
     logical_and, logical_not, logical_or, logical_xor, maximum, minimum, mod, not_equal, relu, remainder, rint,
     round, safe_sqrt, sigmoid, sign, sin, sinh, softplus, sqrt, tan, tanh, trunc, xlogy,
 )
+from symdiff.operators.loops import fori, scan
 from symdiff.operators.matrices import diag, diagonal, trace, tril, triu
 from symdiff.operators.methods import from_numpy
 from symdiff.operators.rearranging import (
@@ -77,7 +78,7 @@ __all__ = [
     "broadcast_arrays", "broadcast_to", "cbrt", "ceil", "check_derivatives", "clip", "column_stack", "compile",
     "concat", "concatenate", "conjugate", "constant", "cos", "cosh", "derivation", "diag", "diagonal", "diff",
     "dim", "dims", "divide", "dot", "e", "einsum", "equal", "erf", "erfc", "evaluate", "exp", "exp2", "expand_dims",
-    "expit", "expm1", "eye", "fabs", "flip", "fliplr", "flipud", "float32", "float64", "float_power", "floor",
+    "expit", "expm1", "eye", "fabs", "flip", "fliplr", "flipud", "float32", "float64", "float_power", "floor", "fori",
     "floor_divide", "fmax", "fmin", "formula", "from_numpy", "full", "full_like", "grad", "greater",
     "greater_equal", "hessian", "hstack", "hvp", "hypot", "identity", "inf", "inner", "int32", "int64", "invert",
     "isfinite", "isinf", "isnan", "jacobian", "jvp", "latex", "less", "less_equal", "linalg", "linspace", "log",
@@ -85,7 +86,7 @@ __all__ = [
     "logsumexp", "matmul", "matrix_transpose", "max", "maximum", "mean", "min", "minimize", "minimum", "mod",
     "moveaxis", "multiply", "nan", "ndim", "negative", "newaxis", "nn", "norm", "not_equal", "ones", "ones_like",
     "outer", "pad", "permute_dims", "pi", "positive", "pow", "power", "prod", "ravel", "reciprocal", "relu",
-    "remainder", "repeat", "reshape", "rint", "roll", "round", "safe_sqrt", "scipy_objective", "shape", "sigmoid",
+    "remainder", "repeat", "reshape", "rint", "roll", "round", "safe_sqrt", "scan", "scipy_objective", "shape", "sigmoid",
     "sign", "simplify", "sin", "sinh", "size", "softmax", "softplus", "special", "sqrt", "square", "squeeze",
     "stack", "std", "stop_gradient", "substitute", "subtract", "sum", "swapaxes", "symbol", "symbols", "tan",
     "tanh", "tensordot", "tile", "trace", "transpose", "tril", "triu", "true_divide", "trunc", "unstack",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symdiff.binding import Argument, Binder, argument_of, size_demands, values_by_name
+from symdiff.binding import Argument, Binder, argument_of, demands_of, values_by_name
 from symdiff.expression import Node, Symbol
 from symdiff.namesakes import refuse_doubles
 from symdiff.operators.coercion import as_node
@@ -43,5 +43,5 @@ def bind_symbols(roots: Sequence[Node], values: Mapping[Any, Any], callee: str =
     symbols += [key for key in values if isinstance(key, Symbol) and not any(key is s for s in symbols)]
     refuse_doubles(symbols)
     arguments: list[Argument] = [argument_of(symbol) for symbol in symbols]
-    arrays, sizes = Binder(arguments, callee=callee, demands=size_demands(roots)).bind((), named)
+    arrays, sizes = Binder(arguments, callee=callee, demands=demands_of(roots)).bind((), named)
     return dict(zip(symbols, arrays, strict=True)), sizes

@@ -16,7 +16,9 @@ import numpy as np
 from symdiff.errors import ArgumentMismatch, CannotLower
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.functions.row import ReduceRow, ScalarRow
-from symdiff.index_notation import Index, form_of
+from symdiff.gathers import Solved, children_read, solved_labels
+from symdiff.index_notation import Index, Label, form_of
+from symdiff.loops import STACK, is_scan, loop_of, split_args
 from symdiff.normal_form import is_guard
 from symdiff.sizes import Dim, value_of
 from symdiff.traversal import topological
@@ -41,7 +43,7 @@ def evaluate_nodes(roots: Sequence[Node], arrays: Mapping[Node, Array], sizes: M
     """The values of the roots for given values of symbols (arrays of the right dtype and shape) and named sizes."""
     values: dict[Node, Array] = {}
     with np.errstate(all="ignore"):
-        for node in topological(roots):
+        for node in topological(roots, children_read):
             values[node] = arrays[node] if isinstance(node, Symbol) else value_of_node(node, values, sizes, field)
     return [values[root] for root in roots]
 
@@ -75,7 +77,27 @@ def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, 
     if isinstance(node, Reduce):
         result = field.function(node.function)(values[node.arg], axis=node.axes)
         return np.asarray(result).astype(dtype).reshape(shape)
+    if is_scan(node):
+        return value_of_scan(node, [values[a] for a in node.children], sizes, field)
     raise CannotLower(f"{type(node).__name__} has no reference", where=str(node))
+
+
+def value_of_scan(node: Node, args: Sequence[Array], sizes: Mapping[str, int], field: Field) -> Array:
+    """The result of a loop, turn by turn."""
+    loop, kind, k = loop_of(node)
+    inits, xs, outside = split_args(loop, args)
+    length = value_of(loop.length, sizes)
+    root = loop.stacks[k] if kind == STACK else None
+    rows = np.zeros((length, *[value_of(s, sizes) for s in node.shape[1:]]), field.dtype(node.dtype)) if root is not None else None
+    carries = list(inits)
+    for turn in range(length)[::-1 if loop.backward else 1]:
+        given = [*carries, *[x[turn] for x in xs], *outside, np.asarray(turn)]
+        known: dict[Node, Array] = dict(zip(loop.bound, given, strict=True))
+        found = evaluate_nodes([*loop.nexts, *([root] if root is not None else [])], known, sizes, field)
+        carries = found[:len(carries)]
+        if rows is not None:
+            rows[turn] = found[-1]
+    return rows if rows is not None else carries[k]
 
 
 def scaled(c: Any, value: Array) -> Array:
@@ -95,6 +117,7 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
     """coefficient · Σ Π factors, written at `out`."""
     extents = tuple(value_of(e, sizes) for e in node.extents)
     kind, dtype = field.dtype(working_dtype(node)), field.dtype(node.dtype)
+    solved = solved_labels(node)
     plain = all(type(i) is int for _, at in node.factors for i in at) and not any(is_guard(f) for f, _ in node.factors)
     exact_reads = plain and all(values[f].shape[k] == extents[i]  # type: ignore[index]
                                 for f, at in node.factors for k, i in enumerate(at))
@@ -103,11 +126,19 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
         for f, at in node.factors:
             operands += [values[f].astype(kind), list(at)]
         return np.asarray(np.einsum(*operands, list(node.out))).astype(dtype)
+    told = {s.label for s in solved}
+    extents = tuple(1 if label in told else e for label, e in enumerate(extents))
     grid = np.meshgrid(*[np.arange(e) for e in extents], indexing="ij", sparse=True) if extents else []
     labels: list[Array] = list(grid)
     total = np.ones(extents, kind)
     keep = np.ones(extents, bool)
-    for f, at in node.factors:
+    for s in solved:
+        labels[s.label], present = pointed(s, values, labels, sizes, extents)
+        keep = keep & present
+    marks = {s.position for s in solved}
+    for position, (f, at) in enumerate(node.factors):
+        if position in marks:
+            continue
         gathered, present = read(values[f], at, labels, sizes, extents)
         if is_guard(f):
             keep = keep & gathered.astype(bool) & present
@@ -115,7 +146,16 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
             total = total * gathered.astype(kind)
             keep = keep & present
     total = np.where(keep, scaled(node.coefficient, total), np.zeros((), kind))
-    return scatter(node, total, labels, sizes, shape).astype(dtype)
+    return scatter(node, total, labels, sizes, shape, told).astype(dtype)
+
+
+def pointed(s: Solved, values: Mapping[Node, Array], labels: list[Array], sizes: Mapping[str, int],
+            extents: tuple[int, ...]) -> tuple[Array, Array]:
+    """The value of a label that an index tells, and whether it is inside."""
+    index, present = read(values[s.given], s.at, labels, sizes, extents)
+    size = value_of(s.size, sizes)
+    index = np.where(index < 0, index + size, index)
+    return index, present & (index >= 0) & (index < size)
 
 
 def working_dtype(node: Product) -> str:
@@ -150,11 +190,11 @@ def read(value: Array, at: tuple[Index, ...], labels: list[Array], sizes: Mappin
 
 
 def scatter(node: Product, total: Array, labels: list[Array], sizes: Mapping[str, int],
-            shape: tuple[int, ...]) -> Array:
-    """The grid summed over labels outside `out` and added at `out`."""
+            shape: tuple[int, ...], told: set[Label]) -> Array:
+    """The grid summed over labels outside `out` and added at `out`; labels that are `told` change with others."""
     if node.out == tuple(range(len(node.extents))) and total.shape == shape:
         return total
-    summed = node.summed
+    summed = () if told else node.summed
     total = total.sum(axis=summed, keepdims=True) if summed else total
     result = np.zeros(shape, total.dtype)
     present: Array = np.ones((), bool)

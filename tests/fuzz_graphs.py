@@ -212,6 +212,15 @@ def sliced(p: Pool) -> str | None:
     return f"{x}[{', '.join(parts)}]"
 
 
+def picked(p: Pool) -> str | None:
+    """Rows, columns or entries at positions that are known at the call: -2 … 3, inside every named size."""
+    axis = p.one([0, 0, 1])
+    x = p.pick(axis + 1, fits=lambda v: not isinstance(v.shape[axis], int))
+    i = p.pick(0, 2, kind="int", fits=lambda v: v.dtype in ("int64", "int32"))
+    there = f"[{':, ' * axis}{{1}}]"
+    return p.take(p.one(["{0}" + there, "{0}" + there.replace("{1}", "{1} % 3"), "sd.sin({0})" + there]), x, i)
+
+
 def joined(p: Pool) -> str | None:
     x = p.pick(1)
     if x is None:
@@ -243,7 +252,7 @@ def shaped(p: Pool) -> str | None:
 
 OPERATIONS: list[Callable[[Pool], str | None]] = [
     unary, unary, unary, binary, binary, binary, mixed, mixed, reduced, reduced, softmax, matmul, matmul, einsum, einsum,
-    matrices, sliced, sliced, joined, shaped, shaped]
+    matrices, sliced, sliced, picked, joined, shaped, shaped]
 
 
 @dataclass

@@ -22,6 +22,7 @@ GROUND = (
     "symdiff.errors", "symdiff.provenance", "symdiff.settings", "symdiff.sizes", "symdiff.bounds", "symdiff.tensor_type",
     "symdiff.notation",
     "symdiff.index_notation", "symdiff.functions", "symdiff.expression", "symdiff.normal_form", "symdiff.reference",
+    "symdiff.gathers", "symdiff.loops", "symdiff.bodies",
     "symdiff.products", "symdiff.nodes",
     "symdiff.facts", "symdiff.traversal", "symdiff.trees", "symdiff.simplification", "symdiff.binding",
     "symdiff.option_values", "symdiff.namesakes", "symdiff.pickling",

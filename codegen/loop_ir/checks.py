@@ -234,7 +234,8 @@ class SectionCheck:
 
     def index(self, index: Affine) -> None:
         """All variables and sizes of an index are known."""
-        unknown = set(index_variables(index)) - self.variables
+        registers = {name for name, dtype in self.registers.items() if dtype == "int64"}
+        unknown = set(index_variables(index)) - self.variables - registers
         if unknown:
             self.fail(f"loop variables {sorted(unknown)} are not known here")
         for s in index_sizes(index):

@@ -265,7 +265,7 @@ class Machine:
                 case Remainder(inner, divisor):
                     turn = self.affine(inner) % self.size(divisor)
                 case _:
-                    turn = self.variables[variable]
+                    turn = self.variables[variable] if variable in self.variables else int(self.registers[variable])
             total += turn * self.size(coefficient)
         return total
 

@@ -11,7 +11,8 @@
               | MatVec(form, A, x, y, beta) | MatMul(A, B, C, ...) | Barrier() | Combine(buffers)
     value     = Literal | Register | SizeValue(size) | IndexValue(index) | Load(buffer, index) | Call(function, args)
               | Inside(index, size)                              0 ≤ index < size, a bool
-    index     = Affine(const, ((var, coefficient), …)); a var is a loop variable, a Quotient or a Remainder of an Affine
+    index     = Affine(const, ((var, coefficient), …)); a var is a loop variable, an int64 register,
+                                                   or a Quotient or a Remainder of an Affine
     size      = int | Dim (`symdiff.sizes`); for a matrix operand also None, the rows of the present tile
 
 Not in the language: allocation, recursion, functions, pointers, exceptions, strings.  `carried` registers of a loop are

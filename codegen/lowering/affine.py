@@ -69,8 +69,10 @@ def bounds(index: Affine, sizes: Bounds) -> tuple[Size, Size] | None:
 
 
 def variable_span(var: Variable, sizes: Bounds) -> Size | None:
-    """The greatest value of a variable."""
+    """The greatest value of a variable, None where that is a register, which may hold anything."""
     if isinstance(var, str):
+        if var not in sizes:
+            return None
         return combine(((1, sizes[var]), (-1, 1)))
     if isinstance(var, Remainder):
         return combine(((1, var.divisor), (-1, 1)))
@@ -122,7 +124,14 @@ def solve(out: tuple[Index, ...], at: tuple[Affine, ...], extents: tuple[Size, .
     """The label values with out = at; None where that is not in the language (a scatter that must be pushed)."""
     found = Solution({}, [])
     later: list[tuple[Index, Affine]] = []
-    for index, value in zip(out, at, strict=True):
+    pending = list(zip(out, at, strict=True))
+    while pending:
+        # As `injective` goes: an index whose labels count in a mixed radix first, for it may tell labels of others.
+        turn = next((k for k, (index, _) in enumerate(pending) if mixed_radix(
+            [t for t in form_of(index)[1] if t[0] not in found.labels], dict(enumerate(extents)))), None)
+        if turn is None:
+            return None
+        index, value = pending.pop(turn)
         constant, terms = form_of(index)
         free = [t for t in terms if t[0] not in found.labels]
         if not free:
@@ -131,8 +140,6 @@ def solve(out: tuple[Index, ...], at: tuple[Affine, ...], extents: tuple[Size, .
         known = placed((constant, tuple(t for t in terms if t[0] in found.labels)), found.labels)
         rest = total(combine(((1, value.const), (-1, known.const))),
                      [*value.terms, *[(var, combine(((-1, c),))) for var, c in known.terms]])
-        if not mixed_radix(free, dict(enumerate(extents))):
-            return None
         digits(free, rest, extents, sizes, found)
     for index, value in later:
         there = placed(index, found.labels)

@@ -6,18 +6,20 @@ by Python's stack.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Mapping
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from codegen.loop_ir.nodes import Affine, Call, IndexValue, Inside, Let, Literal, Load, Register, SizeValue, Value
-from codegen.lowering.affine import placed, proved_inside, solve
+from codegen.lowering.affine import placed, proved_inside, solve, variable
 from codegen.lowering.scalars import add, cast, conjunction, element, integer_power, literal, times
 from codegen.lowering.scopes import At, Scopes
+from codegen.planning.gathers import is_gather
 from codegen.planning.materialisation import is_costly
 from symdiff.errors import CannotLower
 from symdiff.expression import Add, Constant, Map, Node, Product
+from symdiff.gathers import Solved, solved_labels
 from symdiff.normal_form import number_of
 from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.sizes import Dim
@@ -35,6 +37,7 @@ class Request(NamedTuple):
 
 
 Rule = Generator[Request, Value, Value]
+Answer = TypeVar("Answer")
 
 
 class Elements:
@@ -42,6 +45,9 @@ class Elements:
 
     def __init__(self, scopes: Scopes, buffers: Mapping[Node, str], shared: Mapping[Node, int]) -> None:
         self.scopes, self.buffers, self.shared = scopes, buffers, shared
+        # Inside a loop: the first indices of what is kept for every turn, and the values of symbols that have no buffer.
+        self.prefixes: dict[Node, At] = {}
+        self.outside: dict[Node, Callable[[At], Value]] = {}
         self.depths: dict[int, tuple[Value, int]] = {}
 
     def value(self, node: Node, at: At, computing: bool = False) -> Value:
@@ -70,6 +76,20 @@ class Elements:
         assert sent is not None
         return sent
 
+    def drive(self, rule: Generator[Request, Value, Answer]) -> Answer:
+        """What a rule returns, its requests answered one after the other."""
+        sent: Value | None = None
+        while True:
+            try:
+                wanted = rule.send(sent)  # type: ignore[arg-type]
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
+            sent = self.run(wanted, False)
+
+    def position(self, mark: Node, s: Solved, labels: dict[int, Affine]) -> Affine:
+        """The position that an index tells."""
+        return self.drive(self.pointed_rule(mark, s, labels))
+
     def at_hand(self, request: Request) -> Value | None:
         """The value where it needs no formula: a number, a size, an index, a known register or a load."""
         node, at = request.node, request.at
@@ -82,13 +102,19 @@ class Elements:
             return known
         name = self.buffers.get(node)
         if name is not None:
-            return self.settle(request, Load(name, at))
+            return self.settle(request, Load(name, self.index(node, at)))
+        if node in self.outside:
+            return self.outside[node](at)
         if isinstance(node, Constant):
             if isinstance(node.value, Dim):
                 return SizeValue(node.value, node.dtype)
             if not isinstance(node.value, np.ndarray):
                 return IndexValue(at[0], node.dtype)
         return None
+
+    def index(self, node: Node, at: At) -> At:
+        """Where an element of a node stands in its buffer."""
+        return (*self.prefixes.get(node, ()), *at)
 
     def settle(self, request: Request, value: Value) -> Value:
         """Name the value in its scope where that saves work or keeps expressions short."""
@@ -129,7 +155,7 @@ class Elements:
             return self.sum_rule(node, request)
         if isinstance(node, Map):
             return self.map_rule(node, request)
-        if isinstance(node, Product) and not node.is_core:
+        if isinstance(node, Product) and (not node.is_core or is_gather(node)):
             return self.product_rule(node, request)
         raise CannotLower(f"{type(node).__name__} has no formula", where=str(node))
 
@@ -171,11 +197,19 @@ class Elements:
     def factors_rule(self, node: Product, labels: dict[int, Affine], conditions: list[Value],
                      free: bool) -> Generator[Request, Value, tuple[Value, list[Value]]]:
         """coefficient · Π factors at given labels, and all conditions under which it is not zero."""
-        sizes = self.scopes.sizes
         conditions = list(conditions)
-        kind = promote(node.dtype, *[f.dtype for f, _ in node.factors])
+        labels = dict(labels)
+        solved = solved_labels(node)
+        for s in solved:
+            labels[s.label] = yield from self.pointed_rule(node.factors[s.position][0], s, labels)
+        sizes = self.scopes.sizes
+        marks = {s.position for s in solved}
+        factors = [factor for position, factor in enumerate(node.factors) if position not in marks]
+        kind = promote(node.dtype, *[f.dtype for f, _ in factors])
+        conditions += [Inside(labels[s.label], s.size) for s in solved if all(
+            placed(i, labels) != labels[s.label] for _, at in factors for i in at)]
         reads = []
-        for f, at in node.factors:
+        for f, at in factors:
             there = tuple(placed(i, labels) for i in at)
             tests: list[Value] = [Inside(index, f.shape[k]) for k, index in enumerate(there)
                                   if not proved_inside(index, f.shape[k], sizes)]
@@ -204,6 +238,32 @@ class Elements:
         if below is not None:
             result = Call("div", (result, below), kind)
         return cast(result, kind, node.dtype), conditions
+
+
+    def pointed_rule(self, mark: Node, s: Solved, labels: dict[int, Affine]) -> Generator[Request, Value, Affine]:
+        """The position that an index tells, in a register: it is read once in the scope that knows where."""
+        at = tuple(placed(i, labels) for i in s.at)
+        scope = self.scopes.chain[self.scopes.depth_of(at)]
+        known = scope.known.get((mark, at))
+        if known is None:
+            tests: list[Value] = [Inside(i, s.given.shape[k]) for k, i in enumerate(at)
+                                  if not proved_inside(i, s.given.shape[k], self.scopes.sizes)]
+            value = yield Request(s.given, at, not tests)
+            value = cast(value, s.given.dtype, "int64")
+            if tests:
+                value = Call("select", (conjunction(tests), value, Literal(-1 << 62, "int64")), "int64")
+            if not isinstance(value, Register):
+                given = self.scopes.names.fresh("v")
+                scope.body.append(Let(given, "int64", value))
+                value = Register(given)
+            register = self.scopes.names.fresh("v")
+            negative = Call("less", (value, Literal(0, "int64")), "bool")
+            behind = Call("add", (value, SizeValue(s.size, "int64")), "int64")
+            scope.body.append(Let(register, "int64", Call("select", (negative, behind, value), "int64")))
+            scope.positions.add(register)
+            known = scope.known[mark, at] = Register(register)
+        assert isinstance(known, Register)
+        return variable(known.name)
 
 
 def guarded(value: Value, conditions: list[Value], dtype: str) -> Value:

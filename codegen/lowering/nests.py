@@ -36,12 +36,15 @@ from codegen.lowering.affine import placed, proved_inside, variable
 from codegen.lowering.elements import Elements, guarded
 from codegen.lowering.scalars import cast, conjunction, literal
 from codegen.lowering.scopes import At, Names, Scopes
+from codegen.planning.gathers import is_scatter
 from codegen.planning.materialisation import is_contraction
 from codegen.planning.matrices import MatrixForm
 from codegen.planning.passes import Passes, is_pattern
 from symdiff.expression import Add, Node, Number, Product, Reduce
-from symdiff.index_notation import injective
+from symdiff.gathers import children_read, solved_labels
+from symdiff.index_notation import injective, labels_of
 from symdiff.sizes import Size
+from symdiff.traversal import topological
 
 
 def fold_of(node: Node) -> Fold:
@@ -49,17 +52,27 @@ def fold_of(node: Node) -> Fold:
     return node.function.fold if isinstance(node, Reduce) else "add"  # type: ignore[return-value]
 
 
+def use_counts(roots: Sequence[Node]) -> dict[Node, int]:
+    """How many places read each node."""
+    counts: dict[Node, int] = {}
+    for node in topological(roots, children_read):
+        for child in children_read(node):
+            counts[child] = counts.get(child, 0) + 1
+    return counts
+
+
 class Nests:
     """Writes the statements of one section."""
 
     def __init__(self, passes: Passes, buffers: Mapping[Node, str], tiles: set[str], shared: Mapping[Node, int],
-                 rows: int | None, names: Names) -> None:
+                 rows: int | None, names: Names, scopes: Scopes | None = None) -> None:
         self.passes, self.buffers, self.tiles, self.rows = passes, buffers, tiles, rows
-        self.scopes = Scopes(names)
+        self.scopes = Scopes(names) if scopes is None else scopes
         self.elements = Elements(self.scopes, buffers, shared)
         self.tiled = rows is not None
         if self.tiled:
             self.scopes.chain.append(type(self.scopes.inner)())
+        self.floor = len(self.scopes.chain)
 
     def statements(self) -> tuple[Statement, ...]:
         """The finished body of the section."""
@@ -101,12 +114,14 @@ class Nests:
 
     def base_depth(self, sample: int | None) -> int:
         """The length of the chain below a nest: the sample loop stays open for the next one."""
-        return 3 if sample is not None else 2 if self.tiled else 1
+        return self.floor + (sample is not None)
 
     def compute(self, node: Node, form: MatrixForm | None) -> None:
         """Write the nests of one stored node."""
         if form is not None:
             self.matrix(node, form)
+        elif is_scatter(node):
+            self.push(node, node, 1, fresh=node not in self.passes.folded)  # type: ignore[arg-type]
         elif is_contraction(node):
             self.fold(node)
         elif isinstance(node, Add) and any(is_pattern(term) and term not in self.buffers for _, term in node.terms):
@@ -130,15 +145,15 @@ class Nests:
             self.store(node, at, value)
         else:
             # Patterns are added to it later: what is stored here is not its value yet.
-            self.scopes.inner.body.append(Store(self.buffers[node], at, value))
+            self.scopes.inner.body.append(Store(self.buffers[node], self.elements.index(node, at), value))
         self.close_loops(self.base_depth(sample))
 
-    def copy(self, name: str, node: Node) -> None:
-        """name[i] = node[i] for a node that is stored already, or is a leaf."""
+    def copy(self, name: str, node: Node, before: At = ()) -> None:
+        """name[before, i] = node[i] for a node that is stored already, or is a leaf."""
         loops = self.open_loops(range(node.ndim), node.shape, None)
         at = tuple(loops[k] for k in range(node.ndim))
-        self.scopes.inner.body.append(Store(name, at, self.elements.value(node, at)))
-        self.close_loops(1)
+        self.scopes.inner.body.append(Store(name, (*before, *at), self.elements.value(node, at)))
+        self.close_loops(self.floor)
 
     def store(self, node: Node, at: At, value: Value) -> None:
         """buffer[at] = value; in a sample loop the value is named, so that the nests after need not load it again."""
@@ -149,7 +164,7 @@ class Nests:
                 scope.body.append(Let(register, node.dtype, value))
                 value = Register(register)
             scope.known[node, at] = value
-        scope.body.append(Store(self.buffers[node], at, value))
+        scope.body.append(Store(self.buffers[node], self.elements.index(node, at), value))
 
     def structured_sum(self, node: Add) -> None:
         """A sum of patterns: the dense part at every position, then each pattern at its own (R11)."""
@@ -173,17 +188,25 @@ class Nests:
         """buffer[out(labels)] += c · Π factors, over the labels; a fresh buffer is zero before."""
         if fresh:
             self.element(target, None)
-        sample = self.passes.label.get(node) if self.tiled and target in self.passes.sample else None
-        labels = self.open_loops(range(len(node.extents)), node.extents, sample)
+        over = target in self.passes.sample or target in self.passes.folded
+        sample = self.passes.label.get(node) if self.tiled and over else None
+        solved = {s.label: s for s in solved_labels(node)}
+        # Positions are read in the outer loops, so that the inner ones walk along rows.
+        telling = [label for s in solved.values() for index in s.at for label in labels_of(index)]
+        order = dict.fromkeys([*telling, *range(len(node.extents))])
+        labels = self.open_loops([k for k in order if k not in solved], node.extents, sample)
+        for label, s in solved.items():
+            labels[label] = self.elements.position(node.factors[s.position][0], s, labels)
         value, conditions = self.drive(node, labels)
-        value = guarded(value, conditions, node.dtype)
+        at = tuple(placed(index, labels) for index in node.out)
+        tests = self.write_tests(at, target)
+        value = guarded(value, [c for c in conditions if c not in tests], node.dtype)
         value = cast(value, node.dtype, target.dtype)
         if c != 1:
             value = Call("mul", (literal(c, target.dtype), value), target.dtype)
-        at = tuple(placed(index, labels) for index in node.out)
-        tests = self.write_tests(at, target)
-        once = fresh and injective(node.out, dict(enumerate(node.extents)))
-        write: Statement = Store(self.buffers[target], at, value) if once else Accumulate("add", self.buffers[target], at, value)
+        once = fresh and not solved and injective(node.out, dict(enumerate(node.extents)))
+        name, place = self.buffers[target], self.elements.index(target, at)
+        write: Statement = Store(name, place, value) if once else Accumulate("add", name, place, value)
         self.scopes.inner.body.append(If(conjunction(tests), (write,)) if tests else write)
         self.close_loops(self.base_depth(sample))
 
@@ -194,14 +217,7 @@ class Nests:
 
     def drive(self, node: Product, labels: dict[int, Affine]) -> tuple[Value, list[Value]]:
         """The product of the factors at given labels, and its conditions."""
-        rule = self.elements.factors_rule(node, labels, [], True)
-        sent: Value | None = None
-        while True:
-            try:
-                wanted = rule.send(sent)  # type: ignore[arg-type]
-            except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]
-            sent = self.elements.run(wanted, False)
+        return self.elements.drive(self.elements.factors_rule(node, labels, [], True))
 
     def fold(self, node: Node) -> None:
         """A reduction over labels."""
@@ -251,7 +267,7 @@ class Nests:
             self.close_loops(first)
             value = Register(register)
         if over_samples:
-            self.scopes.inner.body.append(Accumulate(fold, self.buffers[node], at, value))
+            self.scopes.inner.body.append(Accumulate(fold, self.buffers[node], self.elements.index(node, at), value))
         else:
             self.store(node, at, value)
         self.close_loops(base)
@@ -297,7 +313,8 @@ class Nests:
         better = Call("logical_or", (better, unset), "bool")
         self.scopes.inner.body.append(If(better, (Assign(best, value), Assign(place, IndexValue(flat, "int64")))))
         self.close_loops(first)
-        self.scopes.inner.body.append(Store(self.buffers[node], at, cast(Register(place), "int64", node.dtype)))
+        where = self.elements.index(node, at)
+        self.scopes.inner.body.append(Store(self.buffers[node], where, cast(Register(place), "int64", node.dtype)))
         self.close_loops(base)
 
     def matrix(self, node: Node, form: MatrixForm) -> None:
@@ -310,23 +327,25 @@ class Nests:
         else:
             self.close_samples()
             loops = self.open_loops(form.batch, node.extents, None)
-            base = 2 if self.tiled else 1
+            base = self.floor
 
         def extent(label: int) -> Size | None:
             return None if label == sample else node.extents[label]
 
-        def panel(name: str, at: Sequence[int], row: int, column: int | None) -> Panel:
-            index = tuple(loops.get(label, Affine(0)) for label in at)
-            return Panel(name, index, list(at).index(row), None if column is None else list(at).index(column))
+        def panel(operand: Node, at: Sequence[int], row: int, column: int | None) -> Panel:
+            index = self.elements.index(operand, tuple(loops.get(label, Affine(0)) for label in at))
+            first = len(index) - len(at)
+            return Panel(self.buffers[operand], index, first + list(at).index(row),
+                         None if column is None else first + list(at).index(column))
         out: list[int] = list(node.out)  # type: ignore[arg-type]
         beta = 1.0 if node in self.passes.folded and self.tiled else 0.0
-        a = panel(self.buffers[form.A], form.at_a, form.row, form.inner)
+        a = panel(form.A, form.at_a, form.row, form.inner)
         if form.column is None:
-            b, c = panel(self.buffers[form.B], form.at_b, form.inner, None), panel(self.buffers[node], out, form.row, None)
+            b, c = panel(form.B, form.at_b, form.inner, None), panel(node, out, form.row, None)
             leading = form.at_a.index(form.row) < form.at_a.index(form.inner)
             self.scopes.inner.body.append(MatVec("dot" if leading else "axpy", a, b, c, extent(form.row), extent(form.inner), beta))
         else:
-            b = panel(self.buffers[form.B], form.at_b, form.inner, form.column)
-            c = panel(self.buffers[node], out, form.row, form.column)
+            b = panel(form.B, form.at_b, form.inner, form.column)
+            c = panel(node, out, form.row, form.column)
             self.scopes.inner.body.append(MatMul(a, b, c, extent(form.row), extent(form.column), extent(form.inner), 1.0, beta))
         self.close_loops(base)

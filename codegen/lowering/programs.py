@@ -16,13 +16,16 @@ import numpy as np
 from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import Buffer, Fill, Program, Role, Section, Statement
 from codegen.loop_ir.walks import section_buffers
-from codegen.lowering.nests import Nests, fold_of
+from codegen.lowering.loops import LoopNests
+from codegen.lowering.nests import Nests, fold_of, use_counts
 from codegen.lowering.scopes import Names
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import choose_stored
 from codegen.planning.matrices import MatrixForm, matrix_form
 from codegen.planning.passes import BYTES, Passes, is_leaf, is_pattern, plan_passes
 from symdiff.expression import Add, Constant, Node, Product, Symbol
+from symdiff.gathers import children_read
+from symdiff.loops import deep, is_scan, loop_of
 from symdiff.sizes import Size, named_sizes
 from symdiff.traversal import topological
 
@@ -44,7 +47,7 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     distinct = list(dict.fromkeys(roots))
     passes = plan_passes(distinct, hints)
     stored = choose_stored(distinct, passes, hints)
-    order = [node for node in topological(distinct) if node in stored and not is_leaf(node)]
+    order = [node for node in topological(distinct, children_read) if node in stored and not is_leaf(node)]
     found = [(node, matrix_form(node, hints)) for node in order if isinstance(node, Product)]
     forms: dict[Node, MatrixForm] = {node: form for node, form in found if form is not None}
     naming = Naming(roots, inputs, order, stored, passes)
@@ -57,10 +60,11 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
         before = [n for n in order if passes.level[n] == number and not in_range(n, passes)]
         during = [n for n in order if passes.level[n] == number and in_range(n, passes)]
         body = [*fills(during, naming, passes)]
-        nests = Nests(passes, naming.buffers, naming.tiles, shared, None, names)
+        once = LoopNests(passes, naming.buffers, naming.tiles, shared, None, names)
+        once.hints, once.fresh_buffer = hints, naming.scratch
         for node in before:
-            nests.compute(node, forms.get(node))
-        body = [*nests.statements(), *body]
+            once.compute(node, forms.get(node))
+        body = [*once.statements(), *body]
         if body:
             last = number > 0 and number not in ranged and number - 1 in ranged
             kind = "finish" if last else "init"
@@ -76,7 +80,7 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
             nests.copy(name, node)
         sections.append(Section("finish", count, nests.statements()))
     sizes = tuple(sorted({name for buffer in naming.table for s in buffer.shape for name in named_sizes(s)}
-                         | {name for node in topological(distinct) for name in sizes_of(node)}))
+                         | {name for node in deep(distinct) for name in sizes_of(node)}))
     program = kept_whole(Program("kernel", sizes, tuple(naming.table), tuple(sections)))
     return Lowered(program, tuple(naming.constants), lambda: explain(order, naming, passes, forms))
 
@@ -100,6 +104,8 @@ def sizes_of(node: Node) -> set[str]:
     sizes: list[Size] = [*node.shape]
     if isinstance(node, Product):
         sizes += node.extents
+    if is_scan(node):
+        sizes.append(loop_of(node)[0].length)
     if isinstance(node, Constant) and not isinstance(node.value, (np.ndarray, str)):
         sizes.append(node.value)
     for size in sizes:
@@ -122,15 +128,6 @@ def fills(during: Sequence[Node], naming: Naming, passes: Passes) -> list[Statem
                 all(is_pattern(t) and t not in naming.buffers for _, t in node.terms):
             result.append(Fill(naming.buffers[node], identity("add", node.dtype)))
     return result
-
-
-def use_counts(roots: Sequence[Node]) -> dict[Node, int]:
-    """How many places read each node."""
-    counts: dict[Node, int] = {}
-    for node in topological(roots):
-        for child in node.children:
-            counts[child] = counts.get(child, 0) + 1
-    return counts
 
 
 def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints) -> int:
@@ -158,7 +155,9 @@ class Naming:
         for k, symbol in enumerate(inputs):
             axis = passes.sample.get(symbol)
             self.add(symbol, f"a{k}", "arg", axis)
-        for node in topological(roots):
+        inner = [node for node in deep(roots) if is_scan(node)]
+        bodies = [body for node in inner for body in (*loop_of(node)[0].nexts, *loop_of(node)[0].stacks)]
+        for node in topological([*roots, *bodies], children_read):
             if isinstance(node, Constant) and isinstance(node.value, np.ndarray):
                 self.add(node, f"c{len(self.constants)}", "const", None)
                 self.constants.append(node.value)
@@ -184,6 +183,12 @@ class Naming:
                 self.tiles.add(f"t{count}")
             count += 1
 
+    def scratch(self, dtype: str, shape: tuple[Size, ...]) -> str:
+        """The name of a buffer that no node of the outputs owns."""
+        name = f"b{sum(1 for b in self.table if b.name.startswith('b'))}"
+        self.table.append(Buffer(name, dtype, shape, "full"))
+        return name
+
     def add(self, node: Node, name: str, role: Role, axis: int | None) -> None:
         """One more buffer."""
         self.table.append(Buffer(name, node.dtype, node.shape, role, axis))
@@ -197,7 +202,7 @@ def used_later(node: Node, order: Sequence[Node], passes: Passes) -> bool:
     if not later:
         return False
     seen: set[Node] = set()
-    stack = [child for n in later for child in n.children]
+    stack = [child for n in later for child in children_read(n)]
     boundary = set(order)
     while stack:
         child = stack.pop()
@@ -206,7 +211,7 @@ def used_later(node: Node, order: Sequence[Node], passes: Passes) -> bool:
         if child in seen or child in boundary:
             continue
         seen.add(child)
-        stack.extend(child.children)
+        stack.extend(children_read(child))
     return False
 
 

@@ -85,6 +85,12 @@ def element(node: Map, args: Sequence[Value]) -> Value:
     if name == "where":
         branches = [cast(a, d, node.dtype) for a, d in zip(args[1:], dtypes[1:], strict=True)]
         return Call("select", (cast(args[0], dtypes[0], "bool"), *branches), node.dtype)
+    if name == "one_hot":
+        kind = promote(*dtypes)
+        index, position, size = (cast(a, d, kind) for a, d in zip(args, dtypes, strict=True))
+        behind = Call("sub", (position, size), kind)
+        same = [Call("equal", (index, k), "bool") for k in (position, behind)]
+        return Call("logical_or", (same[0], same[1]), "bool")
     if name == "power":
         return power(node, args, dtypes)
     row = SCALARS.get(name)

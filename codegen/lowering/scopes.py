@@ -17,13 +17,14 @@ At = tuple[Affine, ...]
 
 @dataclass(slots=True)
 class Scope:
-    """A body of statements: a section, or the inside of a loop over `var`."""
+    """A body of statements: a section, or the inside of a loop over `var`; `positions` are the registers that index."""
 
     var: str = ""
     size: Size = 0
     sample: bool = False
     body: list[Statement] = field(default_factory=list)
     known: dict[tuple[Node, At], Value] = field(default_factory=dict)
+    positions: set[str] = field(default_factory=set)
     carried: list[Carried] = field(default_factory=list)
     after: list[Statement] = field(default_factory=list)
     comment: str = ""
@@ -36,7 +37,7 @@ class Scope:
 
 
 def variables(index: Affine) -> set[str]:
-    """The loop variables of an index."""
+    """The loop variables and registers of an index."""
     found: set[str] = set()
     for var, _ in index.terms:
         if isinstance(var, (Quotient, Remainder)):
@@ -65,6 +66,8 @@ class Scopes:
     def __init__(self, names: Names) -> None:
         self.names = names
         self.chain: list[Scope] = [Scope()]
+        # Inside a loop of the formula nothing is put outside of it: its carries change.
+        self.least = 0
 
     @property
     def sizes(self) -> dict[str, Size]:
@@ -72,11 +75,12 @@ class Scopes:
         return {scope.var: scope.size for scope in self.chain if scope.var}
 
     def depth_of(self, at: At) -> int:
-        """The position in the chain of the innermost loop whose variable an index holds; 0 is the section."""
+        """The position in the chain of the innermost scope that defines what an index holds; 0 is the section."""
         used: set[str] = set()
         for index in at:
             used |= variables(index)
-        return max((k for k, scope in enumerate(self.chain) if scope.var in used), default=0)
+        found = max((k for k, scope in enumerate(self.chain) if scope.var in used or scope.positions & used), default=0)
+        return max(found, self.least)
 
     def open(self, size: Size, sample: bool = False, comment: str = "") -> str:
         """Open a loop and return its variable."""

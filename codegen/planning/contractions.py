@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from codegen.planning.costs import Hints
-from symdiff.expression import Add, Factor, Map, Node, Product, Reduce
+from symdiff.expression import Add, Apply, Factor, Map, Node, Product, Reduce
+from symdiff.gathers import solved_labels
 from symdiff.index_notation import Label
 from symdiff.normal_form import is_guard
 from symdiff.sizes import Size
@@ -27,7 +28,7 @@ def order_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     for node in topological(roots):
         children = [done[child] for child in node.children]
         fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
-        if isinstance(fresh, Product) and fresh.is_core and splits(fresh):
+        if isinstance(fresh, Product) and fresh.is_core and splits(fresh) and not solved_labels(fresh):
             fresh = silenced(fresh)
             fresh = split(fresh, hints) if splits(fresh) else fresh
         done[node] = fresh
@@ -43,6 +44,8 @@ def replaced(node: Node, children: Sequence[Node]) -> Node:
         return Product(node.coefficient, factors, node.out, node.extents, node.type)
     if isinstance(node, Reduce):
         return Reduce(node.function, children[0], node.axes, node.type)
+    if isinstance(node, Apply):
+        return Apply(node.operation, tuple(children), node.parameters, node.type)
     assert isinstance(node, Map)
     return Map(node.function, tuple(children), node.type)
 

@@ -16,7 +16,8 @@ from symdiff.tensor_type import TensorType
 from symdiff.traversal import transform
 
 # Rows that lowering writes by other words of the loop IR.
-WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast", "power": "power"}
+WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast", "power": "power",
+           "one_hot": "equal"}
 
 
 def expand_functions(roots: Sequence[Node]) -> list[Node]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen.planning.costs import Hints
+from codegen.planning.gathers import is_gather
 from codegen.planning.matrices import matrix_form
 from codegen.planning.passes import Passes, is_leaf, is_pattern
-from symdiff.expression import Map, Node, Product, Reduce, Symbol
-from symdiff.index_notation import Index, injective, inside
+from symdiff.expression import Apply, Map, Node, Product, Reduce, Symbol
+from symdiff.gathers import children_read, factors_read, solved_labels
+from symdiff.index_notation import Index, injective, inside, labels_of
 from symdiff.traversal import topological
 
 COSTLY_OPERATIONS = 4
@@ -23,7 +25,7 @@ CHEAP = {"abs", "sign", "minimum", "maximum", "floor", "ceil", "trunc", "round",
 
 def is_contraction(node: Node) -> bool:
     """Whether the node sums or folds over labels."""
-    return isinstance(node, Reduce) or (isinstance(node, Product) and node.is_core)
+    return isinstance(node, Reduce) or (isinstance(node, Product) and node.is_core and not is_gather(node))
 
 
 def must_push(node: Node) -> bool:
@@ -45,21 +47,24 @@ def is_small_power(node: Map) -> bool:
 
 def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> set[Node]:
     """The nodes that get a buffer."""
-    order = topological(roots)
+    order = topological(roots, children_read)
     stored = set(roots) | {n for n in passes.full if not is_leaf(n)}
     users: dict[Node, list[Node]] = {}
     for node in order:
-        for child in dict.fromkeys(node.children):
+        for child in dict.fromkeys(children_read(node)):
             users.setdefault(child, []).append(node)
     for node in order:
         if is_leaf(node):
             continue
         if is_contraction(node) or must_push(node):
             stored.add(node)
+        if isinstance(node, Apply):
+            stored.add(node)
+            stored.update(arg for arg in node.children if not is_leaf(arg))
         if isinstance(node, Product):
             if matrix_form(node, hints) is not None:
                 stored.update(f for f, _ in node.factors if not is_leaf(f) or not isinstance(f, Symbol))
-            stored.update(f for f, at in node.factors if not is_leaf(f) and guarded(node, f, at))
+            stored.update(f for f, at in factors_read(node) if not is_leaf(f) and guarded(node, f, at))
         if is_pattern(node):
             continue
         if node.shape and is_costly(node) and (len(users.get(node, ())) > 1 or broadcast_up(node, users.get(node, ()))):
@@ -73,6 +78,9 @@ def guarded(node: Product, child: Node, at: tuple[Index, ...]) -> bool:
     if is_pattern(node):
         return bool(child.shape)
     extents = dict(enumerate(node.extents))
+    told = {s.label for s in solved_labels(node)}
+    if any(label in told for index in at for label in labels_of(index)):
+        return bool(child.shape)
     return any(not inside(index, child.shape[k], extents) for k, index in enumerate(at))
 
 
@@ -91,7 +99,7 @@ def share(order: Sequence[Node], stored: set[Node], users: dict[Node, list[Node]
     readers: dict[Node, set[Node]] = {}
     work: dict[Node, int] = {}
     for node in order:
-        work[node] = 0 if is_leaf(node) else 1 + sum(0 if child in stored else work[child] for child in node.children)
+        work[node] = 0 if is_leaf(node) else 1 + sum(0 if child in stored else work[child] for child in children_read(node))
         work[node] = min(work[node], 1 << 30)
     for node in reversed(order):
         found: set[Node] = set()

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from codegen.planning.costs import Hints
-from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
+from symdiff.expression import Add, Apply, Constant, Map, Node, Product, Reduce, Symbol
+from symdiff.gathers import children_read, factors_read, solved_labels
+from symdiff.index_notation import labels_of
 from symdiff.normal_form import number_of
 from symdiff.sizes import Size
 from symdiff.traversal import topological
@@ -63,10 +65,13 @@ def is_pattern(node: Node) -> bool:
 def choose_sample_size(order: Sequence[Node], hints: Hints) -> Size | None:
     """The size of the axis along which the most leaf bytes are read, None where every axis is short."""
     traffic: dict[Size, float] = {}
+    walked = walked_axes(order)
     for node in order:
         if not isinstance(node, Symbol) or not node.shape:
             continue
         for axis, size in enumerate(dict.fromkeys(node.shape)):
+            if (node, node.shape.index(size)) not in walked:
+                continue
             # A symbolic axis may be long at the next call, however short it is at this one.
             if not isinstance(size, int) or size >= SMALLEST_SAMPLE_AXIS:
                 weight = hints.count(node.shape) * BYTES[node.dtype] * (1.0 if axis == 0 else 1 / 1.5)
@@ -74,10 +79,22 @@ def choose_sample_size(order: Sequence[Node], hints: Hints) -> Size | None:
     return max(traffic, key=lambda size: (traffic[size], str(size))) if traffic else None
 
 
-def plan_passes(roots: Sequence[Node], hints: Hints) -> Passes:
-    """The passes of the roots."""
-    order = topological(roots)
-    passes = Passes(choose_sample_size(order, hints))
+def walked_axes(order: Sequence[Node]) -> set[tuple[Node, int]]:
+    """The axes of symbols along which more is read than what an index tells."""
+    found: set[tuple[Node, int]] = set()
+    for node in order:
+        if isinstance(node, Product):
+            told = {s.label for s in solved_labels(node)}
+            found |= {(f, axis) for f, at in factors_read(node) for axis, i in enumerate(at) if not told.intersection(labels_of(i))}
+        else:
+            found |= {(child, axis) for child in node.children for axis in range(child.ndim)}
+    return found | {(node, axis) for node in order[-1:] for axis in range(node.ndim)}
+
+
+def plan_passes(roots: Sequence[Node], hints: Hints, cut: bool = True) -> Passes:
+    """The passes of the roots, which are not `cut` inside a loop."""
+    order = topological(roots, children_read)
+    passes = Passes(choose_sample_size(order, hints) if cut else None)
     for node in order:
         place(node, passes)
     return passes
@@ -101,6 +118,8 @@ def place(node: Node, passes: Passes) -> None:
             axis = None
         for child in node.children:
             (aligned if axis is not None and passes.sample.get(child) == axis else others).append(child)
+    elif isinstance(node, Apply):
+        others = list(node.children)
     elif isinstance(node, Reduce):
         axis, aligned, others = place_reduction(node, passes)
     else:
@@ -136,18 +155,20 @@ def place_reduction(node: Reduce, passes: Passes) -> tuple[int | None, list[Node
 
 def place_product(node: Product, passes: Passes) -> tuple[int | None, list[Node], list[Node]]:
     """(sample axis, aligned children, others) of a product; notes the label that runs over samples."""
-    candidates = [at[passes.sample[f]] for f, at in node.factors if f in passes.sample]
-    labels = [label for label in candidates if type(label) is int and node.extents[label] == passes.size]
+    factors = factors_read(node)
+    told = {s.label for s in solved_labels(node)}
+    candidates = [at[passes.sample[f]] for f, at in factors if f in passes.sample]
+    labels = [label for label in candidates if type(label) is int and node.extents[label] == passes.size and label not in told]
     plain = {index for axis, index in enumerate(node.out) if type(index) is int and node.shape[axis] == passes.size}
     kept = [label for label in labels if label in plain]
     summed = [label for label in labels if label in node.summed]
     label = kept[0] if kept else summed[0] if summed else None
     if label is None:
-        return None, [], list(node.children)
+        return None, [], [f for f, _ in factors]
     passes.label[node] = label
-    aligned = [f for f, at in node.factors if f in passes.sample and at[passes.sample[f]] == label]
+    aligned = [f for f, at in factors if f in passes.sample and at[passes.sample[f]] == label]
     # A factor that is read twice, once at the sample and once elsewhere, is needed in full.
-    elsewhere = [f for f, at in node.factors if f not in passes.sample or at[passes.sample[f]] != label]
+    elsewhere = [f for f, at in factors if f not in passes.sample or at[passes.sample[f]] != label]
     if label in kept:
         axis = node.out.index(label)
         return axis, aligned, elsewhere

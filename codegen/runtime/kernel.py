@@ -17,8 +17,8 @@ from codegen.loop_ir.text import program_text
 from codegen.loop_ir.walks import statements
 from codegen.runtime.inlined import Inlined
 from codegen.runtime.storage import Storage, fresh_outputs, given_outputs
-from symdiff.binding.arguments import Argument, Binder, values_by_name
-from symdiff.binding.demands import Demand
+from symdiff.binding.arguments import NO_DEMANDS, Argument, Binder, values_by_name
+from symdiff.binding.demands import Demands
 from symdiff.errors import ArgumentMismatch, BackendUnavailable
 
 Array = np.ndarray[Any, Any]
@@ -54,7 +54,7 @@ class Kernel:
     def __init__(self, plan: Callable[[dict[str, int] | None], Planned], arguments: Sequence[Argument],
                  unflatten: Callable[[list[Any]], Tree], flatten: Callable[[Tree], list[Any]], *,
                  formula: Callable[[], str] = str, check: bool = False, names: Sequence[str] = (),
-                 demands: Sequence[Demand] = ()) -> None:
+                 demands: Demands = NO_DEMANDS) -> None:
         self.plan, self.unflatten, self.flatten, self.names = plan, unflatten, flatten, names
         self.binder = Binder(arguments, check, demands=demands)
         self.formula_text = formula

@@ -28,7 +28,7 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
 )
-from codegen.loop_ir.walks import statements, subvalues, values_of
+from codegen.loop_ir.walks import index_variables, indices_of, statements, subvalues, values_of
 
 
 def drop_dead_code(program: Program) -> Program:
@@ -61,9 +61,12 @@ def live_buffers(program: Program) -> set[str]:
 
 
 def used_registers(body: Iterable[Statement]) -> set[str]:
-    """The registers that are read in a body."""
-    return {v.name for statement in statements(tuple(body)) for value in values_of(statement) for v in subvalues(value)
-            if isinstance(v, Register)}
+    """The registers that are read in a body, as values or in indices (among which are loop variables too)."""
+    found: set[str] = set()
+    for statement in statements(tuple(body)):
+        found |= {v.name for value in values_of(statement) for v in subvalues(value) if isinstance(v, Register)}
+        found |= {name for index in indices_of(statement) for name in index_variables(index)}
+    return found
 
 
 def swept(body: tuple[Statement, ...], live: set[str], registers: set[str]) -> tuple[Statement, ...]:

@@ -68,6 +68,16 @@ class Lane:
     var: str
     varying: set[str]
 
+    def moves(self, index: Sequence[Affine]) -> bool:
+        """Whether an index differs from lane to lane."""
+        return any(v == self.var or v in self.varying for i in index for v in index_variables(i))
+
+    def neighbours(self, index: Sequence[Affine]) -> bool:
+        """Whether the next lane takes the next element."""
+        if not index or dict(index[-1].terms).get(self.var) != 1 or self.moves(index[:-1]):
+            return False
+        return not self.moves([Affine(0, ((v, c),)) for v, c in index[-1].terms if v != self.var])
+
 
 class Chooser:
     """Finds for each loop the cheapest way to run it."""
@@ -122,7 +132,7 @@ class Chooser:
                 case Store(buffer=buffer, index=index):
                     total += self.access(buffer, index, lane)
                 case Accumulate(buffer=buffer, index=index):
-                    total += 2 * self.access(buffer, index, lane) + (8 if lane and not moves(index, lane.var) else 0)
+                    total += 2 * self.access(buffer, index, lane) + (8 if lane and not lane.moves(index) else 0)
                 case Loop() | SampleLoop():
                     if lane is not None:
                         lane.varying |= {c.name for c in statement.carried}
@@ -149,28 +159,17 @@ class Chooser:
         for part in subvalues(value):
             if isinstance(part, Register) and part.name in lane.varying:
                 return True
-            if isinstance(part, Load) and moves(part.index, lane.var):
+            if isinstance(part, Load) and lane.moves(part.index):
                 return True
-            if isinstance(part, (IndexValue, Inside)) and lane.var in index_variables(part.index):
+            if isinstance(part, (IndexValue, Inside)) and lane.moves((part.index,)):
                 return True
         return False
 
     def access(self, name: str, index: tuple[Affine, ...], lane: Lane | None) -> float:
         """The cost of reading or writing an element in each lane."""
-        if lane is None or not moves(index, lane.var):
+        if lane is None or not lane.moves(index):
             return 1
-        return 1 if neighbours(index, lane.var) else 2 * LANES
-
-
-def moves(index: Sequence[Affine], var: str) -> bool:
-    """Whether an index changes with a loop variable."""
-    return any(var in index_variables(i) for i in index)
-
-
-def neighbours(index: Sequence[Affine], var: str) -> bool:
-    """Whether the next turn of the loop takes the next element."""
-    return bool(index) and dict(index[-1].terms).get(var) == 1 and not moves(index[:-1], var) and \
-        all(isinstance(v, str) or var not in index_variables(v.index) for v, _ in index[-1].terms)
+        return 1 if lane.neighbours(index) else 2 * LANES
 
 
 def unrolls(loop: Loop | SampleLoop) -> bool:
@@ -230,7 +229,10 @@ def independent(loop: Loop | SampleLoop) -> bool:
             case Loop(var=var, carried=carried):
                 inside.add(var)
                 carried_inside |= {c.name for c in carried}
-            case Let() | If():
+            case Let(register=register):
+                # A position that is told in the loop is another one each turn, for all that is known.
+                inside.add(register)
+            case If():
                 pass
             case _:
                 return False

@@ -4,6 +4,6 @@ The reference (`symdiff.evaluation`) and compiled kernels bind the same way, wit
 """
 
 from symdiff.binding.arguments import Argument, Binder, argument_of, named_values, values_by_name
-from symdiff.binding.demands import size_demands
+from symdiff.binding.demands import Demands, demands_of
 
-__all__ = ["Argument", "Binder", "argument_of", "named_values", "size_demands", "values_by_name"]
+__all__ = ["Argument", "Binder", "Demands", "argument_of", "demands_of", "named_values", "values_by_name"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.binding.conversions import as_argument, check_finite
-from symdiff.binding.demands import Demand, check_demands
+from symdiff.binding.demands import Demands, check_demands, check_positions
 from symdiff.binding.solving import SizeSource, size_sources
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import Symbol
@@ -21,6 +21,7 @@ from symdiff.tensor_type import shape_text
 Array = np.ndarray[Any, Any]
 Shapes = tuple[tuple[int, ...], ...]
 REMEMBERED = 256
+NO_DEMANDS = Demands()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,14 @@ def values_by_name(values: Any, callee: str) -> dict[str, Any]:
 class Binder:
     """Binds calls to a list of arguments.
 
-    `check` also refuses NaN and infinities, `callee` is the name in errors, `demands` are what the outputs ask of sizes.
+    `check` also refuses NaN and infinities, `callee` is the name in errors, `demands` are what the outputs ask of sizes and
+    of arrays that index.
     """
 
     def __init__(self, arguments: Sequence[Argument], check: bool = False, callee: str = "f",
-                 demands: Sequence[Demand] = ()) -> None:
+                 demands: Demands = NO_DEMANDS) -> None:
         self.arguments = tuple(arguments)
-        self.demands = tuple(demands)
+        self.demands = demands
         self.check, self.callee = check, callee
         self.expected = [(np.dtype(a.dtype), len(a.shape)) for a in arguments]
         self.sources = size_sources([a.shape for a in arguments])
@@ -98,10 +100,12 @@ class Binder:
         sizes = self.solved.get(shapes)
         if sizes is None:
             sizes = solve_sizes(self.arguments, shapes, self.sources)
-            check_demands(self.demands, sizes)
+            check_demands(self.demands.sizes, sizes)
             if len(self.solved) >= REMEMBERED:
                 self.solved.clear()
             self.solved[shapes] = sizes
+        if self.demands.positions:
+            check_positions(self.demands.positions, {a.name: array for a, array in zip(self.arguments, arrays, strict=True)}, sizes)
         if self.check:
             for a, array in zip(self.arguments, arrays, strict=True):
                 check_finite(array, a.name, a.where)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from symdiff.bounds import at_least
 from symdiff.errors import ArgumentMismatch
-from symdiff.expression import Node, Product, Reduce
+from symdiff.expression import Node, Product, Reduce, Symbol
+from symdiff.gathers import solved_labels
 from symdiff.sizes import Size, named_sizes, value_of
 from symdiff.traversal import topological
 
@@ -25,6 +27,59 @@ class Demand:
     least: int
     node: Node
     reduced: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """The values of the symbol `name` must be positions −size … size − 1, because `node` reads there."""
+
+    name: str
+    size: Size
+    node: Node
+
+
+class Demands(NamedTuple):
+    """All that expressions ask of a call beyond the shapes of its arguments."""
+
+    sizes: Sequence[Demand] = ()
+    positions: Sequence[Positions] = ()
+
+
+def demands_of(roots: Iterable[Node]) -> Demands:
+    """What the expressions ask of sizes and of positions."""
+    nodes = list(roots)
+    return Demands(size_demands(nodes), index_demands(nodes))
+
+
+def index_demands(roots: Iterable[Node]) -> list[Positions]:
+    """The symbols that are used as positions, or views of whose elements are.
+
+    >>> import symdiff as sd
+    >>> x, i = sd.symbol("x", "n"), sd.symbol("i", "m", "int64")
+    >>> [(p.name, p.size) for p in index_demands([x[i]])]
+    [('i', n)]
+    """
+    found: dict[tuple[str, Size], Positions] = {}
+    for node in topological(roots):
+        for solved in solved_labels(node) if isinstance(node, Product) else ():
+            index = solved.given
+            while isinstance(index, Product) and not index.is_core and index.coefficient == 1 and len(index.factors) == 1:
+                index = index.factors[0][0]
+            if isinstance(index, Symbol):
+                found.setdefault((index.name, solved.size), Positions(index.name, solved.size, node))
+    return list(found.values())
+
+
+def check_positions(demands: Sequence[Positions], values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+    """Raise `ArgumentMismatch` for an array that holds a position outside of the axis that it indexes."""
+    for demand in demands:
+        array, size = values[demand.name], value_of(demand.size, sizes)
+        if array.size and not (-size <= array.min() and array.max() < size):
+            wrong = array[(array < -size) | (array >= size)].flat[0]
+            origin = f" at {demand.node.origin}" if demand.node.origin else ""
+            raise ArgumentMismatch(f"{demand.name} holds position {wrong}, which is outside of an axis of size {size}",
+                                   where=shortened(str(demand.node)) + origin,
+                                   mend=f"give positions from {-size} to {size - 1}")
 
 
 def size_demands(roots: Iterable[Node]) -> list[Demand]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from symdiff.differentiation.blocked import refuse_blocked
 from symdiff.differentiation.guards import joined, vanishes
+from symdiff.differentiation.loops import LoopAdjoints, scan_tangent
 from symdiff.differentiation.rules import child_adjoints, passes, tangent
 from symdiff.expression import Node
+from symdiff.loops import is_scan
 from symdiff.normal_form import add, number, product
+from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, TensorType
 from symdiff.traversal import reaching, topological
 
@@ -24,12 +29,31 @@ def reverse(root: Node, seed: Node, targets: list[Node], written: bool = True) -
     values and integers is refused.
     """
     s = seed.shape[: seed.ndim - root.ndim]
-    order = topological([root])
+    result = adjoints([(root, seed)], s, targets)
+    missing = [t for t in targets if t not in result]
+    if written and missing:
+        refuse_blocked(root, missing)
+    return [result[t] if t in result else number(0, t.dtype, (*s, *t.shape)) for t in targets]
+
+
+def adjoints(roots: Sequence[tuple[Node, Node]], s: tuple[Size, ...], targets: list[Node]) -> dict[Node, Node]:
+    """The adjoints of the targets that several roots with seeds hold, in one walk."""
+    order = topological([root for root, _ in roots])
     wanted = reaching(order, targets)
-    parts: dict[Node, list[Node]] = {root: [seed]} if root in wanted else {}
+    parts: dict[Node, list[Node]] = {}
+    for root, seed in roots:
+        if root in wanted:
+            parts.setdefault(root, []).append(seed)
     result: dict[Node, Node] = {}
     goals = set(targets)
+    loops = LoopAdjoints(order, wanted, s, adjoints)
     for node in reversed(order):
+        if is_scan(node) and node in wanted:
+            loops.keep(node, parts.pop(node, []))
+            for child, passed in loops.finished(node):
+                if not vanishes(passed):
+                    parts.setdefault(child, []).append(passed)
+            continue
         if node not in wanted or node not in parts:
             continue
         pending = parts.pop(node)
@@ -43,23 +67,25 @@ def reverse(root: Node, seed: Node, targets: list[Node], written: bool = True) -
             for child, passed in child_adjoints(node, adjoint, wanted):
                 if not vanishes(passed):
                     parts.setdefault(child, []).append(passed)
-    missing = [t for t in targets if t not in result]
-    if written and missing:
-        refuse_blocked(root, missing)
-    return [result[t] if t in result else number(0, t.dtype, (*s, *t.shape)) for t in targets]
+    return result
 
 
 def forward(root: Node, tangents: dict[Node, Node]) -> Node:
     """The change of the root for the given changes of the targets."""
-    order = topological([root])
+    return changes([root], tangents)[0]
+
+
+def changes(roots: Sequence[Node], tangents: dict[Node, Node]) -> list[Node]:
+    """The changes of several roots, in one walk; a change that is zero has the shape of its root alone."""
+    order = topological(roots)
     wanted = reaching(order, tangents)
     known = dict(tangents)
     for node in order:
         if node in known or node not in wanted or not passes(node):
             continue
-        change = tangent(node, known)
+        change = scan_tangent(node, known, changes) if is_scan(node) else tangent(node, known)
         if change is not None and not vanishes(change):
             known[node] = change
-    return known[root] if root in known else number(0, root.dtype, root.shape)
+    return [known[root] if root in known else number(0, root.dtype, root.shape) for root in roots]
 
 

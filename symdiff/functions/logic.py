@@ -22,6 +22,12 @@ def truth(c: Array) -> Array:
     return np.asarray(c).astype(bool)
 
 
+@quiet
+def one_hot(i: Array, k: Array, n: Array) -> Array:
+    """Whether i is k, or k − n."""
+    return np.equal(i, k) | np.equal(i, k - n)
+
+
 def number(c: Array) -> Array:
     """1.0 where c holds, else 0.0."""
     return np.asarray(c).astype(np.float64)
@@ -110,6 +116,12 @@ define(
     "guard", truth, (None,), result="bool", domain=TRUTH,
     text="[{0}]", latex=r"\left[{0}\right]", traits="logical guard nonnegative zero_at_zero",
     doc="1 where c holds, else 0; as a factor of a product, its 0 annihilates even NaN.",
+)
+define(
+    "one_hot", quiet(one_hot), (None, None, None), result="bool",
+    text="[{0} = {1} mod {2}]", latex=r"\left[{0} \equiv {1} \bmod {2}\right]", traits="guard one_hot",
+    expansion=lambda i, k, n: ROWS["logical_or"](ROWS["equal"](i, k), ROWS["equal"](i, k - n)),
+    doc="Whether the index i, counted from the end where it is negative, picks position k of n: a factor that reads x[i].",
 )
 define(
     "number", number, (None,), result="float64", domain=TRUTH,

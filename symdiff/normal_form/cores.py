@@ -41,7 +41,7 @@ def components(factors: list[Factor], summed: set[Label]) -> tuple[list[Factor],
             else:
                 apart.append(group)
         groups = [*apart, (labels, members)]
-    under_guard = next((members for _, members in groups if any(is_guard(f) for _, (f, _) in members)), None)
+    under_guard = next((members for _, members in groups if any(silences(f) for _, (f, _) in members)), None)
     if under_guard is not None:
         silenced = [factor for factor in free if factor[0].__class__ is Map]
         free = [factor for factor in free if factor[0].__class__ is not Map]
@@ -55,6 +55,11 @@ def components(factors: list[Factor], summed: set[Label]) -> tuple[list[Factor],
 def is_guard(node: Node) -> bool:
     """Whether a factor selects instead of multiplying."""
     return node.__class__ is Map and "guard" in node.function.traits
+
+
+def silences(node: Node) -> bool:
+    """Whether a guard may be false at all values of a summed label; a one-hot factor holds at one of them."""
+    return is_guard(node) and "one_hot" not in node.function.traits
 
 
 def core(factors: list[Factor], summed: set[Label], extents: Extents, dtype: str) -> Factor:

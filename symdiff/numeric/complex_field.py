@@ -174,7 +174,7 @@ OWN: dict[str, Callable[..., Array]] = {
     "max": extreme(np.argmax), "min": extreme(np.argmin), "prod": np.prod, "logsumexp": logsumexp,
 }
 STEPWISE = frozenset("sign floor ceil trunc round step floor_divide as_integer equal not_equal less less_equal greater "
-                     "greater_equal logical_and logical_or logical_xor logical_not isnan isfinite isinf guard number "
+                     "greater_equal logical_and logical_or logical_xor logical_not isnan isfinite isinf guard one_hot number "
                      "argmax argmin any all".split())
 
 

@@ -10,17 +10,21 @@ from symdiff.bounds import at_least, lower_bound
 from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import Node
 from symdiff.index_notation import Index, tidy
-from symdiff.operators.coercion import flattened, where_written
+from symdiff.operators.coercion import as_node, flattened, where_written
 from symdiff.operators.creation import as_array
+from symdiff.operators.gathering import gather
 from symdiff.operators.shaping import moveaxis, stack, view
 from symdiff.provenance import plain
 from symdiff.sizes import Dim, Size, combine, floor_divide, integer_of
+from symdiff.tensor_type import INTEGRAL
 
 Part = Any
+# A list of more positions is an array that is read by index.
+SHORTEST_GATHER = 16
 
 
 def getitem(x: Node, item: Part) -> Node:
-    """x[item] for integers, slices of any step, `...` and `newaxis`; a list of integers picks positions of one axis.
+    """x[item] for integers, slices of any step, `...`, `newaxis`, and arrays of integers, also such as the call tells.
 
     Raises `ShapeMismatch` for an index outside, or one that is not shown to be inside a symbolic size.
 
@@ -29,9 +33,11 @@ def getitem(x: Node, item: Part) -> Node:
     (n - 1,)
     """
     parts = complete(x, list(item) if isinstance(item, tuple) else [item])
-    picks = [k for k, part in enumerate(parts) if isinstance(part, np.ndarray)]
-    if picks:
-        return picked(x, parts, picks)
+    arrays = [part for part in parts if isinstance(part, (Node, np.ndarray))]
+    if len(arrays) > 1 or any(isinstance(a, Node) or a.ndim > 1 or len(a) > SHORTEST_GATHER for a in arrays):
+        return gathered(x, parts)
+    if arrays:
+        return picked(x, parts)
     at: list[Index] = []
     shape: list[Size] = []
     for part in parts:
@@ -81,27 +87,41 @@ def checked_part(x: Node, part: Part) -> Part:
     if part is None or part is Ellipsis or isinstance(part, (slice, Dim)):
         return part
     if isinstance(part, Node):
+        if part.dtype in INTEGRAL:
+            return part
         what = "a boolean mask gives a size that depends on values" if part.dtype == "bool" else \
-            "indexing by an expression is not known here"
+            f"positions are integers, not {part.dtype}"
         raise TypeMismatch(what, where=where_written("index", x, part),
-                           mend="use sd.where(mask, x, 0) for masks, slices for known positions")
+                           mend="use sd.where(mask, x, 0) for masks" if part.dtype == "bool" else
+                           "use an array of integers: sd.symbol(name, shape, 'int64'), or sd.astype(i, 'int64')")
     number = integer_of(part)
     if number is not None:
         return number
     if isinstance(part, (list, np.ndarray)):
         array = as_array(part) if len(flattened(part)) else np.zeros(0, int)
-        if array.ndim == 1 and array.dtype.kind in "iub":
+        if array.ndim and array.dtype.kind in ("iub" if array.ndim == 1 else "iu"):
             return array
     raise TypeMismatch(f"{plain(part)} is not an index", where=where_written("index", x),
                        mend="use ints, slices, None, ... or a list of ints")
 
 
-def picked(x: Node, parts: list[Part], picks: list[int]) -> Node:
-    """x at a list of positions of one axis."""
-    if len(picks) > 1:
-        raise TypeMismatch("only one axis can be indexed by a list", where=where_written("index", x),
-                           mend="index the axes one after the other")
-    k = picks[0]
+def gathered(x: Node, parts: list[Part]) -> Node:
+    """x indexed by arrays of integers among which are expressions; new axes stand where NumPy puts them."""
+    arrays = [k for k, part in enumerate(parts) if isinstance(part, (Node, np.ndarray))]
+    rest = getitem(x, tuple(slice(None) if k in arrays else part for k, part in enumerate(parts)))
+    single = [k for k, part in enumerate(parts) if not (part is None or isinstance(part, slice))]
+    beside = single[-1] - single[0] < len(single)
+    # Axes of `rest`: an integer has none.
+    axes = [sum(1 for j, part in enumerate(parts[:k]) if j in arrays or part is None or isinstance(part, slice)) for k in arrays]
+    for k, axis in zip(arrays, axes, strict=True):
+        for end in (parts[k].min(), parts[k].max()) if isinstance(parts[k], np.ndarray) else ():
+            position(x, int(end), rest.shape[axis], axis)
+    return gather(rest, axes, [as_node(parts[k]) for k in arrays], axes[0] if beside else 0)
+
+
+def picked(x: Node, parts: list[Part]) -> Node:
+    """x at a short list of positions of one axis, each of which is a slice."""
+    k = next(k for k, part in enumerate(parts) if isinstance(part, np.ndarray))
     found = stack([getitem(x, (*parts[:k], int(p), *parts[k + 1:])) for p in parts[k]])
     single = [j for j, p in enumerate(parts) if j == k or not (p is None or isinstance(p, slice))]
     # NumPy puts the picked axis first where integers and the list do not stand side by side.

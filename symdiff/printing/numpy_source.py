@@ -7,13 +7,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
+from symdiff.gathers import index_of
 from symdiff.index_notation import Index, form_of, inside, labels_of
 from symdiff.normal_form import number_of
 from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.printing.networks import NoMatrixForm
 from symdiff.printing.numpy_sizes import is_size, size_lines, sizes_under
 from symdiff.printing.numpy_style import NumpyStyle
-from symdiff.printing.numpy_words import RESERVED, Words
+from symdiff.printing.numpy_words import RESERVED, Words, may_warn
+from symdiff.printing.picks import read_by, values_of
 from symdiff.printing.pieces import ATOM, COMPARISON, HADAMARD, SUM, Monomial, Piece
 from symdiff.printing.reading import clipped, cuts_of
 from symdiff.printing.sources import Helpers
@@ -26,7 +28,6 @@ from symdiff.traversal import symbols_of, topological
 LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
 INFIX = {"equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
          "logical_and": "&", "logical_or": "|", "logical_xor": "^"}
-QUIET = {"tanh", "sin", "cos", "abs", "sigmoid", "softplus", "number", "relu", "atan", "erf", "erfc"}
 WIDE, DEEP = 90, 12
 
 
@@ -42,7 +43,7 @@ class SourceWriter(Writer):
         self.helpers = Helpers(self.words)
         self.body: list[str] = []
         nodes = topological(roots)
-        kinds = {n.dtype for n in nodes if n.dtype != "bool" and not is_size(n)}
+        kinds = {n.dtype for n in topological(roots, values_of) if n.dtype != "bool" and not is_size(n)}
         self.pure = kinds <= {"float64"} or kinds == {"float32"}
         self.depth: dict[Node, int] = {}
         # What no symbol enters may be a Python number in the text, which has no dtype of its own.
@@ -59,7 +60,7 @@ class SourceWriter(Writer):
             return [self.multiple(node)[1]]
         if isinstance(node, Map) and base_and_exponent(node)[1] != 1:
             return list(node.args[:1])
-        return [child for child in node.children if number_of(child) is None]
+        return [child for child in read_by(node) or node.children if number_of(child) is None]
 
     def write(self, node: Node) -> None:
         """As for formulas; long and deep parts get a line too."""
@@ -172,6 +173,11 @@ class SourceWriter(Writer):
 
     def map(self, node: Map) -> Monomial:
         """A scalar function."""
+        known = index_of(node)
+        if known is not None and known[1] == node.ndim - 1:
+            size, index = self.style.size(node.shape[-1]).text, self.style.wrap(self.piece(known[0]), ATOM)
+            within = f"({index} % {self.style.wrap(self.style.size(node.shape[-1]), ATOM)})[..., None]"
+            return Monomial(body=Piece(f"{within} == np.arange({size})", COMPARISON, node.ndim))
         base, p = base_and_exponent(node)
         if p != 1 and self.pure:
             form = self.powered(self.piece(base, True), p, node.ndim)
@@ -183,7 +189,7 @@ class SourceWriter(Writer):
         if name in INFIX:
             left, right = (self.style.wrap(arg, ATOM) for arg in args)
             return Monomial(body=Piece(f"{left} {INFIX[name]} {right}", COMPARISON, node.ndim))
-        if name == "number" or "guard" in node.function.traits:
+        if name in ("number", "guard"):
             # A guard may be a truth value itself.
             held = args[0].text
             text = f"np.where({held}, 1.0, 0.0)" if node.dtype != "bool" else f"np.asarray({held}, 'bool')"
@@ -203,6 +209,9 @@ class SourceWriter(Writer):
 
     def product(self, node: Product, implicit: bool) -> Monomial:
         """A product: matrices where that is the same, else `einsum` or a grid of all labels."""
+        picked = self.picked(node)
+        if picked is not None:
+            return picked
         node = clipped(node)
         leading = 0
         used = {label for _, at in node.factors for i in at for label in labels_of(i)}
@@ -345,7 +354,7 @@ class SourceWriter(Writer):
 
     def stays(self, node: Node) -> bool:
         """Whether a core is not opened: it has a name, or is no product of matrices."""
-        return node in self.named or (isinstance(node, Product) and not self.multiplies(node))
+        return super().stays(node) or (isinstance(node, Product) and not self.multiplies(node))
 
 
 def is_array(node: Node) -> bool:
@@ -356,14 +365,6 @@ def is_array(node: Node) -> bool:
 def is_dense(node: Product) -> bool:
     """Whether each label of the result runs over the whole axis."""
     return node.out == tuple(range(node.ndim)) and node.extents[:node.ndim] == node.shape
-
-
-def may_warn(node: Map) -> bool:
-    """Whether NumPy may warn of values of a function that are no numbers, or infinite."""
-    if node.function.name in QUIET:
-        return False
-    p = base_and_exponent(node)[1]
-    return not (node.function.name == "power" and isinstance(p, int) and p > 1)
 
 
 def numpy_function(roots: Sequence[Node], back: Callable[[list[str]], str], name: str = "f") -> str:

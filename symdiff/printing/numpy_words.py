@@ -6,9 +6,11 @@ import keyword
 import unicodedata
 from collections.abc import Iterator
 
-from symdiff.expression import Symbol
+from symdiff.expression import Map, Symbol
+from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.printing.naming import Distinct, numbered
 
+QUIET = {"tanh", "sin", "cos", "abs", "sigmoid", "softplus", "number", "relu", "atan", "erf", "erfc"}
 RESERVED = ("np", "__debug__", *keyword.kwlist)
 
 
@@ -42,3 +44,11 @@ def wishes(name: str, kind: str) -> Iterator[str]:
     yield plain
     yield f"{plain}_{kind}"
     yield from numbered(f"{plain}_{kind}")
+
+
+def may_warn(node: Map) -> bool:
+    """Whether NumPy may warn of values of a function that are no numbers, or infinite."""
+    if node.function.name in QUIET:
+        return False
+    p = base_and_exponent(node)[1]
+    return not (node.function.name == "power" and isinstance(p, int) and p > 1)

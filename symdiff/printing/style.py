@@ -292,6 +292,12 @@ class MatrixStyle:
         """x[1:, :-1]."""
         return Piece(f"{self.wrap(piece, ATOM)}[{', '.join(self.cut(c) for c in cuts)}]", ATOM, axes)
 
+    def picked(self, piece: Piece, indices: Sequence[Piece | None], axes: int) -> Piece:
+        """x[i, :, j] for arrays of positions."""
+        while indices and indices[-1] is None:
+            indices = indices[:-1]
+        return Piece(f"{self.wrap(piece, ATOM)}[{', '.join(':' if i is None else i.text for i in indices)}]", ATOM, axes)
+
     def cut(self, c: Cut) -> str:
         """One axis of a slice as Python writes it."""
         if c.new:

@@ -21,6 +21,7 @@ from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, broadcast_axes, exact
 from symdiff.printing.index_form import Entries
 from symdiff.printing.networks import NoMatrixForm
+from symdiff.printing.picks import picks_of, read_by
 from symdiff.printing.pieces import ATOM, SUM, Monomial, Piece
 from symdiff.printing.plain_notation import plainly
 from symdiff.printing.products import ProductForms
@@ -83,7 +84,9 @@ class Writer:
                 return [opposite]
             if base_and_exponent(node)[1] != 1:
                 return list(node.args[:1])
-        return [child for child in node.children if number_of(child) is None]
+            if "one_hot" in node.function.traits:
+                return read_by(node) or node.children
+        return [child for child in read_by(node) or node.children if number_of(child) is None]
 
     def opposite(self, node: Map) -> Map | None:
         """σ(x) where the node is σ(-x) and both stand in the formula: it is written 1 - σ(x)."""
@@ -145,8 +148,8 @@ class Writer:
         return piece
 
     def stays(self, node: Node) -> bool:
-        """Whether a core is not opened into the product that reads it: it has a name."""
-        return node in self.named
+        """Whether a core is not opened into the product that reads it: it has a name, or reads at computed positions."""
+        return node in self.named or (isinstance(node, Product) and picks_of(node) is not None)
 
     def multiple(self, node: Node) -> tuple[Number, Node]:
         """(c, sum) where a node is written as a multiple of a sum; (1, node) for any other node."""
@@ -208,7 +211,7 @@ class Writer:
         if isinstance(node, Add):
             return self.sum(node, implicit)
         if isinstance(node, Product):
-            return self.products.form(node, implicit)
+            return self.picked(node) or self.products.form(node, implicit)
         if isinstance(node, Map):
             return self.map(node)
         if isinstance(node, Reduce):
@@ -218,6 +221,15 @@ class Writer:
         assert isinstance(node, Apply)
         args = [self.explicit(child).text for child in node.children] + [str(k) for k in node.parameters]
         return Monomial(body=self.style.call_word(node.operation.name, ", ".join(args), node.ndim))
+
+    def picked(self, node: Product) -> Monomial | None:
+        """x[i] where the product is that."""
+        found = picks_of(node)
+        if found is None:
+            return None
+        x, indices = found
+        pieces = [None if i is None else self.piece(i) for i in indices]
+        return Monomial(body=self.style.picked(self.piece(x), pieces, node.ndim))
 
     def constant(self, node: Constant) -> Monomial:
         """A size, a counting vector, or an array (in full where it is short)."""
@@ -319,6 +331,8 @@ class Writer:
         opposite = self.opposite(node)
         if opposite is not None:
             return Monomial(body=style.total([(False, style.number(1)), (True, self.piece(opposite))]))
+        if "one_hot" in node.function.traits and read_by(node):
+            return Monomial(body=style.call_word("one_hot", self.piece(read_by(node)[0]).text, node.ndim))
         args = [self.argument(arg) for arg in node.args]
         if node.function.name == "power":
             return Monomial(body=style.power(args[0], args[1]))

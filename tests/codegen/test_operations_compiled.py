@@ -39,13 +39,13 @@ def table_row(name: str) -> Operation:
 
     def formula(xp: Any, *args: Any) -> Any:
         return function(*[a > 0.5 if logical else a for a in args])
-    shapes = ((("n", "m"),), (("n", "m"), ("n", "m")))[function.arity - 1]
+    shapes = (("n", "m"),) * function.arity
     smooth = function.result == "float" and any(p is not None for p in function.partials or ())
     return Operation(f"row-{name}", formula, shapes, function.domain, "f", smooth)
 
 
 OTHERS = [
-    *[table_row(name) for name in "direction ratio exp_difference step guard number as_integer weighted "
+    *[table_row(name) for name in "direction ratio exp_difference step guard one_hot number as_integer weighted "
       "sigmoid_difference log1mexp xlog1py sech_squared one_less_square log_ndtr inverse_mills mills_excess "
       "shift".split()],
     # What only derivatives would hold otherwise: guards as factors, the weights of a maximum where there are ties.

@@ -149,6 +149,7 @@ ORACLES: dict[str, Oracle] = {
     "logical_and": operator.and_, "logical_or": operator.or_, "logical_xor": operator.xor, "logical_not": operator.not_,
     "isnan": mp.isnan, "isinf": mp.isinf, "isfinite": mp.isfinite,
     "where": lambda c, a, b: a if c else b, "guard": mp.mpf, "number": mp.mpf,
+    "one_hot": lambda i, k, n: i in (k, float(k - n)),
     "as_integer": lambda x: truncated(x) if mp.isfinite(x) else None,
 }
 # Relative and absolute errors that are allowed, the absolute one in units of the largest argument.  Where an argument

@@ -18,7 +18,7 @@ from tests.symdiff.stand_ins import STAND_INS, Dual, apply_reduction, apply_row,
 INF, NAN = math.inf, math.nan
 POINTS = (0.0, -0.0, INF, -INF, NAN, 800.0, -800.0, 1e-18, -1e-18, 1e-310, 1.0, -1.0, 0.5, 2.5, -2.5, 1 - 1e-12,
           1 + 1e-12, 30.0, -30.0, -700.0, 1e15)
-TRAITS = set("odd even increasing decreasing commutative zero_at_zero positive nonnegative idempotent guard select "
+TRAITS = set("odd even increasing decreasing commutative zero_at_zero positive nonnegative idempotent guard one_hot select "
              "logical numeric".split())
 
 

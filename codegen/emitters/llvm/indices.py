@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from codegen.emitters.llvm.instructions import Function, Ssa, literal
-from codegen.loop_ir.nodes import Affine, Quotient, Remainder, Variable
+from codegen.loop_ir.nodes import Affine, Quotient, Variable
 from codegen.loop_ir.walks import index_variables
 from symdiff.sizes import Monomial, Named, Size, monomials
 
@@ -22,12 +22,13 @@ class Place(NamedTuple):
 
 
 class IndexWriter(Function):
-    """Knows the named sizes, the loop variables and which of them counts lanes."""
+    """Knows the named sizes, the registers, the loop variables and which of them counts lanes."""
 
     def __init__(self, sizes: dict[str, Ssa]) -> None:
         super().__init__()
         self.sizes = sizes
         self.variables: dict[str, Ssa] = {}
+        self.registers: dict[str, Ssa] = {}
         self.lane_variable = ""
         self.lanes = 1
 
@@ -84,14 +85,25 @@ class IndexWriter(Function):
     def variable(self, variable: Variable) -> Ssa:
         """A loop variable (in a vector loop that of the first lane), a quotient or a remainder."""
         if isinstance(variable, str):
-            return self.variables[variable]
+            return self.variables[variable] if variable in self.variables else self.registers[variable]
         op = "udiv" if isinstance(variable, Quotient) else "urem"
         return self.quotient(op, self.place(variable.index.const, variable.index.terms).base, self.size(variable.divisor))
 
     def differs(self, variable: Variable) -> bool:
-        """Whether a quotient or remainder differs from lane to lane."""
-        return self.lanes > 1 and isinstance(variable, (Quotient, Remainder)) and \
-            self.lane_variable in index_variables(variable.index)
+        """Whether a register, quotient or remainder differs from lane to lane."""
+        if self.lanes == 1 or variable == self.lane_variable:
+            return False
+        if isinstance(variable, str):
+            return variable not in self.variables and self.registers[variable].lanes > 1
+        return any(name == self.lane_variable or self.differs(name) for name in index_variables(variable.index))
+
+    def differing(self, variable: Variable) -> Ssa:
+        """The value in each lane of a variable that differs from lane to lane."""
+        if isinstance(variable, str):
+            return self.registers[variable]
+        op = "udiv" if isinstance(variable, Quotient) else "urem"
+        inner = self.spread(self.place(variable.index.const, variable.index.terms))
+        return self.quotient(op, inner, self.splat(self.size(variable.divisor), self.lanes))
 
     def place(self, constant: Size, terms: Iterable[tuple[Variable | Ssa, Size]]) -> Place:
         """constant + Σ coefficient · variable in each lane."""
@@ -103,10 +115,7 @@ class IndexWriter(Function):
             if isinstance(variable, Ssa):
                 parts.append(self.times(variable, coefficient))
             elif self.differs(variable):
-                assert isinstance(variable, (Quotient, Remainder))
-                op = "udiv" if isinstance(variable, Quotient) else "urem"
-                inner = self.spread(self.place(variable.index.const, variable.index.terms))
-                value = self.quotient(op, inner, self.splat(self.size(variable.divisor), self.lanes))
+                value = self.differing(variable)
                 value = self.binary("mul", value, coefficient) if coefficient.name != "1" else value
                 apart = value if apart is None else self.binary("add", apart, value)
             else:

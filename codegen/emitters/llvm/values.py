@@ -28,7 +28,6 @@ class ValueWriter(IndexWriter):
         super().__init__(sizes)
         self.buffers = buffers
         self.pointers: dict[str, Ssa] = {}
-        self.registers: dict[str, Ssa] = {}
         self.tile_start = ZERO
         self.stored = {b.name: storage_shape(b, rows) for b in buffers.values()}
         self.strides = {name: strides(shape) for name, shape in self.stored.items()}

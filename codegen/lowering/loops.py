@@ -1,0 +1,114 @@
+"""A loop of the formula becomes a loop of the program: its carries live in buffers, its body is a small section.
+
+copy the inits into the carries
+for each turn:  compute the body;  keep what is kept;  copy the new carries over the old ones
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from codegen.loop_ir.nodes import Affine, IndexValue
+from codegen.lowering.affine import variable
+from codegen.lowering.nests import Nests, use_counts
+from codegen.lowering.scopes import At
+from codegen.planning.costs import Hints
+from codegen.planning.materialisation import choose_stored
+from codegen.planning.matrices import MatrixForm, matrix_form
+from codegen.planning.passes import is_leaf, plan_passes
+from symdiff.bodies import private
+from symdiff.expression import Constant, Node, Product, Symbol
+from symdiff.gathers import children_read
+from symdiff.loops import Loop, final, is_scan, loop_of, split_args, stacked
+from symdiff.sizes import Size, combine
+from symdiff.traversal import topological
+
+
+class LoopNests(Nests):
+    """Nests, among which are loops; `fresh_buffer` gives a buffer of a dtype and shape."""
+
+    hints: Hints
+    fresh_buffer: Callable[[str, tuple[Size, ...]], str]
+    written: set[tuple[Loop, tuple[Node, ...]]]
+
+    def compute(self, node: Node, form: MatrixForm | None) -> None:
+        """Write the nests of one stored node; the results of a loop are written together."""
+        if not is_scan(node):
+            super().compute(node, form)
+            return
+        key = loop_of(node)[0], node.children
+        self.written = getattr(self, "written", set())
+        if key not in self.written:
+            self.written.add(key)
+            self.loop(*key)
+
+    def loop(self, loop: Loop, args: tuple[Node, ...]) -> None:
+        """One loop, all of its results."""
+        inits, xs, outside = split_args(loop, args)
+        ends = [final(loop, args, k) for k in range(len(loop.carries))]
+        carries = [self.buffers[end] if end in self.buffers else self.fresh_buffer(end.dtype, end.shape) for end in ends]
+        for name, init in zip(carries, inits, strict=True):
+            self.copy(name, init)
+        depth, least = len(self.scopes.chain), self.scopes.least
+        turn = variable(self.scopes.open(loop.length))
+        if loop.backward:
+            turn = Affine(combine(((1, loop.length), (-1, 1))), tuple((var, -1) for var, _ in turn.terms))
+        self.scopes.least = depth
+        rows = {k: self.buffers[row] for k in range(len(loop.stacks)) if (row := stacked(loop, args, k)) in self.buffers}
+        roots = list(dict.fromkeys([*loop.nexts, *[loop.stacks[k] for k in rows]]))
+        passes = plan_passes(roots, self.hints, cut=False)
+        stored = choose_stored(roots, passes, self.hints)
+        order = [node for node in topological(roots, children_read) if node in stored and not is_leaf(node)]
+        names: dict[Node, str] = {node: self.buffers[node] for node in topological(roots) if is_array(node)}
+        body = LoopNests(passes, names, set(), use_counts(roots), None, self.scopes.names, self.scopes)
+        body.hints, body.fresh_buffer = self.hints, self.fresh_buffer
+        names.update(zip(loop.carries, carries, strict=True))
+        for symbol, x in zip(loop.slices, xs, strict=True):
+            self.bind(body, names, symbol, x, (turn,))
+        for symbol, value in zip(loop.invariants, outside, strict=True):
+            self.bind(body, names, symbol, value, ())
+        body.elements.outside[loop.turn] = lambda at: IndexValue(turn, "int64")
+        for k, name in rows.items():
+            if loop.stacks[k] in order and loop.stacks[k] not in names:
+                names[loop.stacks[k]], body.elements.prefixes[loop.stacks[k]] = name, (turn,)
+        for node in order:
+            if node not in names:
+                names[node] = self.fresh_buffer(node.dtype, node.shape)
+        for node in order:
+            body.compute(node, matrix_form(node, self.hints) if isinstance(node, Product) else None)
+        for k, name in rows.items():
+            if names.get(loop.stacks[k]) != name:
+                body.copy(name, loop.stacks[k], (turn,))
+        body.carry_on(loop, names)
+        self.scopes.least = least
+        self.close_loops(depth)
+
+    def bind(self, body: LoopNests, names: dict[Node, str], symbol: Symbol, arg: Node, before: At) -> None:
+        """Let a symbol of the body read an argument of the loop, at the present turn where it is walked along."""
+        if arg in self.buffers:
+            names[symbol] = self.buffers[arg]
+            body.elements.prefixes[symbol] = self.elements.index(arg, before)
+        else:
+            body.elements.outside[symbol] = lambda at: self.elements.value(arg, (*before, *at))
+
+    def carry_on(self, loop: Loop, names: dict[Node, str]) -> None:
+        """Copy the new carries over the old ones; carries that change places go through buffers of their own."""
+        pending: list[tuple[Symbol, Node]] = []
+        for carry, new in zip(loop.carries, loop.nexts, strict=True):
+            if new is carry:
+                continue
+            if isinstance(new, Symbol) and new in loop.carries:
+                aside = private(new.type)
+                names[aside] = self.fresh_buffer(new.dtype, new.shape)
+                self.copy(names[aside], new)
+                new = aside
+            pending.append((carry, new))
+        for carry, new in pending:
+            self.copy(names[carry], new)
+
+
+def is_array(node: Node) -> bool:
+    """Whether the node is a known array."""
+    return isinstance(node, Constant) and isinstance(node.value, np.ndarray)

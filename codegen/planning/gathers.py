@@ -1,0 +1,138 @@
+"""Reads and writes at computed positions: a label that a one-hot factor tells is not looped over.
+
+before:  Σ_kf one_hot(u_i, k) U[k,f] W[f,j]       a product of three, K times too dear
+after:   Σ_f (Σ_k one_hot(u_i, k) U[k,f]) W[f,j]  a gather, which is read where it is needed, and a matrix product
+
+before:  Σ_ij one_hot(u_i, k) A[i,j] B[j,f]
+after:   Σ_i one_hot(u_i, k) (Σ_j A[i,j] B[j,f])  a matrix product, added at its positions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from codegen.planning.contractions import replaced
+from codegen.planning.openings import together
+from symdiff.expression import Factor, Node, Product
+from symdiff.gathers import Solved, holds_marks, index_of, solved_labels, written
+from symdiff.index_notation import Index, Label, labels_of, rename
+from symdiff.sizes import Size
+from symdiff.tensor_type import TensorType
+from symdiff.traversal import topological
+
+
+def is_gather(node: Node) -> bool:
+    """Whether every label that the node sums is told by an index, so that an element takes no loop."""
+    if not isinstance(node, Product) or not node.is_core:
+        return False
+    told = {s.label for s in solved_labels(node)}
+    return bool(told) and set(node.summed) <= told
+
+
+def is_scatter(node: Node) -> bool:
+    """Whether the node adds at positions that an index tells."""
+    return isinstance(node, Product) and node.is_core and any(written(node, s.label) for s in solved_labels(node))
+
+
+def separate_gathers(roots: Sequence[Node]) -> list[Node]:
+    """The roots with gathers and scatters taken out of the contractions that they stand in."""
+    return mapped(mapped(roots, with_marks_opened), with_gathers_apart)
+
+
+def mapped(roots: Sequence[Node], change: Callable[[Product], Node]) -> list[Node]:
+    """The roots with each core changed, children first."""
+    done: dict[Node, Node] = {}
+    for node in topological(roots):
+        children = [done[child] for child in node.children]
+        fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
+        done[node] = change(fresh) if isinstance(fresh, Product) and fresh.is_core else fresh
+    return [done[root] for root in roots]
+
+
+def with_marks_opened(node: Product) -> Product:
+    """The core with gathers and scatters among its factors written out, where it reads at computed positions itself.
+
+    before:  Σ_k one_hot(i_k, l) (Σ_m one_hot(j_m, k) h[m])
+    after:   Σ_mk one_hot(i_k, l) one_hot(j_m, k) h[m]        one position tells the next
+    """
+    position = 0
+    while position < len(node.factors):
+        inner, at = node.factors[position]
+        if isinstance(inner, Product) and inner.is_core and inner.dtype == node.dtype and is_light(inner) and (
+                holds_marks(node) or is_table(inner)) and all(type(i) is int for i in at) and len(set(at)) == len(at):
+            node, position = together(node, position), 0
+        else:
+            position += 1
+    return node
+
+
+def is_light(node: Product) -> bool:
+    """Whether all that a core sums are positions and the labels of their indices."""
+    marks = [at for f, at in node.factors if index_of(f) is not None]
+    return bool(marks) and set(node.summed) <= {label for at in marks for label in labels_in(at)}
+
+
+def is_table(node: Product) -> bool:
+    """Whether a core writes out where an index points."""
+    told = {s.position for s in solved_labels(node)}
+    return any(index_of(f) is not None and position not in told for position, (f, _) in enumerate(node.factors))
+
+
+def with_gathers_apart(node: Product) -> Node:
+    """The core with its gathers and scatters as products of their own."""
+    solved = [] if is_gather(node) else solved_labels(node)
+    return separated(node, solved) if solved else node
+
+
+def separated(node: Product, solved: Sequence[Solved]) -> Node:
+    """The core with a gather for each factor that reads a told label, inside a scatter for those that are written."""
+    told = {s.label: s for s in solved}
+    marks = {s.position for s in solved}
+    factors: list[Factor] = []
+    for position, (factor, at) in enumerate(node.factors):
+        if position not in marks:
+            factors.append(gathered(factor, at, node, told) if labels_in(at) & set(told) else (factor, at))
+    targets = [s for s in solved if written(node, s.label)]
+    if not targets:
+        return made(factors, node.out, node.extents, node.dtype)
+    kept = [label for label in range(len(node.extents)) if label not in told and (
+        written(node, label) or any(label in labels_in(s.at) for s in needed(targets, told)))]
+    inner = made(factors, tuple(kept), node.extents, node.dtype)
+    around = [node.factors[s.position] for s in needed(targets, told)]
+    return made([(inner, tuple(kept)), *around], node.out, node.extents, node.dtype)
+
+
+def needed(targets: Sequence[Solved], told: dict[Label, Solved]) -> list[Solved]:
+    """The told labels that tell the given ones, themselves included, in order."""
+    wanted = {s.label for s in targets}
+    for s in reversed(list(told.values())):
+        if s.label in wanted:
+            wanted |= labels_in(s.at) & set(told)
+    return [s for s in told.values() if s.label in wanted]
+
+
+def gathered(factor: Node, at: tuple[Index, ...], node: Product, told: dict[Label, Solved]) -> Factor:
+    """The factor with its told labels read at their indices, as a product of its own."""
+    chain = needed([told[label] for label in labels_in(at) if label in told], told)
+    marks = [node.factors[s.position] for s in chain]
+    free = sorted((labels_in(at) | {i for s in chain for i in labels_in(s.at)}) - set(told))
+    return made([(factor, at), *marks], tuple(free), node.extents, factor.dtype), tuple(free)
+
+
+def labels_in(at: tuple[Index, ...]) -> set[Label]:
+    """The labels of an index tuple."""
+    return {label for index in at for label in labels_of(index)}
+
+
+def made(factors: Sequence[Factor], out: tuple[Index, ...], extents: Sequence[Size], dtype: str) -> Node:
+    """Σ Π factors at `out` with labels numbered anew, those of `out` first."""
+    used = list(dict.fromkeys([label for index in out for label in labels_of(index)]))
+    used += sorted({label for _, at in factors for label in labels_in(at)} - set(used))
+    names = {label: k for k, label in enumerate(used)}
+    places = tuple(rename(index, names) for index in out)
+    if len(factors) == 1 and tuple(rename(i, names) for i in factors[0][1]) == places == tuple(range(len(used))) and \
+            factors[0][0].dtype == dtype:
+        return factors[0][0]
+    shape = tuple(extents[index] for index in out)  # type: ignore[index]
+    return Product(1, tuple((f, tuple(rename(i, names) for i in at)) for f, at in factors), places,
+                   tuple(extents[label] for label in used), TensorType(dtype, shape))

@@ -1,0 +1,67 @@
+"""Loops are planned like everything else: loops that carry the same are one, and a body is a small program of its own.
+
+A forward loop whose derivative is asked for too stands in the outputs several times, each time with other kept values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from codegen.planning.contractions import replaced
+from symdiff.bodies import replaced as with_names
+from symdiff.expression import Apply, Node
+from symdiff.loops import SCAN, STACK, Loop, is_scan, loop_of, split_args
+from symdiff.normal_form import number, number_of
+from symdiff.traversal import topological
+
+Plan = Callable[[list[Node]], list[Node]]
+Key = tuple[Loop, tuple[Node, ...]]
+
+
+def plan_loops(roots: Sequence[Node], plan: Plan) -> list[Node]:
+    """The roots with loops joined and their bodies planned by `plan`, loops inside of bodies too."""
+    order = topological(roots)
+    members: dict[Key, list[Node]] = {}
+    for node in order:
+        if is_scan(node):
+            members.setdefault(key_of(node), []).append(node)
+    joined = {key: joint(key, nodes, plan) for key, nodes in members.items()}
+    done: dict[Node, Node] = {}
+    for node in order:
+        children = [done[child] for child in node.children]
+        if is_scan(node):
+            loop, kind, k = loop_of(node)
+            whole, places = joined[key_of(node)]
+            place = places[loop.stacks[k]] if kind == STACK else k
+            done[node] = Apply(SCAN, tuple(children), (whole, kind, place), node.type)
+        elif all(a is b for a, b in zip(children, node.children, strict=True)):
+            done[node] = node
+        else:
+            done[node] = replaced(node, children)
+    return [done[root] for root in roots]
+
+
+def key_of(node: Node) -> Key:
+    """What loops must share to be one: all but what they keep."""
+    return replace(loop_of(node)[0], stacks=()), node.children
+
+
+def joint(key: Key, nodes: Sequence[Node], plan: Plan) -> tuple[Loop, dict[Node, int]]:
+    """The loop that keeps all that is asked for, planned, and the place of each kept value as it was written."""
+    loop, args = key
+    kept: dict[Node, int] = {}
+    for node in nodes:
+        own, kind, k = loop_of(node)
+        if kind == STACK:
+            kept.setdefault(own.stacks[k], len(kept))
+    _, xs, _ = split_args(loop, args)
+    known: dict[Node, Node] = {}
+    for symbol, x in zip(loop.slices, xs, strict=True):
+        value = number_of(x)
+        if value is not None:
+            known[symbol] = number(value, symbol.dtype, symbol.shape)
+    bodies = with_names([*loop.nexts, *kept], known) if known else [*loop.nexts, *kept]
+    bodies = plan_loops(plan(bodies), plan)
+    count = len(loop.nexts)
+    return replace(loop, nexts=tuple(bodies[:count]), stacks=tuple(bodies[count:])), kept

@@ -1,0 +1,174 @@
+"""Derivatives of loops are loops.
+
+Forward, the tangents are carried along.  Backward, a loop from the last turn to the first carries the adjoints of the
+carries; what it reads of the forward turns is kept there: carries, contractions and costly functions.  The rest, sums and
+products of what is kept, is computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from symdiff.bodies import closed, opened, private, replaced
+from symdiff.expression import Map, Node, Product, Reduce, Symbol
+from symdiff.loops import FINAL, STACK, Loop, final, is_scan, loop_of, split_args, stacked
+from symdiff.normal_form import add, number, permute
+from symdiff.sizes import Size
+from symdiff.tensor_type import FLOATING, TensorType
+from symdiff.traversal import reaching, topological
+
+Shape = tuple[Size, ...]
+Adjoints = Callable[[Sequence[tuple[Node, Node]], Shape, list[Node]], dict[Node, Node]]
+Changes = Callable[[Sequence[Node], dict[Node, Node]], list[Node]]
+Group = tuple[Loop, tuple[Node, ...]]
+
+
+def floats(symbols: Iterable[Node]) -> list[int]:
+    """The places of floating symbols."""
+    return [k for k, s in enumerate(symbols) if s.dtype in FLOATING]
+
+
+class LoopAdjoints:
+    """Collects the adjoints of the results of each loop, and passes them on together once all are known."""
+
+    def __init__(self, order: Sequence[Node], wanted: set[Node], s: Shape, walk: Adjoints) -> None:
+        self.wanted, self.s, self.walk = wanted, s, walk
+        self.kept: dict[Group, dict[tuple[str, int], Node]] = {}
+        self.last: dict[Group, Node] = {}
+        for node in order:
+            if is_scan(node) and node in wanted:
+                self.last.setdefault(self.group(node), node)
+
+    def group(self, node: Node) -> Group:
+        """The loop of a result, and its arguments."""
+        return loop_of(node)[0], node.children
+
+    def keep(self, node: Node, pending: Sequence[Node]) -> None:
+        """Note the adjoint of one result."""
+        if pending and node.dtype in FLOATING:
+            _, kind, k = loop_of(node)
+            total = add([(1, adjoint) for adjoint in pending], TensorType(node.dtype, (*self.s, *node.shape)))
+            self.kept.setdefault(self.group(node), {})[kind, k] = total
+
+    def finished(self, node: Node) -> list[tuple[Node, Node]]:
+        """(argument, adjoint) pairs, where the node is the last result of its loop to be reached."""
+        group = self.group(node)
+        if self.last[group] is not node or group not in self.kept:
+            return []
+        return scan_adjoints(*group, self.kept.pop(group), self.wanted, self.s, self.walk)
+
+
+def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int], Node], wanted: set[Node], s: Shape,
+                  walk: Adjoints) -> list[tuple[Node, Node]]:
+    """The adjoints of the arguments of a loop, from those of its results: results of one backward loop."""
+    inits, xs, outside = split_args(loop, args)
+    own, names = opened(loop)
+    carried = floats(own.carries)
+    sliced = [k for k in floats(own.slices) if xs[k] in wanted]
+    shared = [k for k in floats(own.invariants) if outside[k] in wanted]
+    kept = [k for kind, k in given if kind == STACK]
+    lambdas = [private(TensorType(own.carries[k].dtype, (*s, *own.carries[k].shape))) for k in carried]
+    deltas = [private(TensorType(own.stacks[k].dtype, (*s, *own.stacks[k].shape))) for k in kept]
+    roots: list[tuple[Node, Node]] = [(own.nexts[k], seed) for k, seed in zip(carried, lambdas, strict=True)]
+    roots += [(own.stacks[k], seed) for k, seed in zip(kept, deltas, strict=True)]
+    targets: list[Node] = [*[own.carries[k] for k in carried], *[own.slices[k] for k in sliced],
+                           *[own.invariants[k] for k in shared]]
+    found = walk(roots, s, list(dict.fromkeys(targets)))
+    results = [found.get(t, number(0, t.dtype, (*s, *t.shape))) for t in targets]
+    a, b = len(carried), len(carried) + len(sliced)
+    sums = [private(TensorType(t.dtype, (*s, *t.shape))) for t in targets[b:]]
+    totals = [add([(1, total), (1, part)], total.type) for total, part in zip(sums, results[b:], strict=True)]
+    bodies = [*results[:a], *totals, *results[a:b]]
+    history, arrays = residuals(loop, args, own, names, bodies, {*lambdas, *deltas, *sums})
+    slices = {node: private(node.type) for node in history}
+    front: dict[Node, Node] = {node: outer for node, outer in zip(own.invariants, outside, strict=True)}
+    bodies = replaced(bodies, {**front, **slices})
+    zeros = [number(0, total.dtype, total.shape) for total in sums]
+    starts = [given.get((FINAL, k), number(0, lam.dtype, lam.shape)) for k, lam in zip(carried, lambdas, strict=True)]
+    back, invariants = closed([*lambdas, *sums], [*deltas, *slices.values()], own.turn, bodies[:a + len(sums)],
+                              bodies[a + len(sums):], loop.length, not loop.backward)
+    moved = [leading(given[STACK, k], len(s)) for k in kept]
+    new_args = (*starts, *zeros, *moved, *arrays, *invariants)
+    pairs = [(inits[k], final(back, new_args, place)) for place, k in enumerate(carried) if inits[k] in wanted]
+    pairs += [(outside[k], final(back, new_args, a + place)) for place, k in enumerate(shared)]
+    pairs += [(xs[k], trailing(stacked(back, new_args, place), len(s))) for place, k in enumerate(sliced)]
+    return pairs
+
+
+def residuals(loop: Loop, args: tuple[Node, ...], own: Loop, names: dict[Symbol, Symbol], bodies: Sequence[Node],
+              changing: set[Symbol]) -> tuple[list[Node], list[Node]]:
+    """What the backward bodies read of a forward turn, and the arrays that hold it for all turns.
+
+    Carries, contractions and costly functions are kept by the forward loop, slices are at hand; sums and products of them
+    are computed again.
+    """
+    order = topological(bodies)
+    dependent = reaching(order, changing)
+    forward = reaching(order, [*own.carries, *own.slices, own.turn])
+    chosen: dict[Node, None] = {}
+    pending = [child for node in order if node in dependent for child in node.children] + [*bodies]
+    seen: set[Node] = set()
+    while pending:
+        node = pending.pop()
+        if node in seen or node in dependent or node not in forward or node is own.turn:
+            continue
+        seen.add(node)
+        if isinstance(node, Symbol) or is_kept(node):
+            chosen[node] = None
+        else:
+            pending.extend(node.children)
+    ordered = [node for node in order if node in chosen]
+    back: dict[Node, Node] = {new: old for old, new in names.items()}
+    slices: dict[Node, Node] = dict(zip(own.slices, args[len(loop.carries):], strict=False))
+    kept = [node for node in ordered if node not in slices]
+    longer = replace(loop, stacks=tuple(replaced(kept, back)))
+    rows = {node: stacked(longer, args, k) for k, node in enumerate(kept)}
+    return ordered, [slices[node] if node in slices else rows[node] for node in ordered]
+
+
+def is_kept(node: Node) -> bool:
+    """Whether computing a node again would cost more than keeping it."""
+    return isinstance(node, (Reduce, Map)) or is_scan(node) or (isinstance(node, Product) and node.is_core)
+
+
+def leading(stack: Node, s: int) -> Node:
+    """(S, T, …) as (T, S, …)."""
+    return permute(stack, (s, *range(s), *range(s + 1, stack.ndim))) if s else stack
+
+
+def trailing(stack: Node, s: int) -> Node:
+    """(T, S, …) as (S, T, …)."""
+    return permute(stack, (*range(1, s + 1), 0, *range(s + 1, stack.ndim))) if s else stack
+
+
+def scan_tangent(node: Node, tangents: dict[Node, Node], walk: Changes) -> Node | None:
+    """The change of one result of a loop; T axes come last, after those of the result."""
+    loop, kind, k = loop_of(node)
+    inits, xs, outside = split_args(loop, node.children)
+    extra: Shape = next(tangents[arg].shape[arg.ndim:] for arg in node.children if arg in tangents)
+    own, _ = opened(loop)
+    carried = floats(own.carries)
+    moved = [j for j in floats(own.slices) if xs[j] in tangents]
+    dots = [private(TensorType(own.carries[j].dtype, (*own.carries[j].shape, *extra))) for j in carried]
+    slides = [private(TensorType(own.slices[j].dtype, (*own.slices[j].shape, *extra))) for j in moved]
+    known: dict[Node, Node] = {own.carries[j]: dot for j, dot in zip(carried, dots, strict=True)}
+    known |= {own.slices[j]: slide for j, slide in zip(moved, slides, strict=True)}
+    known |= {symbol: tangents[arg] for symbol, arg in zip(own.invariants, outside, strict=True) if arg in tangents}
+    wanted = [own.nexts[j] for j in carried] + ([own.stacks[k]] if kind == STACK else [])
+    found = [widened(change, root, extra) for change, root in zip(walk(wanted, known), wanted, strict=True)]
+    bodies = replaced([*own.nexts, *found], dict(zip(own.invariants, outside, strict=True)))
+    count = len(own.carries) + len(carried)
+    longer, invariants = closed([*own.carries, *dots], [*own.slices, *slides], own.turn, bodies[:count], bodies[count:],
+                                loop.length, loop.backward)
+    starts = [tangents[inits[j]] if inits[j] in tangents else number(0, dot.dtype, dot.shape)
+              for j, dot in zip(carried, dots, strict=True)]
+    args = (*inits, *starts, *xs, *[tangents[xs[j]] for j in moved], *invariants)
+    if kind == STACK:
+        return stacked(longer, args, 0)
+    return final(longer, args, len(own.carries) + carried.index(k)) if k in carried else None
+
+
+def widened(change: Node, root: Node, extra: Shape) -> Node:
+    """A change of the full shape: a zero one comes without the T axes."""
+    return change if change.shape == (*root.shape, *extra) else number(0, root.dtype, (*root.shape, *extra))

@@ -1,0 +1,151 @@
+"""Indexing by arrays of integers that the call gives: values, adjoints, formulas, errors."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symdiff as sd
+from symdiff.errors import ArgumentMismatch, ShapeMismatch, TypeMismatch
+from symdiff.traversal import symbols_of
+
+K, d = sd.dim("gK", minimum=6), sd.dim("gd", minimum=4)
+X, Y = sd.symbol("X", (K, d)), sd.symbol("Y", (K, d))
+i, j = sd.symbol("i", "m", "int64"), sd.symbol("j", "m", "int64")
+c, t = sd.symbol("c", ("m", 2), "int32"), sd.symbol("t", (), "int64")
+rng = np.random.default_rng(0)
+VALUES = {"X": rng.normal(size=(6, 4)), "Y": rng.normal(size=(6, 4)), "i": rng.integers(-6, 6, 5), "j": rng.integers(-4, 4, 5),
+          "c": rng.integers(-4, 4, (5, 2)).astype(np.int32), "t": -2}
+# The same text for symbols and for arrays.
+WRITTEN = """X[i]; X[i, j]; X[:, j]; X[c]; X[c, 1]; X[t]; X[t, j]; X[:, t]; X[c, j[:, None]]; X[i][j]; X[i][:, ::-1]; X[::2][j % 3]
+X[i, None]; X[None, i]; X[:, None, j]; X[j, ..., 0]; X[i, 1:3]; X.T[j]; X[i + 0]; X[i] * Y[i]; X[i] - Y[j]; X[i] @ Y.T
+X[i].T @ X[j]; (X * Y)[i]; (X > 0)[i]; i[j]; i[c] * 2; X[i[1:]]; X[i[::-1]]
+X[[1, -1, 0]][:, j]; X[[[1], [-1], [0]], j]; X[i, -1]; X[-1, j]""".replace("\n", "; ")
+
+
+@pytest.mark.parametrize("target", ["reference", "interpreter", "cpu", "numba"])
+def test_as_numpy_does_it(target: str) -> None:
+    names = {"X": X, "Y": Y, "i": i, "j": j, "c": c, "t": t}
+    written = [text.strip() for text in WRITTEN.split(";")]
+    roots = [eval(text, {**names}) for text in written]
+    inputs = list(names.values())
+    results = sd.evaluate(roots, VALUES) if target == "reference" else sd.compile(roots, inputs, target=target)(**VALUES)
+    for text, root, ours in zip(written, roots, results, strict=True):
+        theirs = eval(text, {name: np.asarray(v) for name, v in VALUES.items()})
+        assert np.shape(ours) == theirs.shape, text
+        assert root.ndim == theirs.ndim, text
+        np.testing.assert_allclose(ours, theirs, rtol=1e-13, atol=1e-14, err_msg=text)
+
+
+def given(root: Any) -> dict[str, Any]:
+    """The values of the symbols of an expression."""
+    return {s.name: VALUES[s.name] for s in symbols_of([root])}
+
+
+LOSSES = {
+    "rows": sd.sum(sd.sin(X[i]) ** 2),
+    "twice": sd.sum(X[i] ** 2 * X[j]),
+    "entries": sd.sum(sd.exp(X[i, j])),
+    "factors": sd.sum((sd.sum(X[i] * Y[j], axis=1) - 1) ** 2),
+    "of a formula": sd.sum(sd.tanh(X * Y)[i] ** 2) + sd.sum(X),
+    "of a product": sd.sum(sd.sin((X @ Y.T)[i])),
+    "of a gather": sd.sum(X[i][j] ** 3),
+    "cross-entropy": -sd.mean(sd.log_softmax(X[i])[sd.arange(sd.dim("m")), j]),
+    "columns": sd.logsumexp(X[:, j] ** 2),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba"])
+def test_derivatives(name: str, target: str) -> None:
+    loss = LOSSES[name]
+    wrt = [X, Y] if Y in symbols_of([loss]) else [X]
+    sd.check_derivatives(loss, wrt, at=given(loss), target=target, limit=12)
+
+
+def test_second_derivatives_scatter_twice() -> None:
+    loss = sd.sum(sd.exp(X[i, j]))
+    got = sd.compile(sd.hessian(loss, X), [X, i, j])(VALUES["X"], VALUES["i"], VALUES["j"])
+    wanted = np.zeros((6, 4, 6, 4))
+    for a, b in zip(VALUES["i"], VALUES["j"], strict=True):
+        wanted[a, b, a, b] += np.exp(VALUES["X"][a, b])
+    np.testing.assert_allclose(got, wanted, rtol=1e-13)
+
+
+def test_no_loop_over_what_an_index_tells() -> None:
+    table, idx = sd.symbol("table", (100_000, 8)), sd.symbol("idx", 50, "int64")
+    loss = sd.sum(table[idx] ** 2)
+    kernel = sd.compile([loss, sd.grad(loss, table)], [table, idx])
+    values = rng.normal(size=(100_000, 8)), rng.integers(0, 100_000, 50)
+    kernel(*values)
+    assert "one_hot" not in kernel.loop_ir
+    # Beside the zeros of the gradient, nothing is as long as the table.
+    assert len(re.findall(r"for \w+ in 0 : 100000", kernel.loop_ir)) <= 2
+    got = sd.evaluate(sd.grad(loss, table), {"table": values[0], "idx": values[1]})
+    wanted = np.zeros_like(values[0])
+    np.add.at(wanted, values[1], 2 * values[0][values[1]])
+    np.testing.assert_allclose(got, wanted)
+    np.testing.assert_allclose(kernel(*values)[1], wanted)
+
+
+def test_many_samples_are_cut_into_tiles() -> None:
+    n = sd.dim("n_long")
+    U, V, u, v, r = (sd.symbol("U", ("a", 3)), sd.symbol("V", ("b", 3)), sd.symbol("u", n, "int32"), sd.symbol("v", n, "int64"),
+                     sd.symbol("r", n))
+    loss = sd.sum((sd.sum(U[u] * V[v], axis=1) - r) ** 2)
+    outputs = [loss, sd.grad(loss, U), sd.grad(loss, V)]
+    kernel = sd.compile(outputs, [U, V, u, v, r])
+    for size in (3, 2000):
+        values = [rng.normal(size=(50, 3)), rng.normal(size=(70, 3)), rng.integers(0, 50, size).astype(np.int32),
+                  rng.integers(-70, 70, size), rng.normal(size=size)]
+        for ours, theirs in zip(kernel(*values), sd.evaluate(outputs, dict(zip("UVuvr", values, strict=True))), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
+    assert "range 0 over n_long" in kernel.loop_ir
+    assert not re.search(r"full t\d+: float64\[n_long", kernel.loop_ir)
+
+
+def test_formulas() -> None:
+    assert str(X[i]) == "X[i]"
+    assert str(X[:, j]) == "X[:, j]"
+    assert str(X[i, j]) == "X[i, j]"
+    assert str(sd.sum(X[i] ** 2)) == "‖X[i]‖²"
+    assert str(sd.grad(sd.sum(X[i] ** 2), X)) == "2 one_hot(i)ᵀ X[i]"
+    read = sd.symbol("X", ("K", "d"))[sd.symbol("idx", "m", "int64")]
+    assert sd.formula(read, style="index") == "i,j ↦ Σ[k] X[k,j] [idx[i] = k mod K]"
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_numpy_style_runs(name: str) -> None:
+    root = sd.grad(LOSSES[name], X)
+    scope: dict[str, object] = {}
+    exec(sd.formula(root, style="numpy"), scope)
+    names = inspect.signature(scope["f"]).parameters  # type: ignore[arg-type]
+    sizes = {"gK": 6, "gd": 4, "m": 5}
+    got = scope["f"](*[VALUES.get(n, sizes.get(n)) for n in names])  # type: ignore[operator]
+    np.testing.assert_allclose(got, sd.evaluate(root, given(root)), rtol=1e-12, atol=1e-13)
+
+
+def test_positions_outside_are_refused() -> None:
+    kernel = sd.compile(X[i], [X, i])
+    for wrong in (6, -7):
+        with pytest.raises(ArgumentMismatch, match=rf"i holds position {wrong}, which is outside of an axis of size 6"):
+            kernel(VALUES["X"], [0, wrong])
+        with pytest.raises(ArgumentMismatch, match=r"test_gathers\.py"):
+            sd.evaluate(X[i], {"X": VALUES["X"], "i": [wrong]})
+    # Of positions that are computed, those outside read nothing.
+    np.testing.assert_array_equal(sd.compile(X[i + 5], [X, i])(VALUES["X"], [0, 1]), [VALUES["X"][5], np.zeros(4)])
+
+
+def test_what_is_no_position_is_refused() -> None:
+    with pytest.raises(TypeMismatch, match="positions are integers, not float64"):
+        X[sd.symbol("w", "m")]
+    with pytest.raises(TypeMismatch, match="boolean mask"):
+        X[sd.symbol("mask", "K", "bool")]
+    with pytest.raises(ShapeMismatch, match="differ"):
+        X[i, sd.symbol("k", "other", "int64")]
+    with pytest.raises(ShapeMismatch, match="3 indices for 2 axes"):
+        X[i, i, i]
