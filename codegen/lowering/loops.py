@@ -48,15 +48,15 @@ class LoopNests(Nests):
         """One loop, all of its results."""
         inits, xs, outside = split_args(loop, args)
         ends = [final(loop, args, k) for k in range(len(loop.carries))]
-        carries = [self.buffers[end] if end in self.buffers else self.fresh_buffer(end.dtype, end.shape) for end in ends]
-        for name, init in zip(carries, inits, strict=True):
-            self.copy(name, init)
+        carries = [self.place(end) if end in self.buffers else (self.fresh_buffer(end.dtype, end.shape), ()) for end in ends]
+        for (name, before), init in zip(carries, inits, strict=True):
+            self.copy(name, init, before)
         depth, least = len(self.scopes.chain), self.scopes.least
         turn = variable(self.scopes.open(loop.length))
         if loop.backward:
             turn = Affine(combine(((1, loop.length), (-1, 1))), tuple((var, -1) for var, _ in turn.terms))
         self.scopes.least = depth
-        rows = {k: self.buffers[row] for k in range(len(loop.stacks)) if (row := stacked(loop, args, k)) in self.buffers}
+        rows = {k: self.place(row, (turn,)) for k in range(len(loop.stacks)) if (row := stacked(loop, args, k)) in self.buffers}
         roots = list(dict.fromkeys([*loop.nexts, *[loop.stacks[k] for k in rows]]))
         passes = plan_passes(roots, self.hints, cut=False)
         stored = choose_stored(roots, passes, self.hints)
@@ -64,26 +64,32 @@ class LoopNests(Nests):
         names: dict[Node, str] = {node: self.buffers[node] for node in topological(roots) if is_array(node)}
         body = LoopNests(passes, names, set(), use_counts(roots), None, self.scopes.names, self.scopes)
         body.hints, body.fresh_buffer = self.hints, self.fresh_buffer
-        names.update(zip(loop.carries, carries, strict=True))
+        prefixes = body.elements.prefixes
+        for symbol, (name, before) in zip(loop.carries, carries, strict=True):
+            names[symbol], prefixes[symbol] = name, before
         for symbol, x in zip(loop.slices, xs, strict=True):
             self.bind(body, names, symbol, x, (turn,))
         for symbol, value in zip(loop.invariants, outside, strict=True):
             self.bind(body, names, symbol, value, ())
         body.elements.outside[loop.turn] = lambda at: IndexValue(turn, "int64")
-        for k, name in rows.items():
+        for k, (name, before) in rows.items():
             if loop.stacks[k] in order and loop.stacks[k] not in names:
-                names[loop.stacks[k]], body.elements.prefixes[loop.stacks[k]] = name, (turn,)
+                names[loop.stacks[k]], prefixes[loop.stacks[k]] = name, before
         for node in order:
             if node not in names:
                 names[node] = self.fresh_buffer(node.dtype, node.shape)
         for node in order:
             body.compute(node, matrix_form(node, self.hints) if isinstance(node, Product) else None)
-        for k, name in rows.items():
+        for k, (name, before) in rows.items():
             if names.get(loop.stacks[k]) != name:
-                body.copy(name, loop.stacks[k], (turn,))
+                body.copy(name, loop.stacks[k], before)
         body.carry_on(loop, names)
         self.scopes.least = least
         self.close_loops(depth)
+
+    def place(self, node: Node, at: At = ()) -> tuple[str, At]:
+        """The buffer of a node, and the first indices there."""
+        return self.buffers[node], self.elements.index(node, at)
 
     def bind(self, body: LoopNests, names: dict[Node, str], symbol: Symbol, arg: Node, before: At) -> None:
         """Let a symbol of the body read an argument of the loop, at the present turn where it is walked along."""
@@ -106,7 +112,7 @@ class LoopNests(Nests):
                 new = aside
             pending.append((carry, new))
         for carry, new in pending:
-            self.copy(names[carry], new)
+            self.copy(names[carry], new, self.elements.prefixes.get(carry, ()))
 
 
 def is_array(node: Node) -> bool:

@@ -76,7 +76,9 @@ def fori(lower: Any, upper: Any, body: Callable[[Node, Tree], Tree], init: Tree)
     index: Node = turn if low == 0 else turn + as_node(low)  # type: ignore[operator]
     answer = body(index, back(list(carries)))
     nexts = [continued(value, like, "fori") for value, like in matched(answer, init, carried, "fori")]
-    loop, invariants = closed(carries, [], turn, nexts, [], combine(((1, high), (-1, low))), False)
+    turns = combine(((1, high), (-1, low)))
+    turns = max(turns, 0) if isinstance(turns, int) else turns
+    loop, invariants = closed(carries, [], turn, nexts, [], turns, False)
     return back([located(final(loop, (*carried, *invariants), k)) for k in range(len(carries))])
 
 

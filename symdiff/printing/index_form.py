@@ -11,6 +11,7 @@ from typing import Protocol
 
 from symdiff.expression import Add, Constant, Map, Node, Number, Product, Reduce
 from symdiff.index_notation import Index, form_of, labels_of, tidy
+from symdiff.loops import is_scan
 from symdiff.normal_form import number_of
 from symdiff.normal_form.numbers import base_and_exponent, exact
 from symdiff.printing.labels import Kind, Label, Labels, substituted
@@ -114,8 +115,8 @@ class Entries:
         return replace(piece, text=self.labels.moved(piece.text, table), base=base)
 
     def is_leaf(self, node: Node) -> bool:
-        """Whether a node is a name or a constant."""
-        return not node.children or node in self.writer.named
+        """Whether a node is a name or a constant, or a loop, which is written whole."""
+        return not node.children or node in self.writer.named or is_scan(node)
 
     def whole(self, node: Node) -> bool:
         """Whether a core is written as a matrix with indices, (Aᵀ A)[i,k], and not as a sum."""

@@ -37,7 +37,7 @@ CLOSED = re.compile(r"\s*(\\right|\}\}|,|&|\\\\|\\end)")
 class AsciiStyle(MatrixStyle):
     """Formulas in plain characters: `X^T (X w - y) / n`, `norm(r)^2`, `p .* (1 - p)`, `sum[j] k[j] x[i + j]`."""
 
-    odot, transpose, dots, sigma, arrow = " .* ", "^T", "...", "sum", " -> "
+    odot, transpose, dots, sigma, arrow, becomes, element = " .* ", "^T", "...", "sum", " -> ", "<-", "in"
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.shown = Distinct()
@@ -87,6 +87,7 @@ class LatexStyle(MatrixStyle):
     r"""LaTeX: `X^{\top} \left(X w - y\right)`, `\frac{…}{n}`, `\left\|r\right\|^{2}`, `\lambda`."""
 
     odot, transpose, dots, arrow = r" \odot ", r"^{\top}", r"\ldots", r" \mapsto "
+    becomes, element = r"\leftarrow", r"\in"
 
     def parens(self, text: str) -> str:
         """Parentheses that grow."""

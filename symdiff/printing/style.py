@@ -41,7 +41,7 @@ OPENING, CLOSING = tuple("([⌊⌈|{"), tuple(")]⌋⌉|}")
 class MatrixStyle:
     """Unicode formulas: `Xᵀ (X w - y) / n`, `‖r‖²`, `p ⊙ (1 - p)`, `Σ[j] k[j] x[i + j]`."""
 
-    odot, transpose, dots, sigma, arrow = " ⊙ ", "ᵀ", "…", "Σ", " ↦ "
+    odot, transpose, dots, sigma, arrow, becomes, element = " ⊙ ", "ᵀ", "…", "Σ", " ↦ ", "←", "∈"
     fold_negative_sigmoid = exact_shapes = True
     # Whether zeros beside a diagonal or around a padded array stay zeros whatever scalar stands in front, NaN included.
     exact_zeros = False

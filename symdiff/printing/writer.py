@@ -16,10 +16,12 @@ import numpy as np
 from symdiff.expression import Add, Apply, Constant, Map, Node, Number, Product, Reduce, Symbol
 from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, labels_of
+from symdiff.loops import is_scan
 from symdiff.normal_form import map_node, number_of, scale
 from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, broadcast_axes, exact
 from symdiff.printing.index_form import Entries
+from symdiff.printing.loop_form import loop_piece
 from symdiff.printing.networks import NoMatrixForm
 from symdiff.printing.picks import picks_of, read_by
 from symdiff.printing.pieces import ATOM, SUM, Monomial, Piece
@@ -206,6 +208,8 @@ class Writer:
         """The matrix form; raises `NoMatrixForm`."""
         if isinstance(node, Constant):
             return self.constant(node)
+        if is_scan(node):
+            return Monomial(body=loop_piece(self, node, Writer))
         if self.indices:
             raise NoMatrixForm
         if isinstance(node, Add):
