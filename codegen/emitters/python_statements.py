@@ -32,6 +32,7 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.loop_ir.walks import suits_blas
 from symdiff.sizes import Size
+from symdiff.sizes import product as product_of
 
 INDENT = "    "
 START = Affine(0)
@@ -144,15 +145,16 @@ class StatementWriter(ValueWriter):
     def panel(self, panel: Panel, rows: Size | None, columns: Size | None, flip: bool = False) -> str:
         """A matrix or vector operand as a view; `flip` transposes it."""
         buffer = self.buffers[panel.buffer]
-        extents = {panel.row_axis: rows}
+        extents = {panel.row_group[0]: rows if panel.row_axes == 1 else rows and buffer.shape[panel.row_group[0]]}
         if panel.column_axis is not None:
-            extents[panel.column_axis] = columns
+            first = panel.column_group[0]
+            extents[first] = columns if panel.column_axes == 1 else columns and buffer.shape[first]
         cuts = []
         for axis, index in enumerate(panel.index):
             tiled = buffer.role == "tile" and axis == buffer.sample_axis and axis not in extents
             start = affine_text(index, self.names, self.tile_start if tiled else "")[0]
             if axis not in extents:
-                cuts.append(start)
+                cuts.append(":" if axis in (*panel.row_group, *panel.column_group) else start)
             elif extents[axis] is None:
                 cuts.append(f":{self.rows()}" if buffer.role == "tile" else f"{self.lo}:{self.hi}")
             elif index == START and extents[axis] == buffer.shape[axis]:
@@ -161,7 +163,13 @@ class StatementWriter(ValueWriter):
                 extent = self.size(extents[axis] or 0, Level.PRODUCT)
                 stop = self.size(extents[axis] or 0) if index == START else f"{start} + {extent}"
                 cuts.append(f"{'' if index == START else start}:{stop}")
+        while panel.joined and cuts and cuts[-1] == ":":
+            # Numba takes an array for contiguous only where nothing is written behind a slice.
+            cuts.pop()
         view = panel.buffer if all(c == ":" for c in cuts) else f"{panel.buffer}[{', '.join(cuts)}]"
+        if panel.joined:
+            behind = panel.row_group if self.by_columns(panel) else panel.column_group
+            view = f"{view}.reshape((-1, {self.size(product_of(tuple(buffer.shape[k] for k in behind)))}))"
         return f"{view}.T" if self.by_columns(panel) != flip else view
 
     def by_columns(self, panel: Panel) -> bool:

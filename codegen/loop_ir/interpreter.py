@@ -7,6 +7,7 @@ states.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -199,13 +200,18 @@ class Machine:
     def panel(self, panel: Panel, rows: Size | None, columns: Size | None) -> Array:
         """A matrix or vector operand as a view."""
         array, buffer = self.storage[panel.buffer], self.buffers[panel.buffer]
-        extents = {panel.row_axis: rows}
+        # Of axes that count as one only the first may be cut.
+        extents = {panel.row_group[0]: rows if panel.row_axes == 1 else rows and buffer.shape[panel.row_group[0]]}
         if panel.column_axis is not None:
-            extents[panel.column_axis] = columns
+            first = panel.column_group[0]
+            extents[first] = columns if panel.column_axes == 1 else columns and buffer.shape[first]
         cut: list[int | slice] = []
         for axis, index in enumerate(panel.index):
             start = self.affine(index)
             extent = extents.get(axis)
+            if axis not in extents and axis in (*panel.row_group, *panel.column_group):
+                cut.append(slice(None))
+                continue
             if axis not in extents:
                 start -= self.lo if buffer.role == "tile" and axis == buffer.sample_axis else 0
                 cut.append(start)
@@ -219,8 +225,14 @@ class Machine:
                 raise OutOfBounds(f"panel of {panel.buffer} takes {start}:{stop} of axis {axis}, which has "
                                   f"{array.shape[axis]}")
         view: Array = array[tuple(cut)]
-        transposed = panel.column_axis is not None and panel.row_axis > panel.column_axis
-        return view.T if transposed else view
+        if panel.joined:
+            count = panel.column_axes if self.by_columns(panel) else panel.row_axes
+            view = view.reshape(math.prod(view.shape[:count]), math.prod(view.shape[count:]))
+        return view.T if self.by_columns(panel) else view
+
+    def by_columns(self, panel: Panel) -> bool:
+        """Whether the columns of an operand come before its rows in the buffer."""
+        return panel.column_axis is not None and panel.row_axis > panel.column_axis
 
     def place(self, name: str, index: tuple[Affine, ...]) -> tuple[int, ...]:
         """The checked position of an element in its array."""

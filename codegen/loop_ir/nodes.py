@@ -261,12 +261,32 @@ class Panel:
     `index` has an Affine for each axis; those of `row_axis` and `column_axis` are the start (Affine(0)).  A None
     `column_axis` makes it a vector.  An axis whose extent (m, n or k of the product) is None stands for the rows of the
     present tile (without a TileLoop: of the present range).  A tile buffer is fixed at a sample as it is loaded at one.
+    Where `row_axes` or `column_axes` is more than 1, so many axes, which end at that one and are whole, count as one axis;
+    behind the rows and columns there is no other axis then.  An extent of None is then the rows of the tile along the first
+    of them, times the others.
     """
 
     buffer: str
     index: tuple[Affine, ...]
     row_axis: int
     column_axis: int | None
+    row_axes: int = 1
+    column_axes: int = 1
+
+    @property
+    def row_group(self) -> tuple[int, ...]:
+        """The axes that count as the rows."""
+        return tuple(range(self.row_axis - self.row_axes + 1, self.row_axis + 1))
+
+    @property
+    def column_group(self) -> tuple[int, ...]:
+        """The axes that count as the columns."""
+        return () if self.column_axis is None else tuple(range(self.column_axis - self.column_axes + 1, self.column_axis + 1))
+
+    @property
+    def joined(self) -> bool:
+        """Whether several axes count as one."""
+        return self.row_axes > 1 or self.column_axes > 1
 
 
 @dataclass(frozen=True, slots=True)

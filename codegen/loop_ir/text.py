@@ -149,7 +149,7 @@ def panel_text(panel: Panel) -> str:
     """A matrix operand: the axes of its rows and columns are marked."""
     axes = []
     for axis, index in enumerate(panel.index):
-        mark = "rows" if axis == panel.row_axis else "columns" if axis == panel.column_axis else ""
+        mark = "rows" if axis in panel.row_group else "columns" if axis in panel.column_group else ""
         start = affine_text(index, NAMES)[0]
         axes.append(mark if mark and start == "0" else f"{mark} from {start}" if mark else start)
     return f"{panel.buffer}[{', '.join(axes)}]"

@@ -43,7 +43,7 @@ from codegen.planning.passes import Passes, is_pattern
 from symdiff.expression import Add, Node, Number, Product, Reduce
 from symdiff.gathers import children_read, solved_labels
 from symdiff.index_notation import injective, labels_of
-from symdiff.sizes import Size
+from symdiff.sizes import Size, product
 from symdiff.traversal import topological
 
 
@@ -329,23 +329,22 @@ class Nests:
             loops = self.open_loops(form.batch, node.extents, None)
             base = self.floor
 
-        def extent(label: int) -> Size | None:
-            return None if label == sample else node.extents[label]
+        def extent(labels: Sequence[int]) -> Size | None:
+            return None if sample in labels else product(tuple(node.extents[label] for label in labels))
 
-        def panel(operand: Node, at: Sequence[int], row: int, column: int | None) -> Panel:
+        def panel(operand: Node, at: Sequence[int], rows: Sequence[int], columns: Sequence[int]) -> Panel:
             index = self.elements.index(operand, tuple(loops.get(label, Affine(0)) for label in at))
-            first = len(index) - len(at)
-            return Panel(self.buffers[operand], index, first + list(at).index(row),
-                         None if column is None else first + list(at).index(column))
+            last = [len(index) - len(at) + list(at).index(group[-1]) if group else None for group in (rows, columns)]
+            return Panel(self.buffers[operand], index, last[0] or 0, last[1], len(rows), max(len(columns), 1))
         out: list[int] = list(node.out)  # type: ignore[arg-type]
         beta = 1.0 if node in self.passes.folded and self.tiled else 0.0
-        a = panel(form.A, form.at_a, form.row, form.inner)
-        if form.column is None:
-            b, c = panel(form.B, form.at_b, form.inner, None), panel(node, out, form.row, None)
-            leading = form.at_a.index(form.row) < form.at_a.index(form.inner)
-            self.scopes.inner.body.append(MatVec("dot" if leading else "axpy", a, b, c, extent(form.row), extent(form.inner), beta))
+        a = panel(form.A, form.at_a, form.rows, form.inner)
+        if not form.columns:
+            b, c = panel(form.B, form.at_b, form.inner, ()), panel(node, out, form.rows, ())
+            leads = form.at_a.index(form.rows[0]) < form.at_a.index(form.inner[0])
+            self.scopes.inner.body.append(MatVec("dot" if leads else "axpy", a, b, c, extent(form.rows), extent(form.inner), beta))
         else:
-            b = panel(form.B, form.at_b, form.inner, form.column)
-            c = panel(node, out, form.row, form.column)
-            self.scopes.inner.body.append(MatMul(a, b, c, extent(form.row), extent(form.column), extent(form.inner), 1.0, beta))
+            b = panel(form.B, form.at_b, form.inner, form.columns)
+            c = panel(node, out, form.rows, form.columns)
+            self.scopes.inner.body.append(MatMul(a, b, c, extent(form.rows), extent(form.columns), extent(form.inner), 1.0, beta))
         self.close_loops(base)

@@ -48,7 +48,7 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     passes = plan_passes(distinct, hints)
     stored = choose_stored(distinct, passes, hints)
     order = [node for node in topological(distinct, children_read) if node in stored and not is_leaf(node)]
-    found = [(node, matrix_form(node, hints)) for node in order if isinstance(node, Product)]
+    found = [(node, matrix_form(node, hints, passes.label.get(node))) for node in order if isinstance(node, Product)]
     forms: dict[Node, MatrixForm] = {node: form for node, form in found if form is not None}
     naming = Naming(roots, inputs, order, stored, passes)
     shared = use_counts(distinct)

@@ -62,7 +62,7 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> set[No
             stored.add(node)
             stored.update(arg for arg in node.children if not is_leaf(arg))
         if isinstance(node, Product):
-            if matrix_form(node, hints) is not None:
+            if matrix_form(node, hints, passes.label.get(node)) is not None:
                 stored.update(f for f, _ in node.factors if not is_leaf(f) or not isinstance(f, Symbol))
             stored.update(f for f, at in factors_read(node) if not is_leaf(f) and guarded(node, f, at))
         if is_pattern(node):

@@ -1,7 +1,11 @@
-"""Matrix products: cores that are a matrix times a matrix or a vector, with any batch labels around."""
+"""Matrix products: cores that are a matrix times a matrix or a vector, with any batch labels around.
+
+Labels that stand side by side, in the same order wherever they occur, are one: Σ_tb X[t,b,d] Y[t,b,e] is XᵀY over T·B rows.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codegen.planning.costs import Hints
@@ -10,45 +14,87 @@ from symdiff.index_notation import Label
 
 # Below this many multiplications plain loops win over a library call.
 SMALLEST = 2000
-SYMBOLIC = 64
+Group = tuple[Label, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixForm:
-    """C[row, column] = Σ_inner A[row, inner] B[inner, column]; a None column makes B and C vectors."""
+    """C[rows, columns] = Σ_inner A[rows, inner] B[inner, columns]; without columns, B and C are vectors.
+
+    Each of the three is a group of labels that count as one; `batch` labels are looped over.
+    """
 
     A: Node
     B: Node
     at_a: tuple[Label, ...]
     at_b: tuple[Label, ...]
-    row: Label
-    column: Label | None
-    inner: Label
+    rows: Group
+    columns: Group
+    inner: Group
     batch: tuple[Label, ...]
 
 
-def matrix_form(node: Product, hints: Hints) -> MatrixForm | None:
-    """The core as a matrix product worth a library call, None where it is none."""
+def matrix_form(node: Product, hints: Hints, sample: Label | None = None) -> MatrixForm | None:
+    """The core as a matrix product worth a library call, None where it is none.
+
+    The `sample` label, of which a tile holds a part, is the first of those that count as one, or alone.
+    """
     if not node.is_core or len(node.factors) != 2 or node.dtype not in ("float64", "float32"):
         return None
     (a, at_a), (b, at_b) = node.factors
     if any(type(i) is not int for i in (*at_a, *at_b)) or len(set(at_a)) != len(at_a) or len(set(at_b)) != len(at_b):
         return None
     summed = node.summed
-    if len(summed) != 1 or summed[0] not in at_a or summed[0] not in at_b or a.dtype != node.dtype or b.dtype != node.dtype:
+    if any(i not in at_a or i not in at_b for i in summed) or a.dtype != node.dtype or b.dtype != node.dtype:
         return None
     if any(f.shape[k] != node.extents[i] for f, at in node.factors for k, i in enumerate(at)):  # type: ignore[index]
         return None
-    rows = [i for i in at_a if i not in at_b]
-    columns = [i for i in at_b if i not in at_a]
-    if len(rows) > 1 or len(columns) > 1 or not (rows or columns):
+    rows: list[Label] = [i for i in at_a if i not in at_b]  # type: ignore[misc]
+    columns: list[Label] = [i for i in at_b if i not in at_a]  # type: ignore[misc]
+    inner: list[Label] = [i for i in at_a if i in summed]
+    if not (rows or columns):
         return None
     if not rows:
         (a, at_a), (b, at_b), rows, columns = (b, at_b), (a, at_a), columns, rows
-    row, inner = rows[0], summed[0]
-    column = columns[0] if columns else None
-    batch = tuple(i for i in at_a if i not in (row, inner))
-    work = hints.count([node.extents[label] for label in (row, inner, column) if label is not None])  # type: ignore[index]
-    if work < SMALLEST:
+    if hints.count([node.extents[label] for label in (*rows, *columns, *inner)]) < SMALLEST:
         return None
-    return MatrixForm(a, b, at_a, at_b, row, column, inner, batch)  # type: ignore[arg-type]
+    loops = [i for i in at_a if i in at_b and i not in summed]
+    if not inner:
+        return None
+    found = next((part for part in parts(rows, columns, inner, sample) if lie(part, (at_a, at_b, node.out), bool(columns))), None)
+    if found is None:
+        return None
+    loops += [i for group, kept in zip((rows, columns, inner), found, strict=True) for i in group if i not in kept]
+    return MatrixForm(a, b, at_a, at_b, *found, tuple(loops))  # type: ignore[arg-type]
+
+
+def parts(rows: Sequence[Label], columns: Sequence[Label], inner: Sequence[Label],
+          sample: Label | None) -> Iterator[tuple[Group, Group, Group]]:
+    """Groups that may count as one, the largest first: what is missing of them is looped over.
+
+    The sample is the first of its group; a sum over it may be looped over as well, since what it adds to is kept.
+    """
+    inners = [tuple(inner)] + ([tuple(i for i in inner if i != sample)] if sample in inner and len(inner) > 1 else [])
+    for k in inners:
+        for r in range(len(rows)):
+            for c in range(max(len(columns), 1)):
+                groups = tuple(rows[r:]), tuple(columns[c:]), k
+                if not any(sample in group[1:] for group in groups):
+                    yield groups
+
+
+def lie(groups: tuple[Group, Group, Group], places: tuple[Sequence[object], ...], matrices: bool) -> bool:
+    """Whether the labels of each group stand together wherever they occur; a vector has no leading dimension, so one each."""
+    rows, columns, inner = groups
+    if not matrices:
+        return all(len(group) < 2 for group in groups)
+    return all(lies(at, pair) for at, pair in zip(places, ((rows, inner), (inner, columns), (rows, columns)), strict=True))
+
+
+def lies(at: Sequence[object], groups: Sequence[Sequence[Label]]) -> bool:
+    """Whether every group of several labels stands together and in order, with nothing between or behind the groups."""
+    if all(len(group) < 2 for group in groups):
+        return True
+    first, second = (tuple(group) for group in groups)
+    rest = tuple(i for i in at if i in (*first, *second))
+    return tuple(at[len(at) - len(rest):]) == rest and rest in ((*first, *second), (*second, *first))

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from symdiff.bodies import closed, opened, private, replaced
-from symdiff.expression import Map, Node, Product, Reduce, Symbol
+from symdiff.expression import Add, Factor, Map, Node, Number, Product, Reduce, Symbol
 from symdiff.loops import FINAL, STACK, Loop, final, is_scan, loop_of, split_args, stacked
-from symdiff.normal_form import add, number, permute
+from symdiff.normal_form import add, number, number_of, permute, product
+from symdiff.normal_form.numbers import times
 from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, TensorType
 from symdiff.traversal import reaching, topological
@@ -77,9 +78,15 @@ def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int
     found = walk(roots, s, list(dict.fromkeys(targets)))
     results = [found.get(t, number(0, t.dtype, (*s, *t.shape))) for t in targets]
     a, b = len(carried), len(carried) + len(sliced)
-    sums = [private(TensorType(t.dtype, (*s, *t.shape))) for t in targets[b:]]
-    totals = [add([(1, total), (1, part)], total.type) for total, part in zip(sums, results[b:], strict=True)]
-    bodies = [*results[:a], *totals, *results[a:b]]
+    split = [outer_parts(part) for part in results[b:]]
+    added = [place for place, (_, rest) in enumerate(split) if number_of(rest) != 0]
+    sums = [private(split[place][1].type) for place in added]
+    totals = [add([(1, total), (1, split[place][1])], total.type) for total, place in zip(sums, added, strict=True)]
+    # What is multiplied for a contraction over all turns is kept for each of them.
+    turning = reaching(topological([f for cores, _ in split for _, p in cores for f in p.children]),
+                       [*lambdas, *deltas, *own.carries, *own.slices, own.turn])
+    pieces = list(dict.fromkeys(f for cores, _ in split for _, p in cores for f in p.children if f in turning))
+    bodies = [*results[:a], *totals, *results[a:b], *pieces]
     history, arrays = residuals(loop, args, own, names, bodies, {*lambdas, *deltas, *sums})
     slices = {node: private(node.type) for node in history}
     front: dict[Node, Node] = {node: outer for node, outer in zip(own.invariants, outside, strict=True)}
@@ -91,9 +98,47 @@ def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int
     moved = [leading(given[STACK, k], len(s)) for k in kept]
     new_args = (*starts, *zeros, *moved, *arrays, *invariants)
     pairs = [(inits[k], final(back, new_args, place)) for place, k in enumerate(carried) if inits[k] in wanted]
-    pairs += [(outside[k], final(back, new_args, a + place)) for place, k in enumerate(shared)]
+    there = {piece: stacked(back, new_args, len(sliced) + place) for place, piece in enumerate(pieces)}
+    there.update({piece: array for piece, array in zip(history, arrays, strict=True) if piece in there})
+    for place, k in enumerate(shared):
+        cores, rest = split[place]
+        terms: list[tuple[Number, Node]] = [(c, over_turns(p, there, front, loop.length)) for c, p in cores]
+        if place in added:
+            terms.append((1, final(back, new_args, a + added.index(place))))
+        if terms:
+            pairs.append((outside[k], add(terms, rest.type)))
     pairs += [(xs[k], trailing(stacked(back, new_args, place), len(s))) for place, k in enumerate(sliced)]
     return pairs
+
+
+def outer_parts(part: Node) -> tuple[list[tuple[Number, Product]], Node]:
+    """The terms of a sum that are contractions, and the rest.
+
+    A contraction is summed over all turns at once, as one with one more label: for the weights of a network that is one
+    large matrix product in the place of many small ones that are added up.
+    """
+    terms = part.terms if isinstance(part, Add) else ((1, part),)
+    cores: list[tuple[Number, Product]] = []
+    rest: list[tuple[Number, Node]] = []
+    for c, term in terms:
+        core, front = term, c
+        if isinstance(term, Product) and not term.is_core and len(term.factors) == 1 and term.factors[0][1] == term.out == tuple(
+                range(term.ndim)) and term.dense:
+            core, front = term.factors[0][0], times(c, term.coefficient)
+        if isinstance(core, Product) and core.is_core and len(core.factors) > 1 and core.ndim and core.type == part.type:
+            cores.append((front, core))
+        else:
+            rest.append((c, term))
+    return cores, add(rest, part.type)
+
+
+def over_turns(core: Product, there: dict[Node, Node], front: dict[Node, Node], length: Size) -> Node:
+    """Σ over all turns of a contraction, from the arrays that hold its factors for every turn."""
+    label = len(core.extents)
+    factors: list[Factor] = []
+    for f, at in core.factors:
+        factors.append((there[f], (label, *at)) if f in there else (replaced([f], front)[0], at))
+    return product(1, factors, list(core.out), {**dict(enumerate(core.extents)), label: length}, core.type)
 
 
 def residuals(loop: Loop, args: tuple[Node, ...], own: Loop, names: dict[Symbol, Symbol], bodies: Sequence[Node],

@@ -13,6 +13,7 @@ from codegen.loop_ir.nodes import MatMul, MatVec, Panel, Variable
 from codegen.loop_ir.walks import suits_blas
 from symdiff.errors import CannotLower
 from symdiff.sizes import Size, combine, multiply
+from symdiff.sizes import product as product_of
 
 # The routines whose addresses a kernel is given, in this order.
 ROUTINES = ("dgemm", "sgemm", "dsyrk", "ssyrk")
@@ -29,7 +30,8 @@ class ProductWriter(StatementWriter):
             raise CannotLower("a product that BLAS does not take is opened into loops before it is emitted")
         dtype = self.buffers[product.C.buffer].dtype
         kind = KINDS[dtype]
-        m, n, k = self.extent(product.m), self.extent(product.n), self.extent(product.k)
+        m, n = self.extent(product.m, product.C, product.C.row_group), self.extent(product.n, product.C, product.C.column_group)
+        k = self.extent(product.k, product.A, product.A.column_group)
         alpha, beta = literal(product.alpha, kind), literal(product.beta, kind)
         a, b, c = (self.panel(p, rows, columns) for p, rows, columns in (
             (product.A, product.m, product.k), (product.B, product.k, product.n), (product.C, product.m, product.n)))
@@ -42,14 +44,19 @@ class ProductWriter(StatementWriter):
             self.call(LETTERS[dtype] + "gemm", flag(not b[2]), flag(not a[2]), n, m, k, alpha, b[0], b[1], a[0], a[1], beta,
                       c[0], c[1])
 
-    def extent(self, size: Size | None) -> Ssa:
-        """An extent; None is the rows of the present range or tile."""
-        return self.minus_literal(self.hi, self.lo) if size is None else self.size(size)
+    def extent(self, size: Size | None, panel: Panel, group: tuple[int, ...]) -> Ssa:
+        """An extent; None is the rows of the present range or tile, times the axes that are counted with them."""
+        if size is not None:
+            return self.size(size)
+        rest = product_of(tuple(self.buffers[panel.buffer].shape[axis] for axis in group[1:]))
+        return self.times(self.minus_literal(self.hi, self.lo), self.size(rest))
 
     def panel(self, panel: Panel, rows: Size | None, columns: Size | None) -> tuple[Ssa, Ssa, bool]:
         """(address, leading dimension, whether it is stored by columns) of a matrix."""
         buffer, strides = self.buffers[panel.buffer], self.strides[panel.buffer]
-        extents = {panel.row_axis: rows, panel.column_axis: columns}
+        extents: dict[int, Size | None] = dict.fromkeys((*panel.row_group, *panel.column_group), 0)
+        # Of axes that count as one the first is cut.
+        extents[panel.row_group[0]], extents[panel.column_group[0]] = rows, columns
         constant: Size = 0
         terms: dict[Variable | Ssa, Size] = {}
         for axis, (index, stride) in enumerate(zip(panel.index, strides, strict=True)):
