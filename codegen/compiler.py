@@ -33,6 +33,7 @@ from codegen.planning.expansions import expand_functions
 from codegen.planning.gathers import separate_gathers
 from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
+from codegen.planning.windows import write_in_windows
 from codegen.runtime.kernel import Kernel, Planned
 from symdiff.binding import argument_of, demands_of
 from symdiff.errors import ArgumentMismatch, TypeMismatch
@@ -86,7 +87,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         expanded = expand_functions(simple)
 
         def arranged(nodes: list[Node]) -> list[Node]:
-            expressed = expand_functions(nodes)
+            expressed = write_in_windows(expand_functions(nodes))
             return order_contractions(open_contractions(separate_gathers(expressed), hints), hints)
         roots = plan_loops(arranged(expanded), arranged)
         planned = time.perf_counter()

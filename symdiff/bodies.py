@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symdiff.expression import Constant, Node, Symbol
+from symdiff.expression import Constant, Node, Product, Symbol
 from symdiff.loops import TURN, Loop, bound_symbol
 from symdiff.normal_form import number_of
 from symdiff.simplification.phases import before_differentiation
@@ -29,8 +29,8 @@ def closed(carries: Sequence[Symbol], slices: Sequence[Symbol], turn: Symbol, ne
     roots = [before_differentiation(node) for node in (*nexts, *kept)]
     order = topological(roots)
     inside = reaching(order, [*carries, *slices, turn])
-    # Roots, and what is read by something that changes; a number stays where it is.
-    read = dict.fromkeys([*roots, *[child for node in order if node in inside for child in node.children]])
+    # Roots, and what is read by something that changes; of a view what it shows; a number stays where it is.
+    read = dict.fromkeys(shown(node) for node in [*roots, *[child for node in order if node in inside for child in node.children]])
     invariants = [node for node in read if node not in inside and not stays(node)]
     fixed = [bound_symbol("p", k, node.type) for k, node in enumerate(invariants)]
     names: dict[Node, Node] = dict(zip(invariants, fixed, strict=True))
@@ -41,6 +41,13 @@ def closed(carries: Sequence[Symbol], slices: Sequence[Symbol], turn: Symbol, ne
     loop = Loop(tuple(own[:len(carries)]), tuple(own[len(carries):]), tuple(fixed), TURN,
                 tuple(bodies[:len(nexts)]), tuple(bodies[len(nexts):]), turns, backward)
     return loop, invariants
+
+
+def shown(node: Node) -> Node:
+    """What a broadcast, turned or cut view shows."""
+    while isinstance(node, Product) and node.dense and node.coefficient == 1 and len(node.factors) == 1 and not node.narrows:
+        node = node.factors[0][0]
+    return node
 
 
 def stays(node: Node) -> bool:

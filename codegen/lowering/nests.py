@@ -38,12 +38,12 @@ from codegen.lowering.scalars import cast, conjunction, literal
 from codegen.lowering.scopes import At, Names, Scopes
 from codegen.planning.gathers import is_scatter
 from codegen.planning.materialisation import is_contraction
-from codegen.planning.matrices import MatrixForm
+from codegen.planning.matrices import MatrixForm, Operand
 from codegen.planning.passes import Passes, is_pattern
 from symdiff.expression import Add, Node, Number, Product, Reduce
 from symdiff.gathers import children_read, solved_labels
 from symdiff.index_notation import injective, labels_of
-from symdiff.sizes import Size, product
+from symdiff.sizes import Size, combine, product
 from symdiff.traversal import topological
 
 
@@ -332,19 +332,21 @@ class Nests:
         def extent(labels: Sequence[int]) -> Size | None:
             return None if sample in labels else product(tuple(node.extents[label] for label in labels))
 
-        def panel(operand: Node, at: Sequence[int], rows: Sequence[int], columns: Sequence[int]) -> Panel:
-            index = self.elements.index(operand, tuple(loops.get(label, Affine(0)) for label in at))
-            last = [len(index) - len(at) + list(at).index(group[-1]) if group else None for group in (rows, columns)]
-            return Panel(self.buffers[operand], index, last[0] or 0, last[1], len(rows), max(len(columns), 1))
-        out: list[int] = list(node.out)  # type: ignore[arg-type]
+        def panel(operand: Operand, rows: Sequence[int], columns: Sequence[int]) -> Panel:
+            index = tuple(Affine(combine(((1, start), (1, at.const))), at.terms) for start, at in zip(
+                operand.starts, [loops.get(label, Affine(0)) for label in operand.at], strict=True))
+            index = self.elements.index(operand.node, index)
+            last = [len(index) - len(operand.at) + operand.at.index(group[-1]) if group else None for group in (rows, columns)]
+            return Panel(self.buffers[operand.node], index, last[0] or 0, last[1], len(rows), max(len(columns), 1))
+        result = Operand(node, node.out, (0,) * node.ndim)  # type: ignore[arg-type]
         beta = 1.0 if node in self.passes.folded and self.tiled else 0.0
-        a = panel(form.A, form.at_a, form.rows, form.inner)
+        a = panel(form.A, form.rows, form.inner)
         if not form.columns:
-            b, c = panel(form.B, form.at_b, form.inner, ()), panel(node, out, form.rows, ())
-            leads = form.at_a.index(form.rows[0]) < form.at_a.index(form.inner[0])
+            b, c = panel(form.B, form.inner, ()), panel(result, form.rows, ())
+            leads = form.A.at.index(form.rows[0]) < form.A.at.index(form.inner[0])
             self.scopes.inner.body.append(MatVec("dot" if leads else "axpy", a, b, c, extent(form.rows), extent(form.inner), beta))
         else:
-            b = panel(form.B, form.at_b, form.inner, form.columns)
-            c = panel(node, out, form.rows, form.columns)
+            b = panel(form.B, form.inner, form.columns)
+            c = panel(result, form.rows, form.columns)
             self.scopes.inner.body.append(MatMul(a, b, c, extent(form.rows), extent(form.columns), extent(form.inner), 1.0, beta))
         self.close_loops(base)

@@ -13,7 +13,7 @@ from functools import cache
 from codegen.planning.costs import Hints
 from symdiff.expression import Add, Apply, Factor, Map, Node, Product, Reduce
 from symdiff.gathers import solved_labels
-from symdiff.index_notation import Label
+from symdiff.index_notation import Label, form_of, labels_of, rename
 from symdiff.normal_form import is_guard
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType, promote
@@ -28,6 +28,8 @@ def order_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     for node in topological(roots):
         children = [done[child] for child in node.children]
         fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
+        if isinstance(fresh, Product) and fresh.is_core and not solved_labels(fresh):
+            fresh = with_views(fresh)
         if isinstance(fresh, Product) and fresh.is_core and splits(fresh) and not solved_labels(fresh):
             fresh = silenced(fresh)
             fresh = split(fresh, hints) if splits(fresh) else fresh
@@ -48,6 +50,31 @@ def replaced(node: Node, children: Sequence[Node]) -> Node:
         return Apply(node.operation, tuple(children), node.parameters, node.type)
     assert isinstance(node, Map)
     return Map(node.function, tuple(children), node.type)
+
+
+def with_views(node: Product) -> Product:
+    """The core with parts of arrays as factors of their own, so that all of them are read at plain labels.
+
+    before:  Σ_k x[i,k] y[i,k] W[j, k + 64]
+    after:   Σ_k x[i,k] y[i,k] V[j,k] with V[j,k] = W[j, k + 64]
+
+    What is read at the sum of two labels, as a convolution reads, stays as it is: a window is larger than its array.
+    """
+    if plain(node) or len(node.factors) < 2:
+        return node
+    factors: list[Factor] = []
+    for f, at in node.factors:
+        labels = list(dict.fromkeys(label for index in at for label in labels_of(index)))
+        if all(type(i) is int for i in at) and len(labels) == len(at):
+            factors.append((f, at))
+            continue
+        if any(len(form_of(index)[1]) > 1 for index in at):
+            return node
+        shape = tuple(node.extents[label] for label in labels)
+        names = {label: k for k, label in enumerate(labels)}
+        inner = tuple(rename(index, names) for index in at)
+        factors.append((Product(1, ((f, inner),), tuple(range(len(labels))), shape, TensorType(f.dtype, shape)), tuple(labels)))
+    return Product(node.coefficient, tuple(factors), node.out, node.extents, node.type)
 
 
 def splits(node: Product) -> bool:

@@ -62,8 +62,9 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> set[No
             stored.add(node)
             stored.update(arg for arg in node.children if not is_leaf(arg))
         if isinstance(node, Product):
-            if matrix_form(node, hints, passes.label.get(node)) is not None:
-                stored.update(f for f, _ in node.factors if not is_leaf(f) or not isinstance(f, Symbol))
+            form = matrix_form(node, hints, passes.label.get(node))
+            if form is not None:
+                stored.update(f.node for f in (form.A, form.B) if not isinstance(f.node, Symbol))
             stored.update(f for f, at in factors_read(node) if not is_leaf(f) and guarded(node, f, at))
         if is_pattern(node):
             continue

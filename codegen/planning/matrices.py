@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from codegen.planning.costs import Hints
 from symdiff.expression import Node, Product
-from symdiff.index_notation import Label
+from symdiff.index_notation import Label, form_of, inside
+from symdiff.sizes import Size
 
 # Below this many multiplications plain loops win over a library call.
 SMALLEST = 2000
 Group = tuple[Label, ...]
+
+
+class Operand(NamedTuple):
+    """An array, the label that each axis is read at, and where on the axis that label starts."""
+
+    node: Node
+    at: tuple[Label, ...]
+    starts: tuple[Size, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +34,8 @@ class MatrixForm:
     Each of the three is a group of labels that count as one; `batch` labels are looped over.
     """
 
-    A: Node
-    B: Node
-    at_a: tuple[Label, ...]
-    at_b: tuple[Label, ...]
+    A: Operand
+    B: Operand
     rows: Group
     columns: Group
     inner: Group
@@ -41,31 +49,49 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None) -> Mat
     """
     if not node.is_core or len(node.factors) != 2 or node.dtype not in ("float64", "float32"):
         return None
-    (a, at_a), (b, at_b) = node.factors
-    if any(type(i) is not int for i in (*at_a, *at_b)) or len(set(at_a)) != len(at_a) or len(set(at_b)) != len(at_b):
+    if any(type(i) is not int for _, at in node.factors for i in at) or any(len(set(at)) != len(at) for _, at in node.factors):
         return None
+    a, b = (operand(f, at) for f, at in node.factors)  # type: ignore[arg-type]
+    at_a, at_b = a.at, b.at
     summed = node.summed
-    if any(i not in at_a or i not in at_b for i in summed) or a.dtype != node.dtype or b.dtype != node.dtype:
+    if any(i not in at_a or i not in at_b for i in summed) or any(f.dtype != node.dtype for f, _ in node.factors):
         return None
-    if any(f.shape[k] != node.extents[i] for f, at in node.factors for k, i in enumerate(at)):  # type: ignore[index]
+    if any(not inside(i, f.shape[k], dict(enumerate(node.extents))) for f, at in node.factors for k, i in enumerate(at)):
         return None
-    rows: list[Label] = [i for i in at_a if i not in at_b]  # type: ignore[misc]
-    columns: list[Label] = [i for i in at_b if i not in at_a]  # type: ignore[misc]
+    rows: list[Label] = [i for i in at_a if i not in at_b]
+    columns: list[Label] = [i for i in at_b if i not in at_a]
     inner: list[Label] = [i for i in at_a if i in summed]
     if not (rows or columns):
         return None
     if not rows:
-        (a, at_a), (b, at_b), rows, columns = (b, at_b), (a, at_a), columns, rows
+        a, b, at_a, at_b, rows, columns = b, a, at_b, at_a, columns, rows
     if hints.count([node.extents[label] for label in (*rows, *columns, *inner)]) < SMALLEST:
         return None
     loops = [i for i in at_a if i in at_b and i not in summed]
     if not inner:
         return None
-    found = next((part for part in parts(rows, columns, inner, sample) if lie(part, (at_a, at_b, node.out), bool(columns))), None)
+    whole = columns and all(f.node.shape[k] == node.extents[i] for f in (a, b) for k, i in enumerate(f.at))
+    found = next((part for part in parts(rows, columns, inner, sample) if lie(part, (at_a, at_b, node.out), bool(whole))), None)
     if found is None:
         return None
     loops += [i for group, kept in zip((rows, columns, inner), found, strict=True) for i in group if i not in kept]
-    return MatrixForm(a, b, at_a, at_b, *found, tuple(loops))  # type: ignore[arg-type]
+    return MatrixForm(a, b, *found, tuple(loops))
+
+
+def operand(f: Node, at: tuple[Label, ...]) -> Operand:
+    """A factor as an operand: of one that only shows a part of an array, turned at most, the array."""
+    if isinstance(f, Product) and f.dense and not f.narrows and f.coefficient == 1 and len(f.factors) == 1:
+        (inner, places), = f.factors
+        labels: list[Label] = []
+        starts: list[Size] = []
+        for k, index in enumerate(places):
+            start, terms = form_of(index)
+            if len(terms) == 1 and terms[0][1] == 1 and inside(index, inner.shape[k], dict(enumerate(f.extents))):
+                labels.append(at[terms[0][0]])
+                starts.append(start)
+        if len(set(labels)) == f.ndim == inner.ndim:
+            return Operand(inner, tuple(labels), tuple(starts))
+    return Operand(f, at, (0,) * len(at))
 
 
 def parts(rows: Sequence[Label], columns: Sequence[Label], inner: Sequence[Label],

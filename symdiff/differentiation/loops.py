@@ -85,6 +85,8 @@ def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int
     # What is multiplied for a contraction over all turns is kept for each of them.
     turning = reaching(topological([f for cores, _ in split for _, p in cores for f in p.children]),
                        [*lambdas, *deltas, *own.carries, *own.slices, own.turn])
+    split = [([(c, with_sums_first(p, turning)) for c, p in cores], rest) for cores, rest in split]
+    turning |= reaching(topological([f for cores, _ in split for _, p in cores for f in p.children]), turning)
     pieces = list(dict.fromkeys(f for cores, _ in split for _, p in cores for f in p.children if f in turning))
     bodies = [*results[:a], *totals, *results[a:b], *pieces]
     history, arrays = residuals(loop, args, own, names, bodies, {*lambdas, *deltas, *sums})
@@ -125,11 +127,27 @@ def outer_parts(part: Node) -> tuple[list[tuple[Number, Product]], Node]:
         if isinstance(term, Product) and not term.is_core and len(term.factors) == 1 and term.factors[0][1] == term.out == tuple(
                 range(term.ndim)) and term.dense:
             core, front = term.factors[0][0], times(c, term.coefficient)
-        if isinstance(core, Product) and core.is_core and len(core.factors) > 1 and core.ndim and core.type == part.type:
+        matrix = isinstance(core, Product) and core.is_core and len(core.factors) == 2 and all(
+            type(i) is int for _, at in core.factors for i in at)
+        if matrix and isinstance(core, Product) and core.ndim and core.type == part.type:
             cores.append((front, core))
         else:
             rest.append((c, term))
     return cores, add(rest, part.type)
+
+
+def with_sums_first(core: Product, turning: set[Node]) -> Product:
+    """The core with the summed axes of what is kept for every turn before the others, in one order.
+
+    So they stand beside the turns, and both are summed over as one.  Symbols of the body are arrays that are there already.
+    """
+    factors: list[Factor] = []
+    for f, at in core.factors:
+        if f in turning and not isinstance(f, Symbol) and all(type(i) is int for i in at) and len(set(at)) == len(at):
+            order = sorted(range(f.ndim), key=lambda k: (at[k] not in core.summed, at[k]))
+            f, at = permute(f, tuple(order)), tuple(at[k] for k in order)
+        factors.append((f, at))
+    return Product(1, tuple(factors), core.out, core.extents, core.type)
 
 
 def over_turns(core: Product, there: dict[Node, Node], front: dict[Node, Node], length: Size) -> Node:

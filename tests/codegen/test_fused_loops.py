@@ -1,0 +1,91 @@
+"""Fusion: which nests become one, which may not, and that the meaning stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codegen.errors import IllegalProgram
+from codegen.loop_ir.checks import check
+from codegen.loop_ir.interpreter import interpret
+from codegen.loop_ir.nodes import (
+    Accumulate,
+    Affine,
+    Buffer,
+    Call,
+    Carried,
+    Literal,
+    Load,
+    Loop,
+    Program,
+    Register,
+    Section,
+    Statement,
+    Store,
+    Update,
+    Value,
+)
+from codegen.loop_ir.text import program_text
+from codegen.scheduling.fused_loops import fuse
+
+I, J = Affine(0, (("i", 1),)), Affine(0, (("j", 1),))
+BEHIND = Affine(4, (("j", -1),))
+
+
+def over(var: str, *body: Statement, size: int = 5, carried: tuple[Carried, ...] = ()) -> Loop:
+    return Loop(var, 0, size, body, carried=carried)
+
+
+def times(c: float, value: Value) -> Value:
+    return Call("mul", (Literal(c, "float64"), value), "float64")
+
+
+def program(*body: Statement) -> Program:
+    buffers = [Buffer("x", "float64", (5,), "arg"), Buffer("t", "float64", (5,), "full"), Buffer("y", "float64", (5,), "out"),
+               Buffer("s", "float64", (), "out"), Buffer("m", "float64", (5, 5), "full")]
+    return Program("kernel", (), tuple(buffers), (Section("init", 0, body),))
+
+
+MAKES = over("i", Store("t", (I,), times(3.0, Load("x", (I,)))))
+CASES: dict[str, tuple[tuple[Statement, ...], int]] = {
+    "the same positions": ((MAKES, over("j", Store("y", (J,), Load("t", (J,))))), 1),
+    "three of them": ((MAKES, over("j", Store("y", (J,), Load("t", (J,)))), over("k", Accumulate(
+        "add", "y", (Affine(0, (("k", 1),)),), Load("t", (Affine(0, (("k", 1),)),))))), 1),
+    "backwards": ((MAKES, over("j", Store("y", (J,), Load("t", (BEHIND,))))), 2),
+    "one position": ((MAKES, over("j", Store("y", (J,), Load("t", (Affine(4),))))), 2),
+    "other lengths": ((MAKES, over("j", Store("y", (J,), Load("t", (J,))), size=4)), 2),
+    "what is written is written again": ((over("i", Store("y", (I,), Load("x", (I,)))),
+                                          over("j", Store("y", (BEHIND,), Load("x", (J,))))), 2),
+    "a sum of what was made": ((MAKES, Store("s", (), Literal(0.0, "float64")),
+                                over("j", Accumulate("add", "s", (), Load("t", (J,))))), 2),
+    "nests": ((over("i", over("j", Store("m", (I, J), times(2.0, Load("x", (J,)))))),
+               over("k", over("l", Store("m", (Affine(0, (("k", 1),)), Affine(0, (("l", 1),))), times(
+                   5.0, Load("m", (Affine(0, (("k", 1),)), Affine(0, (("l", 1),)))))))),
+               over("q", Store("y", (Affine(0, (("q", 1),)),), Load("m", (Affine(1), Affine(0, (("q", 1),))))))), 3),
+    "a nest that is turned": ((over("i", over("j", Store("m", (I, J), Load("x", (J,))))),
+                               over("k", over("l", Accumulate("add", "m", (Affine(0, (("l", 1),)), Affine(0, (("k", 1),))), Load(
+                                   "x", (Affine(0, (("k", 1),)),)))))), 4),
+    "a fold stays alone": ((MAKES, over("j", Update("add", "r", Load("t", (J,))), carried=(
+        Carried("r", "float64", Literal(0.0, "float64")),)), Store("s", (), Register("r"))), 2),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fusion(name: str) -> None:
+    body, loops = CASES[name]
+    before = check(program(*body))
+    after = check(fuse(before))
+    assert program_text(after).count("for ") == loops, program_text(after)
+    given = np.array([1.0, -2.0, 0.5, 3.0, 7.0])
+    for ours, theirs in zip(interpret(after, [given], {}), interpret(before, [given], {}), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_values_are_handed_on_in_registers() -> None:
+    text = program_text(fuse(program(MAKES, over("j", Store("y", (J,), Load("t", (J,)))))))
+    assert "let f0: float64 = mul(3.0, x[i])" in text and "y[i] = f0" in text
+
+
+def test_the_checker_sees_a_register_that_indexes() -> None:
+    with pytest.raises(IllegalProgram, match="not known"):
+        check(program(over("i", Store("y", (Affine(0, (("nowhere", 1),)),), Literal(0.0, "float64")))))
