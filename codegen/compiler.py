@@ -87,7 +87,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         expanded = expand_functions(simple)
 
         def arranged(nodes: list[Node]) -> list[Node]:
-            expressed = write_in_windows(expand_functions(nodes))
+            expressed = write_in_windows(expand_functions(nodes), hints)
             return order_contractions(open_contractions(separate_gathers(expressed), hints), hints)
         roots = plan_loops(arranged(expanded), arranged)
         planned = time.perf_counter()

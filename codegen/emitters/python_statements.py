@@ -32,7 +32,6 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.loop_ir.walks import suits_blas
 from symdiff.sizes import Size
-from symdiff.sizes import product as product_of
 
 INDENT = "    "
 START = Affine(0)
@@ -167,9 +166,10 @@ class StatementWriter(ValueWriter):
             # Numba takes an array for contiguous only where nothing is written behind a slice.
             cuts.pop()
         view = panel.buffer if all(c == ":" for c in cuts) else f"{panel.buffer}[{', '.join(cuts)}]"
+        if panel.joined and any(":" in cut for cut in cuts[min(panel.row_group[0], panel.column_group[0]) + 1:]):
+            view = f"np.ascontiguousarray({view})"
         if panel.joined:
-            behind = panel.row_group if self.by_columns(panel) else panel.column_group
-            view = f"{view}.reshape((-1, {self.size(product_of(tuple(buffer.shape[k] for k in behind)))}))"
+            view = f"{view}.reshape((-1, {self.size((rows if self.by_columns(panel) else columns) or 0)}))"
         return f"{view}.T" if self.by_columns(panel) != flip else view
 
     def by_columns(self, panel: Panel) -> bool:

@@ -43,7 +43,7 @@ from codegen.planning.passes import Passes, is_pattern
 from symdiff.expression import Add, Node, Number, Product, Reduce
 from symdiff.gathers import children_read, solved_labels
 from symdiff.index_notation import injective, labels_of
-from symdiff.sizes import Size, combine, product
+from symdiff.sizes import Size, product
 from symdiff.traversal import topological
 
 
@@ -321,6 +321,10 @@ class Nests:
         """A matrix product over whole tiles (or whole arrays), batch labels looped over around it."""
         assert isinstance(node, Product)
         sample = self.passes.label.get(node) if self.tiled else None
+        beta = 1.0 if node in self.passes.folded and self.tiled else 0.0
+        if beta == 0 and any(label in node.summed for label in form.batch):
+            self.element(node, None)
+            beta = 1.0
         if sample is not None and sample in form.batch:
             loops = self.open_loops(form.batch, node.extents, sample)
             base = self.base_depth(sample)
@@ -332,18 +336,19 @@ class Nests:
         def extent(labels: Sequence[int]) -> Size | None:
             return None if sample in labels else product(tuple(node.extents[label] for label in labels))
 
+        values = {label: loops.get(label, Affine(0)) for label in range(len(node.extents))}
+
         def panel(operand: Operand, rows: Sequence[int], columns: Sequence[int]) -> Panel:
-            index = tuple(Affine(combine(((1, start), (1, at.const))), at.terms) for start, at in zip(
-                operand.starts, [loops.get(label, Affine(0)) for label in operand.at], strict=True))
-            index = self.elements.index(operand.node, index)
-            last = [len(index) - len(operand.at) + operand.at.index(group[-1]) if group else None for group in (rows, columns)]
+            index = self.elements.index(operand.node, tuple(placed(i, values) for i in operand.at))
+            before = len(index) - len(operand.at)
+            last = [before + next(k for k, i in enumerate(operand.at) if group[-1] in labels_of(i)) if group else None
+                    for group in (rows, columns)]
             return Panel(self.buffers[operand.node], index, last[0] or 0, last[1], len(rows), max(len(columns), 1))
-        result = Operand(node, node.out, (0,) * node.ndim)  # type: ignore[arg-type]
-        beta = 1.0 if node in self.passes.folded and self.tiled else 0.0
+        result = Operand(node, node.out)
         a = panel(form.A, form.rows, form.inner)
         if not form.columns:
             b, c = panel(form.B, form.inner, ()), panel(result, form.rows, ())
-            leads = form.A.at.index(form.rows[0]) < form.A.at.index(form.inner[0])
+            leads = a.row_axis < (a.column_axis or 0)
             self.scopes.inner.body.append(MatVec("dot" if leads else "axpy", a, b, c, extent(form.rows), extent(form.inner), beta))
         else:
             b = panel(form.B, form.inner, form.columns)

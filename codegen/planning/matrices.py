@@ -1,6 +1,7 @@
 """Matrix products: cores that are a matrix times a matrix or a vector, with any batch labels around.
 
 Labels that stand side by side, in the same order wherever they occur, are one: Σ_tb X[t,b,d] Y[t,b,e] is XᵀY over T·B rows.
+A part of an array is read where it stands: the heads Q[b, s, 16 h + d] are matrices of the rows s and columns d.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import NamedTuple
 
 from codegen.planning.costs import Hints
 from symdiff.expression import Node, Product
-from symdiff.index_notation import Label, form_of, inside
+from symdiff.index_notation import Index, Label, form_of, inside, labels_of
+from symdiff.normal_form.merging import placed
 from symdiff.sizes import Size
 
 # Below this many multiplications plain loops win over a library call.
@@ -20,18 +22,17 @@ Group = tuple[Label, ...]
 
 
 class Operand(NamedTuple):
-    """An array, the label that each axis is read at, and where on the axis that label starts."""
+    """An array, and the index at which each of its axes is read."""
 
     node: Node
-    at: tuple[Label, ...]
-    starts: tuple[Size, ...]
+    at: tuple[Index, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixForm:
     """C[rows, columns] = Σ_inner A[rows, inner] B[inner, columns]; without columns, B and C are vectors.
 
-    Each of the three is a group of labels that count as one; `batch` labels are looped over.
+    Each of the three is a group of labels that count as one; `batch` labels are looped over, and what they sum is added up.
     """
 
     A: Operand
@@ -49,78 +50,77 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None) -> Mat
     """
     if not node.is_core or len(node.factors) != 2 or node.dtype not in ("float64", "float32"):
         return None
-    if any(type(i) is not int for _, at in node.factors for i in at) or any(len(set(at)) != len(at) for _, at in node.factors):
+    if any(f.dtype != node.dtype for f, _ in node.factors):
         return None
-    a, b = (operand(f, at) for f, at in node.factors)  # type: ignore[arg-type]
-    at_a, at_b = a.at, b.at
-    summed = node.summed
-    if any(i not in at_a or i not in at_b for i in summed) or any(f.dtype != node.dtype for f, _ in node.factors):
+    extents = dict(enumerate(node.extents))
+    a, b = (operand(f, at) for f, at in node.factors)
+    if any(not inside(i, f.node.shape[k], extents) for f in (a, b) for k, i in enumerate(f.at)):
         return None
-    if any(not inside(i, f.shape[k], dict(enumerate(node.extents))) for f, at in node.factors for k, i in enumerate(at)):
+    in_a, in_b = ([label for index in f.at for label in labels_of(index)] for f in (a, b))
+    if len(set(in_a)) < len(in_a) or len(set(in_b)) < len(in_b) or any(i not in in_a or i not in in_b for i in node.summed):
         return None
-    rows: list[Label] = [i for i in at_a if i not in at_b]
-    columns: list[Label] = [i for i in at_b if i not in at_a]
-    inner: list[Label] = [i for i in at_a if i in summed]
-    if not (rows or columns):
+    rows, columns = [i for i in in_a if i not in in_b], [i for i in in_b if i not in in_a]
+    inner = [i for i in in_a if i in node.summed]
+    if not inner or not (rows or columns):
         return None
     if not rows:
-        a, b, at_a, at_b, rows, columns = b, a, at_b, at_a, columns, rows
-    if hints.count([node.extents[label] for label in (*rows, *columns, *inner)]) < SMALLEST:
-        return None
-    loops = [i for i in at_a if i in at_b and i not in summed]
-    if not inner:
-        return None
-    whole = columns and all(f.node.shape[k] == node.extents[i] for f in (a, b) for k, i in enumerate(f.at))
-    found = next((part for part in parts(rows, columns, inner, sample) if lie(part, (at_a, at_b, node.out), bool(whole))), None)
-    if found is None:
-        return None
-    loops += [i for group, kept in zip((rows, columns, inner), found, strict=True) for i in group if i not in kept]
-    return MatrixForm(a, b, *found, tuple(loops))
+        a, b, rows, columns = b, a, columns, rows
+    everything = {*in_a, *in_b}
+    c = Operand(node, node.out)
+    for groups in partitions(rows, columns, inner, sample):
+        taken = [i for group in groups for i in group]
+        if hints.count([node.extents[i] for i in taken]) < SMALLEST:
+            continue
+        pairs = (a, groups[::2]), (b, groups[:0:-1]), (c, groups[:2])
+        if all(fits(f, pair, node.extents, sample, f is c) for f, pair in pairs):
+            return MatrixForm(a, b, *groups, tuple(i for i in sorted(everything, key=lambda i: i != sample) if i not in taken))
+    return None
 
 
-def operand(f: Node, at: tuple[Label, ...]) -> Operand:
+def operand(f: Node, at: tuple[Index, ...]) -> Operand:
     """A factor as an operand: of one that only shows a part of an array, turned at most, the array."""
     if isinstance(f, Product) and f.dense and not f.narrows and f.coefficient == 1 and len(f.factors) == 1:
         (inner, places), = f.factors
-        labels: list[Label] = []
-        starts: list[Size] = []
-        for k, index in enumerate(places):
-            start, terms = form_of(index)
-            if len(terms) == 1 and terms[0][1] == 1 and inside(index, inner.shape[k], dict(enumerate(f.extents))):
-                labels.append(at[terms[0][0]])
-                starts.append(start)
-        if len(set(labels)) == f.ndim == inner.ndim:
-            return Operand(inner, tuple(labels), tuple(starts))
-    return Operand(f, at, (0,) * len(at))
+        within = all(inside(index, inner.shape[k], dict(enumerate(f.extents))) for k, index in enumerate(places))
+        if within and {label for index in places for label in labels_of(index)} == set(range(f.ndim)):
+            return Operand(inner, tuple(placed(index, dict(enumerate(at))) for index in places))
+    return Operand(f, at)
 
 
-def parts(rows: Sequence[Label], columns: Sequence[Label], inner: Sequence[Label],
-          sample: Label | None) -> Iterator[tuple[Group, Group, Group]]:
-    """Groups that may count as one, the largest first: what is missing of them is looped over.
+def partitions(rows: Sequence[Label], columns: Sequence[Label], inner: Sequence[Label],
+               sample: Label | None) -> Iterator[tuple[Group, Group, Group]]:
+    """Groups that may count as one, those first that leave the least to be looped over."""
+    others = [tuple(i for i in inner if i != sample)] if sample in inner and len(inner) > 1 else []
+    sums = [tuple(inner[k:]) for k in range(len(inner))] + others
+    choices = [(r + c + k, tuple(rows[r:]), tuple(columns[c:]), summed) for r in range(len(rows))
+               for c in range(max(len(columns), 1)) for k, summed in enumerate(sums)]
+    for _, r, c, k in sorted(choices, key=lambda choice: choice[0]):
+        if not any(sample in group[1:] for group in (r, c, k)) and (c or len(r) == len(k) == 1):
+            yield r, c, k
 
-    The sample is the first of its group; a sum over it may be looped over as well, since what it adds to is kept.
+
+def fits(f: Operand, groups: Sequence[Group], extents: Sequence[Size], sample: Label | None, written: bool = False) -> bool:
+    """Whether each group is an axis of the array, or several that lie together and are whole, with no other axis behind them.
+
+    Beside several axes that count as one, what is `written` is whole.
     """
-    inners = [tuple(inner)] + ([tuple(i for i in inner if i != sample)] if sample in inner and len(inner) > 1 else [])
-    for k in inners:
-        for r in range(len(rows)):
-            for c in range(max(len(columns), 1)):
-                groups = tuple(rows[r:]), tuple(columns[c:]), k
-                if not any(sample in group[1:] for group in groups):
-                    yield groups
-
-
-def lie(groups: tuple[Group, Group, Group], places: tuple[Sequence[object], ...], matrices: bool) -> bool:
-    """Whether the labels of each group stand together wherever they occur; a vector has no leading dimension, so one each."""
-    rows, columns, inner = groups
-    if not matrices:
-        return all(len(group) < 2 for group in groups)
-    return all(lies(at, pair) for at, pair in zip(places, ((rows, inner), (inner, columns), (rows, columns)), strict=True))
-
-
-def lies(at: Sequence[object], groups: Sequence[Sequence[Label]]) -> bool:
-    """Whether every group of several labels stands together and in order, with nothing between or behind the groups."""
+    taken = [i for group in groups for i in group]
+    read: list[Label | None] = []
+    for k, index in enumerate(f.at):
+        found = [(i, c) for i, c in form_of(index)[1] if i in taken]
+        if len(found) > 1 or any(c != 1 for _, c in found):
+            return False
+        if sample is not None and index != sample and sample in labels_of(index):
+            return False
+        read.append(found[0][0] if found else None)
+        joined = found and any(found[0][0] in group or written for group in groups if len(group) > 1)
+        if joined and (type(index) is not int or f.node.shape[k] != extents[index]):
+            return False
     if all(len(group) < 2 for group in groups):
         return True
-    first, second = (tuple(group) for group in groups)
-    rest = tuple(i for i in at if i in (*first, *second))
-    return tuple(at[len(at) - len(rest):]) == rest and rest in ((*first, *second), (*second, *first))
+    behind = read[len(read) - len(taken):]
+    first, second = groups
+    # What a tile cuts comes first, so that the rest of each part is contiguous.
+    if any(sample in group and len(group) > 1 and tuple(behind[:len(group)]) != group for group in groups):
+        return False
+    return None not in behind and len(set(behind)) == len(taken) and tuple(behind) in ((*first, *second), (*second, *first))

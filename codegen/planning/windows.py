@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen.planning.contractions import replaced
+from codegen.planning.costs import Hints
 from symdiff.bounds import at_least
 from symdiff.expression import Add, Node, Product
 from symdiff.index_notation import Index, form_of, inside, labels_of, replace, tidy
@@ -16,27 +17,30 @@ from symdiff.sizes import Size, combine
 from symdiff.traversal import topological
 
 
-def write_in_windows(roots: Sequence[Node]) -> list[Node]:
-    """The roots with the terms of their sums as patterns, where they are zero but in a window."""
+def write_in_windows(roots: Sequence[Node], hints: Hints) -> list[Node]:
+    """The roots with the terms of their sums as patterns, where they are zero but in a window of half the axis at most.
+
+    A stencil, whose terms are zero at an end alone, is better written in one loop.
+    """
     done: dict[Node, Node] = {}
     for node in topological(roots):
         children = [done[child] for child in node.children]
         fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
         if isinstance(fresh, Add) and len(fresh.terms) > 1:
-            terms = tuple((c, windowed(term)) for c, term in fresh.terms)
+            terms = tuple((c, windowed(term, hints)) for c, term in fresh.terms)
             if any(new is not old for (_, new), (_, old) in zip(terms, fresh.terms, strict=True)):
                 fresh = Add(terms, fresh.type)
         done[node] = fresh
     return [done[root] for root in roots]
 
 
-def windowed(term: Node) -> Node:
+def windowed(term: Node, hints: Hints) -> Node:
     """A term written in its window; as it is where it has none."""
     if not isinstance(term, Product) or not term.dense or not term.factors:
         return term
     for label in range(len(term.extents)):
         window = window_of(term, label)
-        if window is not None:
+        if window is not None and 2 * hints.value(window[1]) <= hints.value(term.extents[label]):
             start, length = window
             moved: Index = tidy(start, {label: 1})
             factors = tuple((f, tuple(replace(i, label, moved) for i in at)) for f, at in term.factors)

@@ -1,0 +1,67 @@
+"""Matrix products in contractions of many labels: groups of labels, parts of arrays, heads, tiles; against einsum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symdiff as sd
+
+LITERAL = {"p": 20, "q": 12, "r": 16, "s": 9, "u": 3, "h": 4, "d": 8}
+TALL = {"p": 130, "q": 5, "r": 16, "s": 9, "u": 3, "h": 4, "d": 8}
+EINSUMS = ["pqr,pqs->rs", "pqr,rs->pqs", "pqr,rs->spq", "upqr,rs->upqs", "upqr,pqs->urs", "pqr,qps->rs", "pqr,pqs->prs",
+           "pqr,pqs->sr", "pqr,r->pq", "pqr,pq->r", "pqr,qr->p", "pqr,pqr->", "pr,ps->rs", "pr,qr->pq", "upq,uqr->upr",
+           "upq,urq->upr", "pqr,sr->qps", "rpq,spq->rs", "pq,qrs->prs", "pqr,qrs->ps", "pqr,rqs->ps", "qpr,psr->qs"]
+
+
+def shape_of(letters: str, sizes: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(sizes[c] for c in letters)
+
+
+@pytest.mark.parametrize("sizes", [LITERAL, TALL, None], ids=["short", "tall", "symbolic"])
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba"])
+def test_einsums(sizes: dict[str, int] | None, target: str) -> None:
+    given = sizes or LITERAL
+    if target == "interpreter" and sizes is TALL:
+        given = {**TALL, "p": 66}
+    declared: dict[str, Any] = given if sizes else {c: sd.dim(f"mat_{c}") for c in given}
+    rng = np.random.default_rng(1)
+    outputs, inputs, values, wanted = [], [], [], []
+    for k, text in enumerate(EINSUMS):
+        left, right = text.split("->")[0].split(",")
+        pair = [sd.symbol(f"{name}{k}", shape_of(letters, declared)) for name, letters in (("A", left), ("B", right))]
+        arrays = [rng.normal(size=shape_of(letters, given)) for letters in (left, right)]
+        outputs.append(sd.einsum(text, *pair))
+        inputs += pair
+        values += arrays
+        wanted.append(np.einsum(text, *arrays))
+    for text, ours, theirs in zip(EINSUMS, sd.compile(outputs, inputs, target=target)(*values), wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11, err_msg=text)
+
+
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba"])
+@pytest.mark.parametrize("length", [20, 70, "mat_t"])
+def test_heads_and_parts(target: str, length: Any) -> None:
+    rng = np.random.default_rng(2)
+    t, size = (sd.dim(length), 21) if isinstance(length, str) else (length, length)
+    X, W, V, U = sd.symbol("X", (3, t, 32)), sd.symbol("W", (32, 16)), sd.symbol("V", (40, 32)), sd.symbol("U", (t, 24))
+    heads = sd.permute_dims(sd.reshape(X, (3, t, 4, 8)), (0, 2, 1, 3))
+    scores = heads @ heads.mT
+    mixed = sd.reshape(sd.permute_dims(scores @ sd.sin(heads), (0, 2, 1, 3)), (3, t, 32))
+    outputs = [scores, mixed @ W, X[:, :, :16] @ W[16:], X[1, :, 8:24].T @ U, V[4:12] @ W, V[::-1][:16].T @ W[:16],
+               U[:, 8:] @ W[:16, 4:]]
+    outputs += sd.grad(sd.sum(sd.tanh(mixed @ W)), [X, W])
+    values = {"X": rng.normal(size=(3, size, 32)), "W": rng.normal(size=(32, 16)), "V": rng.normal(size=(40, 32)),
+              "U": rng.normal(size=(size, 24))}
+    kernel = sd.compile(outputs, [X, W, V, U], target=target)
+    for k, (ours, theirs) in enumerate(zip(kernel(**values), sd.evaluate(outputs, values), strict=True)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10, err_msg=str(k))
+
+
+def test_what_goes_to_blas_and_how_often() -> None:
+    X, Y, W = sd.symbol("X", (40, 30, 16)), sd.symbol("Y", (40, 30, 24)), sd.symbol("W", (16, 24))
+    for text, operands in (("tbd,tbe->de", (X, Y)), ("tbd,de->tbe", (X, W))):
+        lines = [line for line in sd.compile(sd.einsum(text, *operands), operands).loop_ir.splitlines() if "matmul" in line]
+        assert len(lines) == 1 and " for " not in lines[0], lines
