@@ -170,7 +170,7 @@ class Nests:
         """A sum of patterns: the dense part at every position, then each pattern at its own (R11)."""
         dense = tuple(t for t in node.terms if not is_pattern(t[1]) or t[1] in self.buffers)
         formula: Node | None = None
-        if len(dense) == 1 and dense[0][0] == 1:
+        if len(dense) == 1 and dense[0][0] == 1 and dense[0][1].dtype == node.dtype:
             formula = dense[0][1]
         elif dense:
             formula = Add(dense, node.type)

@@ -215,3 +215,11 @@ def test_steps_that_do_not_divide_a_negative_difference(target: str, size: int) 
     kernel = sd.compile(sd.sum(sd.exp(sd.tile(sd.diag(marks), 2))), target=target)
     given = np.arange(1.0, size + 1) / size
     np.testing.assert_allclose(kernel(given), 2 * np.sum(np.exp(np.diag(given))), rtol=1e-13)
+
+
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba"])
+def test_a_pattern_and_a_truth_value_are_added(target: str) -> None:
+    x, b = sd.symbol("x", (4, 4)), sd.symbol("b", (), "bool")
+    given = np.arange(16.0).reshape(4, 4)
+    kernel = sd.compile(sd.stack([x, x], axis=-1) + b, [x, b], target=target)
+    np.testing.assert_array_equal(kernel(given, True), np.stack([given, given], axis=-1) + 1)
