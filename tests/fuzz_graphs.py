@@ -215,7 +215,7 @@ def sliced(p: Pool) -> str | None:
 def picked(p: Pool) -> str | None:
     """Rows, columns or entries at positions that are known at the call: -2 … 3, inside every named size."""
     axis = p.one([0, 0, 1])
-    x = p.pick(axis + 1, fits=lambda v: not isinstance(v.shape[axis], int))
+    x = p.pick(axis + 1, fits=lambda v: str(v.shape[axis]) in NAMES)
     i = p.pick(0, 2, kind="int", fits=lambda v: v.dtype in ("int64", "int32"))
     there = f"[{':, ' * axis}{{1}}]"
     return p.take(p.one(["{0}" + there, "{0}" + there.replace("{1}", "{1} % 3"), "sd.sin({0})" + there]), x, i)

@@ -92,6 +92,14 @@ def separated(node: Product, solved: Sequence[Solved]) -> Node:
     for position, (factor, at) in enumerate(node.factors):
         if position not in marks:
             factors.append(gathered(factor, at, node, told) if labels_in(at) & set(told) else (factor, at))
+    reads = {label for position, (_, at) in enumerate(node.factors) for label in labels_in(
+        at if position not in marks else next(s.at for s in solved if s.position == position))}
+    for s in solved:
+        if s.label not in reads and not written(node, s.label):
+            # Nothing is read there, but a position that is outside counts for nothing.
+            chain = needed([s], told)
+            free = tuple(sorted({i for t in chain for i in labels_in(t.at)} - set(told)))
+            factors.append((made([node.factors[t.position] for t in chain], free, node.extents, node.dtype), free))
     targets = [s for s in solved if written(node, s.label)]
     if not targets:
         return made(factors, node.out, node.extents, node.dtype)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from codegen.planning.contractions import path_cost, plain, replaced
 from codegen.planning.costs import Hints
 from symdiff.expression import Factor, Node, Product
+from symdiff.index_notation import Label, rename
 from symdiff.normal_form import is_guard
 from symdiff.sizes import Size
 from symdiff.traversal import topological
@@ -65,11 +66,11 @@ def together(node: Product, position: int) -> Product:
     """The core with one of its factors, a core itself, written out."""
     inner, at = node.factors[position]
     assert isinstance(inner, Product)
-    names = dict(zip(inner.out, at, strict=True))
+    names: dict[Label, Label] = dict(zip(inner.out, at, strict=True))  # type: ignore[arg-type]
     extents: list[Size] = list(node.extents)
     for label in inner.summed:
         names[label] = len(extents)
         extents.append(inner.extents[label])
-    written: list[Factor] = [(f, tuple(names[i] for i in there)) for f, there in inner.factors]
+    written: list[Factor] = [(f, tuple(rename(i, names) for i in there)) for f, there in inner.factors]
     factors = (*node.factors[:position], *written, *node.factors[position + 1:])
     return Product(node.coefficient, factors, node.out, tuple(extents), node.type)

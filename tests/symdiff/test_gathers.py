@@ -149,3 +149,14 @@ def test_what_is_no_position_is_refused() -> None:
         X[i, sd.symbol("k", "other", "int64")]
     with pytest.raises(ShapeMismatch, match="3 indices for 2 axes"):
         X[i, i, i]
+
+
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba"])
+def test_gathers_of_what_is_made_of_nothing_and_of_patterns(target: str) -> None:
+    size = sd.dim("g_made", minimum=4)
+    at, Z = sd.symbol("at", 3, "int32"), sd.symbol("Z", (size, size))
+    roots = [sd.sum(sd.eye(size)[at]), sd.eye(size)[at], sd.tile(Z, 2)[:, at], sd.diag(Z[0])[at], sd.flip(Z)[at], Z[::-2][at % 2],
+             sd.sum(sd.ones((size, 2))[at]), sd.concat([Z, 2 * Z])[at], sd.tril(Z)[at, at], sd.sum(sd.eye(size)[at + 4])]
+    values = {"Z": rng.normal(size=(5, 5)), "at": np.array([0, 2, -1], np.int32)}
+    for ours, theirs in zip(sd.compile(roots, [Z, at], target=target)(**values), sd.evaluate(roots, values), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-13)

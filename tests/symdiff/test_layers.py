@@ -84,7 +84,7 @@ def test_pooling(size: Any, stride: Any, padding: int, n: Any) -> None:
     expected = sd.evaluate(roots, {x: value})
     np.testing.assert_allclose(expected[0], wanted[0])
     np.testing.assert_allclose(expected[1], wanted[1])
-    for target in TARGETS:
+    for target in TARGETS if size == (2, 2) and n == 6 else TARGETS[:2]:
         for ours, theirs in zip(sd.compile(roots, [x], target=target)(value), expected, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
 
@@ -111,7 +111,7 @@ def test_derivatives(name: str, target: str) -> None:
     loss = LOSSES[name]
     symbols = symbols_of([loss])
     at = {s.name: np.random.default_rng(len(s.name)).normal(size=[SIZES.get(str(k), k) for k in s.shape]) for s in symbols}
-    sd.check_derivatives(loss, symbols, at=at, target=target, limit=5, order=1 if target == "numba" else 2)
+    sd.check_derivatives(loss, symbols, at=at, target=target, limit=5, order=2 if target == "cpu" else 1)
 
 
 def test_attention_against_numpy() -> None:
