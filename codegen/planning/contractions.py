@@ -73,7 +73,12 @@ def with_views(node: Product) -> Product:
         shape = tuple(node.extents[label] for label in labels)
         names = {label: k for k, label in enumerate(labels)}
         inner = tuple(rename(index, names) for index in at)
-        factors.append((Product(1, ((f, inner),), tuple(range(len(labels))), shape, TensorType(f.dtype, shape)), tuple(labels)))
+        # A part of a guard is a guard: it selects, it does not multiply.
+        child = f.children[0] if is_guard(f) else f
+        view: Node = Product(1, ((child, inner),), tuple(range(len(labels))), shape, TensorType(child.dtype, shape))
+        if isinstance(f, Map) and is_guard(f):
+            view = Map(f.function, (view,), TensorType(f.dtype, shape))
+        factors.append((view, tuple(labels)))
     return Product(node.coefficient, tuple(factors), node.out, node.extents, node.type)
 
 

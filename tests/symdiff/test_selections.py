@@ -97,3 +97,17 @@ def test_dead_branches_stay_dead_in_kernels(name: str) -> None:
     expression, values, expected = SILENT[name]
     near(value(expression, {k: np.asarray(v) for k, v in values.items()}), expected)
     near(sd.compile(expression, list(values), target="interpreter")(*values.values()), expected)
+
+
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba"])
+def test_a_part_of_a_guard_silences(target: str) -> None:
+    x, way = sd.symbol("x", 6), sd.symbol("way", 6)
+    d = sd.diag(x)
+    kept = sd.where(d > 0.06, d * d, 0)
+    t = sd.where(kept > 0.05, sd.log(kept), kept)
+    loss = sd.norm(sd.ravel(t + t.mT) + 0.3)
+    values = {"x": np.array([0.5, -0.2, 0.9, 0.01, -1.0, 0.3]), "way": np.linspace(-1, 1, 6)}
+    product = sd.hvp(loss, x, way)
+    expected = sd.evaluate(product, values)
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(sd.compile(product, [x, way], target=target)(**values), expected, rtol=1e-10)
