@@ -11,45 +11,27 @@ from collections.abc import Sequence
 from functools import cache
 
 from codegen.planning.costs import Hints
-from symdiff.expression import Add, Apply, Factor, Map, Node, Product, Reduce
+from codegen.planning.rewriting import rewritten
+from symdiff.expression import Factor, Map, Node, Product
 from symdiff.gathers import solved_labels
 from symdiff.index_notation import Label, form_of, labels_of, rename
 from symdiff.normal_form import is_guard
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType, promote
-from symdiff.traversal import topological
 
 EXACT = 8
 
 
 def order_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     """The roots with every core of three or more factors, or with labels that one factor alone sums, split into steps."""
-    done: dict[Node, Node] = {}
-    for node in topological(roots):
-        children = [done[child] for child in node.children]
-        fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
-        if isinstance(fresh, Product) and fresh.is_core and not solved_labels(fresh):
-            fresh = with_views(fresh)
-        if isinstance(fresh, Product) and fresh.is_core and splits(fresh) and not solved_labels(fresh):
-            fresh = silenced(fresh)
-            fresh = split(fresh, hints) if splits(fresh) else fresh
-        done[node] = fresh
-    return [done[root] for root in roots]
-
-
-def replaced(node: Node, children: Sequence[Node]) -> Node:
-    """The node over other children, as it is written (no normal form)."""
-    if isinstance(node, Add):
-        return Add(tuple((c, child) for (c, _), child in zip(node.terms, children, strict=True)), node.type)
-    if isinstance(node, Product):
-        factors = tuple((child, at) for (_, at), child in zip(node.factors, children, strict=True))
-        return Product(node.coefficient, factors, node.out, node.extents, node.type)
-    if isinstance(node, Reduce):
-        return Reduce(node.function, children[0], node.axes, node.type)
-    if isinstance(node, Apply):
-        return Apply(node.operation, tuple(children), node.parameters, node.type)
-    assert isinstance(node, Map)
-    return Map(node.function, tuple(children), node.type)
+    def in_steps(node: Node) -> Node:
+        if not isinstance(node, Product) or not node.is_core or solved_labels(node):
+            return node
+        node = with_views(node)
+        if splits(node):
+            node = silenced(node)
+        return split(node, hints) if splits(node) else node
+    return rewritten(roots, in_steps)
 
 
 def with_views(node: Product) -> Product:

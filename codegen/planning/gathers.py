@@ -9,21 +9,21 @@ after:   Σ_i one_hot(u_i, k) (Σ_j A[i,j] B[j,f])  a matrix product, added at i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TypeGuard
 
-from codegen.planning.contractions import replaced
 from codegen.planning.openings import together
+from codegen.planning.rewriting import rewritten
 from symdiff.expression import Factor, Node, Product
 from symdiff.gathers import Solved, holds_marks, index_of, solved_labels, written
 from symdiff.index_notation import Index, Label, labels_of, rename
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
-from symdiff.traversal import topological
 
 
 def is_gather(node: Node) -> bool:
     """Whether every label that the node sums is told by an index, so that an element takes no loop."""
-    if not isinstance(node, Product) or not node.is_core:
+    if not is_core(node):
         return False
     told = {s.label for s in solved_labels(node)}
     return bool(told) and set(node.summed) <= told
@@ -31,22 +31,18 @@ def is_gather(node: Node) -> bool:
 
 def is_scatter(node: Node) -> bool:
     """Whether the node adds at positions that an index tells."""
-    return isinstance(node, Product) and node.is_core and any(written(node, s.label) for s in solved_labels(node))
+    return is_core(node) and any(written(node, s.label) for s in solved_labels(node))
 
 
 def separate_gathers(roots: Sequence[Node]) -> list[Node]:
     """The roots with gathers and scatters taken out of the contractions that they stand in."""
-    return mapped(mapped(roots, with_marks_opened), with_gathers_apart)
+    opened = rewritten(roots, lambda node: with_marks_opened(node) if is_core(node) else node)
+    return rewritten(opened, lambda node: with_gathers_apart(node) if is_core(node) else node)
 
 
-def mapped(roots: Sequence[Node], change: Callable[[Product], Node]) -> list[Node]:
-    """The roots with each core changed, children first."""
-    done: dict[Node, Node] = {}
-    for node in topological(roots):
-        children = [done[child] for child in node.children]
-        fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
-        done[node] = change(fresh) if isinstance(fresh, Product) and fresh.is_core else fresh
-    return [done[root] for root in roots]
+def is_core(node: Node) -> TypeGuard[Product]:
+    """Whether the node sums over labels."""
+    return isinstance(node, Product) and node.is_core
 
 
 def with_marks_opened(node: Product) -> Product:
@@ -58,7 +54,7 @@ def with_marks_opened(node: Product) -> Product:
     position = 0
     while position < len(node.factors):
         inner, at = node.factors[position]
-        if isinstance(inner, Product) and inner.is_core and inner.dtype == node.dtype and is_light(inner) and (
+        if is_core(inner) and inner.dtype == node.dtype and is_light(inner) and (
                 holds_marks(node) or is_table(inner)) and all(type(i) is int for i in at) and len(set(at)) == len(at):
             node, position = together(node, position), 0
         else:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from codegen.planning.contractions import replaced
-from symdiff.bodies import replaced as with_names
+from codegen.planning.rewriting import over
+from symdiff.bodies import replaced
 from symdiff.expression import Apply, Node
 from symdiff.loops import SCAN, STACK, Loop, is_scan, loop_of, split_args
 from symdiff.normal_form import number, number_of
@@ -35,10 +35,8 @@ def plan_loops(roots: Sequence[Node], plan: Plan) -> list[Node]:
             whole, places = joined[key_of(node)]
             place = places[loop.stacks[k]] if kind == STACK else k
             done[node] = Apply(SCAN, tuple(children), (whole, kind, place), node.type)
-        elif all(a is b for a, b in zip(children, node.children, strict=True)):
-            done[node] = node
         else:
-            done[node] = replaced(node, children)
+            done[node] = over(node, children)
     return [done[root] for root in roots]
 
 
@@ -61,7 +59,7 @@ def joint(key: Key, nodes: Sequence[Node], plan: Plan) -> tuple[Loop, dict[Node,
         value = number_of(x)
         if value is not None:
             known[symbol] = number(value, symbol.dtype, symbol.shape)
-    bodies = with_names([*loop.nexts, *kept], known) if known else [*loop.nexts, *kept]
+    bodies = replaced([*loop.nexts, *kept], known) if known else [*loop.nexts, *kept]
     bodies = plan_loops(plan(bodies), plan)
     count = len(loop.nexts)
     return replace(loop, nexts=tuple(bodies[:count]), stacks=tuple(bodies[count:])), kept

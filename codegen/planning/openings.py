@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from codegen.planning.contractions import path_cost, plain, replaced
+from codegen.planning.contractions import path_cost, plain
 from codegen.planning.costs import Hints
+from codegen.planning.rewriting import over
 from symdiff.expression import Factor, Node, Product
 from symdiff.index_notation import Label, rename
 from symdiff.normal_form import is_guard
@@ -31,8 +32,7 @@ def open_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     done: dict[Node, Node] = {}
     single: set[Node] = set()
     for node in order:
-        children = [done[child] for child in node.children]
-        fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
+        fresh = over(node, [done[child] for child in node.children])
         if opens(fresh):
             fresh = opened(fresh, single, hints)  # type: ignore[arg-type]
             if uses[node] == 1:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.planning.contractions import replaced
 from codegen.planning.costs import Hints
+from codegen.planning.rewriting import over, rewritten
 from symdiff.bounds import at_least
 from symdiff.expression import Add, Node, Product
 from symdiff.index_notation import Index, form_of, inside, labels_of, replace, tidy
 from symdiff.sizes import Size, combine
-from symdiff.traversal import topological
 
 
 def write_in_windows(roots: Sequence[Node], hints: Hints) -> list[Node]:
@@ -22,16 +21,12 @@ def write_in_windows(roots: Sequence[Node], hints: Hints) -> list[Node]:
 
     A stencil, whose terms are zero at an end alone, is better written in one loop.
     """
-    done: dict[Node, Node] = {}
-    for node in topological(roots):
-        children = [done[child] for child in node.children]
-        fresh = node if all(a is b for a, b in zip(children, node.children, strict=True)) else replaced(node, children)
-        if isinstance(fresh, Add) and len(fresh.terms) > 1:
-            terms = tuple((c, windowed(term, hints)) for c, term in fresh.terms)
-            if any(new is not old for (_, new), (_, old) in zip(terms, fresh.terms, strict=True)):
-                fresh = Add(terms, fresh.type)
-        done[node] = fresh
-    return [done[root] for root in roots]
+    def parted(node: Node) -> Node:
+        if not isinstance(node, Add) or len(node.terms) < 2:
+            return node
+        terms = tuple((c, windowed(term, hints)) for c, term in node.terms)
+        return over(node, [term for _, term in terms])
+    return rewritten(roots, parted)
 
 
 def windowed(term: Node, hints: Hints) -> Node:
