@@ -12,9 +12,10 @@ from functools import cache
 
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import rewritten
-from symdiff.expression import Factor, Map, Node, Product
+from symdiff.expression import Factor, Map, Node, Product, Reduce
+from symdiff.functions.row import REDUCTIONS, ROWS
 from symdiff.gathers import solved_labels
-from symdiff.index_notation import Label, form_of, labels_of, rename
+from symdiff.index_notation import Index, Label, form_of, labels_of, rename
 from symdiff.normal_form import is_guard
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType, promote
@@ -95,11 +96,13 @@ def silenced(node: Product) -> Product:
     before:  Σ [c[i]] x[i] y[i,j] z[j]
     after:   Σ ([c[i]] x[i]) ([c[i]] y[i,j]) z[j]
 
-    A step that paired the guard with one factor alone would leave a zero to meet the NaN of another.
+    A step that paired the guard with one factor alone would leave a zero to meet the NaN of another.  A factor that holds a part
+    of the guard's labels is silenced where the guard is false along all of the others: y[j], where no [c[i,j]] holds.
     """
     guards = [(f, at) for f, at in node.factors if is_guard(f)]
     factors: list[Factor] = [(f, at) for f, at in node.factors if not is_guard(f)]
     kept: list[Factor] = []
+    changed = False
     for guard, there in guards:
         touched = [k for k, (f, at) in enumerate(factors) if set(there) <= set(at) or (isinstance(f, Map) and set(at) < set(there))]
         if not touched:
@@ -111,9 +114,24 @@ def silenced(node: Product) -> Product:
             places = [tuple(whole.index(i) for i in labels) for labels in (there, at)]
             factors[k] = Product(1, ((guard, places[0]), (f, places[1])), tuple(range(len(whole))), shape,
                                  TensorType(f.dtype, shape)), whole
-    if len(kept) == len(guards):
+        for k, (f, at) in enumerate(factors):
+            full = all(g.shape == tuple(node.extents[i] for i in labels) for g, labels in ((f, at), (guard, there)))  # type: ignore[index]
+            if k not in touched and f.children and full and set(there) & set(at):
+                factors[k], changed = (beside(guard, there, f, at), at), True
+    if len(kept) == len(guards) and not changed:
         return node
     return Product(1, (*factors, *kept), node.out, node.extents, node.type)
+
+
+def beside(guard: Node, there: tuple[Index, ...], f: Node, at: tuple[Index, ...]) -> Node:
+    """A factor that is zero where the guard is false whatever the labels are that the factor does not hold."""
+    shared = [axis for axis, i in enumerate(there) if i in at]
+    others = tuple(axis for axis in range(len(there)) if axis not in shared)
+    shape = tuple(guard.shape[axis] for axis in shared)
+    holds = Reduce(REDUCTIONS["any"], guard.children[0], others, TensorType("bool", shape))
+    alive = Map(ROWS["guard"], (holds,), TensorType("bool", shape))
+    labels = tuple(range(f.ndim))
+    return Product(1, ((alive, tuple(at.index(there[axis]) for axis in shared)), (f, labels)), labels, f.shape, f.type)
 
 
 def private(node: Product, k: int) -> set[Label]:

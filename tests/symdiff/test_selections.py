@@ -111,3 +111,16 @@ def test_a_part_of_a_guard_silences(target: str) -> None:
     expected = sd.evaluate(product, values)
     assert np.isfinite(expected).all()
     np.testing.assert_allclose(sd.compile(product, [x, way], target=target)(**values), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba"])
+def test_a_row_that_is_dead_all_along_silences_what_meets_it(target: str) -> None:
+    x = sd.symbol("x", (2, 5, 5))
+    low = sd.tril(x, -1)
+    product = low @ low.mT
+    # The first column is zero, so its deviation has no derivative: but no element of x stands behind it.
+    gradient = sd.grad(sd.sum(sd.std(product**2 + product, axis=-2)), x)
+    value = np.random.default_rng(4).normal(size=(2, 5, 5))
+    expected = sd.evaluate(gradient, {x: value})
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(sd.compile(gradient, [x], target=target)(value), expected, rtol=1e-10, atol=1e-12)
