@@ -6,18 +6,18 @@ for each turn:  compute the body;  keep what is kept;  copy the new carries over
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from codegen.loop_ir.nodes import Affine, IndexValue
 from codegen.lowering.affine import variable
 from codegen.lowering.nests import Nests, use_counts
-from codegen.lowering.scopes import At
+from codegen.lowering.scopes import At, Names, Scopes
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import choose_stored
 from codegen.planning.matrices import MatrixForm, matrix_form
-from codegen.planning.passes import is_leaf, plan_passes
+from codegen.planning.passes import Passes, is_leaf, plan_passes
 from symdiff.bodies import private
 from symdiff.expression import Constant, Node, Product, Symbol
 from symdiff.gathers import children_read
@@ -29,9 +29,11 @@ from symdiff.traversal import topological
 class LoopNests(Nests):
     """Nests, among which are loops; `fresh_buffer` gives a buffer of a dtype and shape."""
 
-    hints: Hints
-    fresh_buffer: Callable[[str, tuple[Size, ...]], str]
-    written: set[tuple[Loop, tuple[Node, ...]]]
+    def __init__(self, passes: Passes, buffers: Mapping[Node, str], shared: Mapping[Node, int], names: Names, hints: Hints,
+                 fresh_buffer: Callable[[str, tuple[Size, ...]], str], scopes: Scopes | None = None) -> None:
+        super().__init__(passes, buffers, set(), shared, None, names, scopes)
+        self.hints, self.fresh_buffer = hints, fresh_buffer
+        self.written: set[tuple[Loop, tuple[Node, ...]]] = set()
 
     def compute(self, node: Node, form: MatrixForm | None) -> None:
         """Write the nests of one stored node; the results of a loop are written together."""
@@ -39,7 +41,6 @@ class LoopNests(Nests):
             super().compute(node, form)
             return
         key = loop_of(node)[0], node.children
-        self.written = getattr(self, "written", set())
         if key not in self.written:
             self.written.add(key)
             self.loop(*key)
@@ -62,8 +63,7 @@ class LoopNests(Nests):
         stored = choose_stored(roots, passes, self.hints)
         order = [node for node in topological(roots, children_read) if node in stored and not is_leaf(node)]
         names: dict[Node, str] = {node: self.buffers[node] for node in topological(roots) if is_array(node)}
-        body = LoopNests(passes, names, set(), use_counts(roots), None, self.scopes.names, self.scopes)
-        body.hints, body.fresh_buffer = self.hints, self.fresh_buffer
+        body = LoopNests(passes, names, use_counts(roots), self.scopes.names, self.hints, self.fresh_buffer, self.scopes)
         prefixes = body.elements.prefixes
         for symbol, (name, before) in zip(loop.carries, carries, strict=True):
             names[symbol], prefixes[symbol] = name, before

@@ -60,8 +60,7 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
         before = [n for n in order if passes.level[n] == number and not in_range(n, passes)]
         during = [n for n in order if passes.level[n] == number and in_range(n, passes)]
         body = [*fills(during, naming, passes)]
-        once = LoopNests(passes, naming.buffers, naming.tiles, shared, None, names)
-        once.hints, once.fresh_buffer = hints, naming.scratch
+        once = LoopNests(passes, naming.buffers, shared, names, hints, naming.scratch)
         for node in before:
             once.compute(node, forms.get(node))
         body = [*once.statements(), *body]
