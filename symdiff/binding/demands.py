@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 from symdiff.bounds import at_least
 from symdiff.errors import ArgumentMismatch
-from symdiff.expression import Node, Product, Reduce, Symbol
+from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import solved_labels
+from symdiff.loops import Loop, deep, is_scan, loop_of, split_args
+from symdiff.reference import evaluate_nodes
 from symdiff.sizes import Size, named_sizes, value_of
 from symdiff.traversal import topological
 
@@ -31,9 +33,10 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """The values of the symbol `name` must be positions −size … size − 1, because `node` reads there."""
+    """The values of `index`, made of the symbols, must be positions −size … size − 1, because `node` reads there."""
 
-    name: str
+    index: Node
+    symbols: tuple[Symbol, ...]
     size: Size
     node: Node
 
@@ -52,33 +55,61 @@ def demands_of(roots: Iterable[Node]) -> Demands:
 
 
 def index_demands(roots: Iterable[Node]) -> list[Positions]:
-    """The symbols that are used as positions, or views of whose elements are.
+    """The indices, in bodies of loops too, whose values the arguments of a call tell without much work.
 
     >>> import symdiff as sd
     >>> x, i = sd.symbol("x", "n"), sd.symbol("i", "m", "int64")
-    >>> [(p.name, p.size) for p in index_demands([x[i]])]
-    [('i', n)]
+    >>> [(p.index, p.size) for p in index_demands([x[i + 1]])]
+    [(<i + 1: int64 (m,)>, n)]
     """
-    found: dict[tuple[str, Size], Positions] = {}
-    for node in topological(roots):
-        for solved in solved_labels(node) if isinstance(node, Product) else ():
-            index = solved.given
-            while isinstance(index, Product) and not index.is_core and index.coefficient == 1 and len(index.factors) == 1:
-                index = index.factors[0][0]
-            if isinstance(index, Symbol):
-                found.setdefault((index.name, solved.size), Positions(index.name, solved.size, node))
+    found: dict[tuple[Node, Size], Positions] = {}
+    # Bodies of different loops may share symbols, so each is looked at with its own arguments.
+    pending: list[tuple[list[Node], dict[Node, Node | None]]] = [(list(roots), {})]
+    seen: set[tuple[Loop, tuple[Node, ...]]] = set()
+    while pending:
+        bodies, bound = pending.pop()
+        for node in topological(bodies):
+            if is_scan(node) and (loop_of(node)[0], node.children) not in seen:
+                loop = loop_of(node)[0]
+                seen.add((loop, node.children))
+                _, xs, outside = split_args(loop, node.children)
+                inner: dict[Node, Node | None] = dict.fromkeys(loop.bound)
+                inner.update((symbol, seen_outside(arg, bound)) for symbol, arg in zip(
+                    (*loop.slices, *loop.invariants), (*xs, *outside), strict=True))
+                pending.append(([*loop.nexts, *loop.stacks], inner))
+            for solved in solved_labels(node) if isinstance(node, Product) else ():
+                index = seen_outside(solved.given, bound)
+                symbols = () if index is None else cheap_symbols(index)
+                if index is not None and symbols:
+                    found.setdefault((index, solved.size), Positions(index, symbols, solved.size, node))
     return list(found.values())
+
+
+def seen_outside(node: Node, bound: Mapping[Node, Node | None]) -> Node | None:
+    """A node of a body as one of the formula: an argument for its symbol, None where it changes in the loop."""
+    if not bound or node in bound:
+        return bound.get(node, node)
+    return None if any(n in bound for n in topological([node])) else node
+
+
+def cheap_symbols(index: Node) -> tuple[Symbol, ...]:
+    """The symbols that an index is made of, none where it takes more than elementwise work."""
+    order = topological([index])
+    light = all(isinstance(n, (Symbol, Constant, Add, Map)) or (isinstance(n, Product) and not n.is_core) for n in order)
+    return tuple(s for s in order if isinstance(s, Symbol)) if light else ()
 
 
 def check_positions(demands: Sequence[Positions], values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
     """Raise `ArgumentMismatch` for an array that holds a position outside of the axis that it indexes."""
     for demand in demands:
-        array, size = values[demand.name], value_of(demand.size, sizes)
+        size = value_of(demand.size, sizes)
+        arrays: dict[Node, Any] = {symbol: values[symbol.name] for symbol in demand.symbols}
+        array = arrays[demand.index] if isinstance(demand.index, Symbol) else evaluate_nodes([demand.index], arrays, sizes)[0]
         if array.size and not (-size <= array.min() and array.max() < size):
             wrong = array[(array < -size) | (array >= size)].flat[0]
             origin = f" at {demand.node.origin}" if demand.node.origin else ""
-            raise ArgumentMismatch(f"{demand.name} holds position {wrong}, which is outside of an axis of size {size}",
-                                   where=shortened(str(demand.node)) + origin,
+            raise ArgumentMismatch(f"{shortened(str(demand.index))} holds position {wrong}, which is outside of an axis of size "
+                                   f"{size}", where=shortened(str(demand.node)) + origin,
                                    mend=f"give positions from {-size} to {size - 1}")
 
 
@@ -97,7 +128,7 @@ def size_demands(roots: Iterable[Node]) -> list[Demand]:
             return
         if size not in found or found[size].least < least:
             found[size] = Demand(size, least, node, reduced)
-    for node in topological(roots):
+    for node in deep(roots):
         if isinstance(node, Reduce) and node.function.needs_elements:
             for axis in node.axes:
                 ask(node.arg.shape[axis], 1, node.arg, node)

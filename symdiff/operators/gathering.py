@@ -18,8 +18,8 @@ from symdiff.tensor_type import INTEGRAL, TensorType
 def gather(x: Node, axes: Sequence[int], indices: Sequence[Node], place: int) -> Node:
     """x with the given axes read at arrays of positions, which are broadcast together; their axes stand at `place`.
 
-    A position below 0 counts from the end; one that is outside all the same reads 0 (where the array is an input of a
-    kernel, the call refuses it).  The adjoint adds at the positions.
+    A position below 0 counts from the end.  One that is outside is refused at the call where the arguments tell it by
+    elementwise work alone; one that a loop or a contraction finds reads 0.  The adjoint adds at the positions.
     """
     for index in indices:
         if index.dtype not in INTEGRAL:

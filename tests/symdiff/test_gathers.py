@@ -136,8 +136,25 @@ def test_positions_outside_are_refused() -> None:
             kernel(VALUES["X"], [0, wrong])
         with pytest.raises(ArgumentMismatch, match=r"test_gathers\.py"):
             sd.evaluate(X[i], {"X": VALUES["X"], "i": [wrong]})
-    # Of positions that are computed, those outside read nothing.
-    np.testing.assert_array_equal(sd.compile(X[i + 5], [X, i])(VALUES["X"], [0, 1]), [VALUES["X"][5], np.zeros(4)])
+    shifted = sd.compile(X[i + 5], [X, i])
+    np.testing.assert_array_equal(shifted(VALUES["X"], [0, -1]), VALUES["X"][[5, 4]])
+    with pytest.raises(ArgumentMismatch, match=r"i \+ 5 holds position 6"):
+        shifted(VALUES["X"], [0, 1])
+    # What is cut off is no position.
+    three = sd.symbol("three", 3, "int64")
+    np.testing.assert_array_equal(sd.compile(X[three[:2]], [X, three])(VALUES["X"], [0, 1, 99]), VALUES["X"][[0, 1]])
+
+
+def test_positions_inside_a_loop_are_refused_too() -> None:
+    rows = sd.symbol("rows", ("gt", 2), "int64")
+    total = sd.scan(lambda c, at: (c + sd.sum(X[at]) + sd.sum(X[i]), None), 0.0, rows)[0]
+    kernel = sd.compile(total, [X, rows, i])
+    good = np.array([[0, 1], [2, -6]])
+    np.testing.assert_allclose(kernel(VALUES["X"], good, [0]), VALUES["X"][good].sum() + 2 * VALUES["X"][0].sum())
+    with pytest.raises(ArgumentMismatch, match="rows holds position 6"):
+        kernel(VALUES["X"], [[0, 6], [0, 0]], [0])
+    with pytest.raises(ArgumentMismatch, match="i holds position -7"):
+        kernel(VALUES["X"], good, [-7])
 
 
 def test_what_is_no_position_is_refused() -> None:
@@ -156,7 +173,19 @@ def test_gathers_of_what_is_made_of_nothing_and_of_patterns(target: str) -> None
     size = sd.dim("g_made", minimum=4)
     at, Z = sd.symbol("at", 3, "int32"), sd.symbol("Z", (size, size))
     roots = [sd.sum(sd.eye(size)[at]), sd.eye(size)[at], sd.tile(Z, 2)[:, at], sd.diag(Z[0])[at], sd.flip(Z)[at], Z[::-2][at % 2],
-             sd.sum(sd.ones((size, 2))[at]), sd.concat([Z, 2 * Z])[at], sd.tril(Z)[at, at], sd.sum(sd.eye(size)[at + 4])]
+             sd.sum(sd.ones((size, 2))[at]), sd.concat([Z, 2 * Z])[at], sd.tril(Z)[at, at], sd.sum(sd.eye(size)[at * 2])]
     values = {"Z": rng.normal(size=(5, 5)), "at": np.array([0, 2, -1], np.int32)}
     for ours, theirs in zip(sd.compile(roots, [Z, at], target=target)(**values), sd.evaluate(roots, values), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-13)
+
+
+def test_loops_whose_bodies_look_alike_are_told_apart() -> None:
+    small, rows, others = sd.symbol("small", 2), sd.symbol("rows", ("gt", 2), "int64"), sd.symbol("others", ("gt", 2), "int64")
+    one = sd.scan(lambda c, at: (c + sd.sum(X[at][:, 0]), None), 0.0, rows)[0]
+    two = sd.scan(lambda c, at: (c + sd.sum(small[at]) + sd.fori(0, 2, lambda k, z: z + small[at[0]], 0.0), None), 0.0, others)[0]
+    kernel = sd.compile([one, two], [X, small, rows, others])
+    assert kernel(VALUES["X"], [1.0, 2.0], [[5, 4]], [[0, 1]])[1] == 5.0
+    with pytest.raises(ArgumentMismatch, match="others holds position 5"):
+        kernel(VALUES["X"], [1.0, 2.0], [[5, 4]], [[0, 5]])
+    with pytest.raises(ArgumentMismatch, match="rows holds position 6"):
+        kernel(VALUES["X"], [1.0, 2.0], [[6, 4]], [[0, 1]])
