@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from symdiff.errors import CannotLower
-from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
+from symdiff.expression import METHODS, Add, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import index_of
 from symdiff.index_notation import Index, form_of, inside, labels_of
-from symdiff.loops import is_scan, loop_of
+from symdiff.loops import is_scan
 from symdiff.normal_form import number_of
 from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.printing.networks import NoMatrixForm
@@ -117,8 +117,9 @@ class SourceWriter(Writer):
     def uncast(self, node: Node, implicit: bool) -> Monomial:
         """The source of a node."""
         if is_scan(node):
-            raise CannotLower("a scan has no NumPy style yet", where=loop_of(node)[1], mend="use the index or matrix style, "
-                              "or f.source of the compiled kernel")
+            where = METHODS["str"](node).split("\n")[0][:80] + (f" at {node.origin}" if node.origin else "")
+            raise CannotLower("a loop has no NumPy style", where=where,
+                              mend="use style 'matrix', or f.source of a compiled kernel, which is Python that runs")
         if isinstance(node, Reduce):
             inner = self.piece(node.arg).text
             word = self.helpers.call(node.function.numpy)

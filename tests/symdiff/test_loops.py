@@ -208,3 +208,9 @@ def test_errors(call: Any, error: Any, text: str) -> None:
     with pytest.raises(error, match=text) as caught:
         call()
     assert "test_loops.py" in str(caught.value)
+
+
+def test_what_has_no_numpy_style_says_so() -> None:
+    with pytest.raises(sd.CannotLower, match="a loop has no NumPy style") as caught:
+        sd.formula(LOSSES["final"], style="numpy")
+    assert "scan(c ← a c" in str(caught.value) and "test_loops.py" in str(caught.value)
