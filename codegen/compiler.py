@@ -87,9 +87,9 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         expanded = expand_functions(simple)
 
         def arranged(nodes: list[Node]) -> list[Node]:
-            expressed = write_in_windows(expand_functions(nodes), hints)
-            return order_contractions(open_contractions(separate_gathers(expressed), hints), hints)
-        roots = plan_loops(arranged(expanded), arranged)
+            parted = separate_gathers(write_in_windows(nodes, hints))
+            return order_contractions(open_contractions(parted, hints), hints)
+        roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(bodies)))
         planned = time.perf_counter()
         lowered = lower(roots, symbols, hints)
         checked = check_program if checks_programs() else unchecked
