@@ -6,7 +6,7 @@
     Product(…)              coefficient · Σ_labels Π node[indices], written at position `out`: see its docstring
     Map(function, args)     an elementwise scalar function of same-shaped arguments
     Reduce(function, arg)   max, min, prod, logsumexp, argmax along axes
-    Apply(operation, args)  a structured operation from an open table
+    Apply(operation, args)  a structured operation: a loop
 
 Two equal nodes are the same object: a table with weak references holds every living node, so equality is identity, and
 Python's own hash of identity serves sets and dictionaries.  `node.key` is a structural hash that is the same in every
@@ -349,7 +349,7 @@ class Reduce(Node):
 
 
 class Apply(Node):
-    """A structured operation of the open table `symdiff.functions.structured`, with static `parameters`."""
+    """A structured operation, such as `symdiff.loops.SCAN`, with static `parameters`."""
 
     __slots__ = ("args", "operation", "parameters")
     args: tuple[Node, ...]

@@ -97,7 +97,7 @@ def stacked(loop: Loop, args: Sequence[Node], k: int) -> Node:
 
 def is_scan(node: Node) -> bool:
     """Whether the node is a result of a loop."""
-    return node.__class__ is Apply and node.operation is SCAN
+    return node.__class__ is Apply and node.operation == SCAN
 
 
 def loop_of(node: Node) -> tuple[Loop, str, int]:

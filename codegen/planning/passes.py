@@ -88,7 +88,7 @@ def walked_axes(order: Sequence[Node]) -> set[tuple[Node, int]]:
             found |= {(f, axis) for f, at in factors_read(node) for axis, i in enumerate(at) if not told.intersection(labels_of(i))}
         else:
             found |= {(child, axis) for child in node.children for axis in range(child.ndim)}
-    return found | {(node, axis) for node in order[-1:] for axis in range(node.ndim)}
+    return found
 
 
 def plan_passes(roots: Sequence[Node], hints: Hints, cut: bool = True) -> Passes:

@@ -21,7 +21,8 @@ TOP = Path(__file__).parents[2]
 n, d = sd.dims("n d")
 X, y, w = sd.symbol("X", (n, d)), sd.symbol("y", n), sd.symbol("w", d, positive=True)
 LOSS = sd.sum(sd.softplus(X @ w) * y) + sd.max(w) ** 2 / n + sd.sum(sd.constant([1.0, 2.5]) * 0.1)
-ROOTS = [LOSS, sd.grad(LOSS, w), sd.hessian(LOSS, w), X[::2, 1:], sd.arange(n) * y, X.T @ X]
+LOOP = sd.grad(sd.scan(lambda c, row: (sd.tanh(c) + row * w, None), w, X)[0][0], w)
+ROOTS = [LOSS, sd.grad(LOSS, w), sd.hessian(LOSS, w), X[::2, 1:], sd.arange(n) * y, X.T @ X, LOOP]
 
 
 def chain(length: int, leaf: Any) -> Any:
