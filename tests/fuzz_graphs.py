@@ -376,7 +376,13 @@ def acceptable(line: str, scope: dict[str, Any], values: dict[Any, Array], sizes
     shape = [value_of(s, sizes) for s in node.shape]
     if work([node], sizes)[0] > MOST_ELEMENTS or min(shape, default=1) < 1 or node.ndim > 4:
         return ""
-    largest = np.max(np.abs(np.asarray(sd.evaluate(node, values), np.float64)), initial=0.0)
+    try:
+        result = np.asarray(sd.evaluate(node, values), np.float64)
+    except sd.ArgumentMismatch as error:
+        if "outside of an axis" in str(error):  # arithmetic on positions has left the array
+            return ""
+        raise
+    largest = np.max(np.abs(result), initial=0.0)
     if largest <= LARGEST or (risky and not np.isfinite(largest)):
         return line
     return f"sd.tanh({line})" if node.dtype.startswith("float") and np.isfinite(largest) else ""
