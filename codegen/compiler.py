@@ -29,10 +29,11 @@ from codegen.loop_ir.nodes import Program
 from codegen.lowering.programs import lower
 from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
-from codegen.planning.expansions import expand_functions
+from codegen.planning.expansions import expand_functions, narrow_truths
 from codegen.planning.gathers import separate_gathers
 from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
+from codegen.planning.sliding import sum_over_windows
 from codegen.planning.windows import write_in_windows
 from codegen.runtime.kernel import Kernel, Planned
 from symdiff.binding import argument_of, demands_of
@@ -87,8 +88,8 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         expanded = expand_functions(simple)
 
         def arranged(nodes: list[Node]) -> list[Node]:
-            parted = separate_gathers(write_in_windows(nodes, hints))
-            return order_contractions(open_contractions(parted, hints), hints)
+            parted = separate_gathers(write_in_windows(narrow_truths(nodes), hints))
+            return order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints)
         roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(bodies)))
         planned = time.perf_counter()
         lowered = lower(roots, symbols, hints)

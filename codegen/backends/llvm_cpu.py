@@ -14,9 +14,9 @@ from codegen.backends.numba_cpu import inlined, load_module
 from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
 from codegen.emitters import python
 from codegen.emitters.llvm import module as llvm_module
-from codegen.emitters.llvm.products import ROUTINES
-from codegen.loop_ir.nodes import MatMul, Program
-from codegen.loop_ir.walks import parameters, statements
+from codegen.loop_ir.nodes import Program
+from codegen.loop_ir.walks import parameters
+from codegen.runtime import blas
 from codegen.scheduling.schedule import VECTOR_SCHEDULE
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
@@ -84,17 +84,6 @@ def machine() -> Machine:
         return MACHINES[0]
 
 
-def blas_addresses() -> Any:
-    """The addresses of the BLAS routines, in the order of ROUTINES."""
-    from scipy.linalg import cython_blas
-
-    capsules = cython_blas.__pyx_capi__
-    name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
-    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    return (ctypes.c_void_p * len(ROUTINES))(*[pointer_of(capsules[r], name_of(capsules[r])) for r in ROUTINES])
-
-
 class LlvmExecutable:
     """A compiled kernel, called by address."""
 
@@ -104,8 +93,7 @@ class LlvmExecutable:
         self.program, self.fast_math, self.objects = program, fast_math, machine().objects
         self.arrays = ctypes.c_void_p * max(len(parameters(program)), 1)
         self.sizes = ctypes.c_int64 * max(len(program.sizes), 1)
-        products = any(isinstance(s, MatMul) for section in program.sections for s in statements(section.body))
-        self.routines = blas_addresses() if products else None
+        self.routines = blas.addresses() if llvm_module.multiplies(program) else None
         self.inlined: Any = None
 
     def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:

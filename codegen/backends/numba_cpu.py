@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import linecache
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
 from codegen.emitters import python
-from codegen.loop_ir.nodes import Program
-from codegen.loop_ir.walks import INPUTS, parameters
+from codegen.loop_ir.nodes import MatMul, MatVec, Program
+from codegen.loop_ir.walks import INPUTS, parameters, statements
+from codegen.runtime import blas
 from codegen.scheduling.schedule import SCHEDULE
 
 
@@ -33,10 +35,13 @@ class NumbaExecutable:
         kernel.compile(signature)
         kernel.disable_compile()
         self.entry = kernel.overloads[signature].entry_point
+        products = any(isinstance(s, (MatMul, MatVec)) for section in program.sections for s in statements(section.body))
+        self.context = blas.one_thread if products else nullcontext
 
     def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
         """Run on arrays and sizes in the order of `parameters`."""
-        self.entry(*arrays, *sizes)
+        with self.context():
+            self.entry(*arrays, *sizes)
 
     def inline(self, constants: Sequence[Array] = ()) -> Any:
         """`run`, compiled: it may be called from the user's own Numba code."""

@@ -17,7 +17,7 @@ from codegen.lowering.scopes import At, Names, Scopes
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import choose_stored
 from codegen.planning.matrices import MatrixForm, matrix_form
-from codegen.planning.passes import Passes, is_leaf, plan_passes
+from codegen.planning.passes import Passes, is_leaf, placed
 from symdiff.bodies import private
 from symdiff.expression import Constant, Node, Product, Symbol
 from symdiff.gathers import children_read
@@ -59,7 +59,7 @@ class LoopNests(Nests):
         self.scopes.least = depth
         rows = {k: self.place(row, (turn,)) for k in range(len(loop.stacks)) if (row := stacked(loop, args, k)) in self.buffers}
         roots = list(dict.fromkeys([*loop.nexts, *[loop.stacks[k] for k in rows]]))
-        passes = plan_passes(roots, self.hints, cut=False)
+        passes = placed(topological(roots, children_read), None)
         stored = choose_stored(roots, passes, self.hints)
         order = [node for node in topological(roots, children_read) if node in stored and not is_leaf(node)]
         names: dict[Node, str] = {node: self.buffers[node] for node in topological(roots) if is_array(node)}

@@ -20,17 +20,15 @@ from codegen.lowering.loops import LoopNests
 from codegen.lowering.nests import Nests, fold_of, use_counts
 from codegen.lowering.scopes import Names
 from codegen.planning.costs import Hints
+from codegen.planning.cuts import plan_passes, tile_rows
 from codegen.planning.materialisation import choose_stored
 from codegen.planning.matrices import MatrixForm, matrix_form
-from codegen.planning.passes import BYTES, Passes, is_leaf, is_pattern, plan_passes
+from codegen.planning.passes import Passes, is_leaf, is_pattern
 from symdiff.expression import Add, Constant, Node, Product, Symbol
 from symdiff.gathers import children_read
 from symdiff.loops import deep, is_scan, loop_of
 from symdiff.sizes import Size, named_sizes
 from symdiff.traversal import topological
-
-TILE_BYTES = 256 * 1024
-MOST_ROWS, LEAST_ROWS = 512, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +125,6 @@ def fills(during: Sequence[Node], naming: Naming, passes: Passes) -> list[Statem
                 all(is_pattern(t) and t not in naming.buffers for _, t in node.terms):
             result.append(Fill(naming.buffers[node], identity("add", node.dtype)))
     return result
-
-
-def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints) -> int:
-    """Rows of a tile: what fits the cache beside its per-sample values, a power of two within bounds."""
-    row_bytes = 8
-    for node in during:
-        if node in passes.sample:
-            axis = passes.sample[node]
-            row_bytes += BYTES[node.dtype] * hints.count([s for k, s in enumerate(node.shape) if k != axis])
-    rows = MOST_ROWS
-    while rows > LEAST_ROWS and rows * row_bytes > TILE_BYTES:
-        rows //= 2
-    return rows
 
 
 class Naming:

@@ -12,10 +12,11 @@ from functools import cache
 
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import rewritten
+from codegen.planning.views import plain, with_views
 from symdiff.expression import Factor, Map, Node, Product, Reduce
 from symdiff.functions.row import REDUCTIONS, ROWS
 from symdiff.gathers import solved_labels
-from symdiff.index_notation import Index, Label, form_of, labels_of, rename
+from symdiff.index_notation import Index, Label
 from symdiff.normal_form import is_guard
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType, promote
@@ -28,41 +29,11 @@ def order_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     def in_steps(node: Node) -> Node:
         if not isinstance(node, Product) or not node.is_core or solved_labels(node):
             return node
-        node = with_views(node)
+        node = with_views(node, hints)
         if splits(node):
             node = silenced(node)
         return split(node, hints) if splits(node) else node
     return rewritten(roots, in_steps)
-
-
-def with_views(node: Product) -> Product:
-    """The core with parts of arrays as factors of their own, so that all of them are read at plain labels.
-
-    before:  Σ_k x[i,k] y[i,k] W[j, k + 64]
-    after:   Σ_k x[i,k] y[i,k] V[j,k] with V[j,k] = W[j, k + 64]
-
-    What is read at the sum of two labels, as a convolution reads, stays as it is: a window is larger than its array.
-    """
-    if plain(node) or len(node.factors) < 2:
-        return node
-    factors: list[Factor] = []
-    for f, at in node.factors:
-        labels = list(dict.fromkeys(label for index in at for label in labels_of(index)))
-        if all(type(i) is int for i in at) and len(labels) == len(at):
-            factors.append((f, at))
-            continue
-        if any(len(form_of(index)[1]) > 1 for index in at):
-            return node
-        shape = tuple(node.extents[label] for label in labels)
-        names = {label: k for k, label in enumerate(labels)}
-        inner = tuple(rename(index, names) for index in at)
-        # A part of a guard is a guard: it selects, it does not multiply.
-        child = f.children[0] if is_guard(f) else f
-        view: Node = Product(1, ((child, inner),), tuple(range(len(labels))), shape, TensorType(child.dtype, shape))
-        if isinstance(f, Map) and is_guard(f):
-            view = Map(f.function, (view,), TensorType(f.dtype, shape))
-        factors.append((view, tuple(labels)))
-    return Product(node.coefficient, tuple(factors), node.out, node.extents, node.type)
 
 
 def splits(node: Product) -> bool:
@@ -70,11 +41,6 @@ def splits(node: Product) -> bool:
     if not plain(node):
         return False
     return len(node.factors) > 2 or (len(node.factors) == 2 and any(private(node, k) for k in range(2)))
-
-
-def plain(node: Product) -> bool:
-    """Whether every factor is read at plain labels, each once."""
-    return all(type(i) is int for _, at in node.factors for i in at) and all(len(set(at)) == len(at) for _, at in node.factors)
 
 
 def path_cost(node: Product, hints: Hints) -> int:

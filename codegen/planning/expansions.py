@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen.loop_ir.scalars import SCALARS
-from symdiff.expression import Map, Node, Reduce
+from codegen.planning.rewriting import over, rewritten
+from symdiff.expression import Map, Node, Product, Reduce
 from symdiff.functions.row import REDUCTIONS, ROWS
 from symdiff.normal_form import add, expand, map_node, number, product, reduce_node
 from symdiff.tensor_type import TensorType
@@ -28,6 +29,16 @@ def expand_functions(roots: Sequence[Node]) -> list[Node]:
         if all(a is b for a, b in zip(fresh, current, strict=True)):
             return fresh
         current = fresh
+
+
+def narrow_truths(roots: Sequence[Node]) -> list[Node]:
+    """The roots with truth values as numbers of the dtype of the product that they stand in, not wider."""
+    def narrowed(node: Node) -> Node:
+        if not isinstance(node, Product) or node.dtype != "float32":
+            return node
+        return over(node, [Map(f.function, f.children, TensorType(node.dtype, f.shape))
+                           if isinstance(f, Map) and f.function.name == "number" else f for f in node.children])
+    return rewritten(roots, narrowed)
 
 
 def expansion(node: Node) -> Node | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from codegen.planning.costs import Hints
 from symdiff.expression import Node, Product
-from symdiff.index_notation import Index, Label, form_of, inside, labels_of
+from symdiff.index_notation import Index, Label, form_of, injective, inside, labels_of
 from symdiff.normal_form.merging import placed
 from symdiff.sizes import Size
 
@@ -82,7 +82,9 @@ def operand(f: Node, at: tuple[Index, ...]) -> Operand:
     if isinstance(f, Product) and f.dense and not f.narrows and f.coefficient == 1 and len(f.factors) == 1:
         (inner, places), = f.factors
         within = all(inside(index, inner.shape[k], dict(enumerate(f.extents))) for k, index in enumerate(places))
-        if within and {label for index in places for label in labels_of(index)} == set(range(f.ndim)):
+        whole = {label for index in places for label in labels_of(index)} == set(range(f.ndim))
+        # Windows lie over one another: what reads them as a matrix reads their copy.
+        if within and whole and injective(places, dict(enumerate(f.extents))):
             return Operand(inner, tuple(placed(index, dict(enumerate(at))) for index in places))
     return Operand(f, at)
 

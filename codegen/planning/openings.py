@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from codegen.planning.contractions import path_cost, plain
+from codegen.planning.contractions import path_cost
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import over
+from codegen.planning.views import plain
 from symdiff.expression import Factor, Node, Product
 from symdiff.index_notation import Label, rename
 from symdiff.normal_form import is_guard

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from codegen.planning.costs import Hints
 from symdiff.expression import Add, Apply, Constant, Map, Node, Product, Reduce, Symbol
-from symdiff.gathers import children_read, factors_read, solved_labels
+from symdiff.gathers import factors_read, solved_labels
 from symdiff.index_notation import labels_of
 from symdiff.normal_form import number_of
 from symdiff.sizes import Size
-from symdiff.traversal import topological
 
 SMALLEST_SAMPLE_AXIS = 64
 BYTES = {"bool": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
@@ -62,21 +60,21 @@ def is_pattern(node: Node) -> bool:
         node.out != tuple(range(len(node.extents))) or node.extents != node.shape)
 
 
-def choose_sample_size(order: Sequence[Node], hints: Hints) -> Size | None:
-    """The size of the axis along which the most leaf bytes are read, None where every axis is short."""
-    traffic: dict[Size, float] = {}
+def sample_sizes(order: Sequence[Node]) -> list[Size | None]:
+    """The sizes along which the data may be cut, and None where it need not be.
+
+    A symbolic axis may be long at the next call, however short it is at this one.
+    """
     walked = walked_axes(order)
+    found: dict[Size | None, None] = {}
     for node in order:
-        if not isinstance(node, Symbol) or not node.shape:
-            continue
-        for axis, size in enumerate(dict.fromkeys(node.shape)):
-            if (node, node.shape.index(size)) not in walked:
-                continue
-            # A symbolic axis may be long at the next call, however short it is at this one.
-            if not isinstance(size, int) or size >= SMALLEST_SAMPLE_AXIS:
-                weight = hints.count(node.shape) * BYTES[node.dtype] * (1.0 if axis == 0 else 1 / 1.5)
-                traffic[size] = traffic.get(size, 0.0) + weight
-    return max(traffic, key=lambda size: (traffic[size], str(size))) if traffic else None
+        if isinstance(node, Symbol):
+            for axis, size in enumerate(node.shape):
+                if (node, axis) in walked and (not isinstance(size, int) or size >= SMALLEST_SAMPLE_AXIS):
+                    found[size] = None
+    if all(isinstance(size, int) for size in found):
+        found[None] = None
+    return list(found)
 
 
 def walked_axes(order: Sequence[Node]) -> set[tuple[Node, int]]:
@@ -91,10 +89,9 @@ def walked_axes(order: Sequence[Node]) -> set[tuple[Node, int]]:
     return found
 
 
-def plan_passes(roots: Sequence[Node], hints: Hints, cut: bool = True) -> Passes:
-    """The passes of the roots, which are not `cut` inside a loop."""
-    order = topological(roots, children_read)
-    passes = Passes(choose_sample_size(order, hints) if cut else None)
+def placed(order: Sequence[Node], size: Size | None) -> Passes:
+    """The passes with samples along axes of a size."""
+    passes = Passes(size)
     for node in order:
         place(node, passes)
     return passes

@@ -24,6 +24,7 @@ from codegen.loop_ir.nodes import (
     Let,
     Load,
     Loop,
+    MatMul,
     Program,
     Register,
     SampleLoop,
@@ -40,9 +41,9 @@ LANES = 4
 # Turns that a loop over samples is taken to have, and one over any symbolic axis.
 MANY = 100
 DEAR = {"exp": 10, "exp2": 10, "expm1": 12, "log": 12, "log1p": 14, "tanh": 16, "sigmoid": 14, "softplus": 26, "div": 4, "sqrt": 5,
-        "sinh": 25, "cosh": 20, "logaddexp": 28, "xlogy": 14, "reciprocal": 4}
-OF_LIBRARY = {name: 25 for name in "power cbrt log2 log10 sin cos tan asin acos atan asinh acosh atanh atan2 hypot erf erfc "
-              "remainder floor_divide".split()}
+        "sinh": 25, "cosh": 20, "logaddexp": 28, "xlogy": 14, "reciprocal": 4, "sin": 16, "cos": 16, "erf": 30, "erfc": 40}
+OF_LIBRARY = {name: 25 for name in "power cbrt log2 log10 tan asin acos atan asinh acosh atanh atan2 hypot remainder "
+              "floor_divide".split()}
 MOST_UNROLLED = 48
 LONGEST_UNROLLED = 8
 
@@ -184,6 +185,8 @@ def weight(body: Sequence[Statement]) -> int:
     """The number of values and statements that a body is written with, short loops in it written out."""
     total = 0
     for statement in body:
+        if isinstance(statement, MatMul):
+            return MOST_UNROLLED  # nothing is gained around a call
         own = 1 + sum(1 for v in values_of(statement) for _ in subvalues(v))
         if isinstance(statement, Loop) and unrolls(statement):
             assert isinstance(statement.lo, int) and isinstance(statement.hi, int)

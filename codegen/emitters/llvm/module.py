@@ -4,7 +4,7 @@ The module holds a function for each section (`init_0`, `range_0` with the ends 
 runs them on storage: `void kernel(ptr arrays, ptr sizes, ptr routines)`.  `arrays` points to the addresses of the arrays in
 the order of `parameters` (for `kernel_of_objects` to NumPy's array objects, which hold their address at DATA_OFFSET), `sizes`
 to the named sizes, `routines` to the addresses of the BLAS routines of `ROUTINES`.  No address and no text of the user stands
-in the module, so it may be kept.
+in the module, so it may be kept.  A program with matrix products sets BLAS to one thread, and back in the end.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from codegen.emitters.llvm.indices import ZERO
 from codegen.emitters.llvm.instructions import Ssa
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
-from codegen.loop_ir.nodes import Program, Section
-from codegen.loop_ir.walks import parameters, section_buffers, section_sizes, tile_rows
+from codegen.loop_ir.nodes import MatMul, Program, Section
+from codegen.loop_ir.walks import parameters, section_buffers, section_sizes, statements, tile_rows
+from codegen.runtime.blas import ROUTINES
 from symdiff.sizes import named_sizes
 
 # Where an array object of NumPy holds the address of its elements; whoever calls `kernel_of_objects` has tried it.
@@ -22,6 +23,22 @@ DATA_OFFSET = 16
 HEAD = f"""\
 {NOWHERE} = private unnamed_addr constant [64 x i8] zeroinitializer, align 64
 """
+# Where BLAS has no such functions, these stand for them.
+STUBS = """\
+define internal i32 @.tell() {
+  ret i32 1
+}
+
+define internal void @.keep(i32 %.n) {
+  ret void
+}"""
+# The number of threads is set only where it is another one, and by null addresses never.
+ONE_THREAD = [
+    f"%.told = getelementptr inbounds ptr, ptr %.routines, i64 {len(ROUTINES)}", "%.given = load ptr, ptr %.told, align 8",
+    f"%.set = getelementptr inbounds ptr, ptr %.routines, i64 {len(ROUTINES) + 1}", "%.put = load ptr, ptr %.set, align 8",
+    "%.none = icmp eq ptr %.given, null", "%.get = select i1 %.none, ptr @.tell, ptr %.given", "%.threads = call i32 %.get()",
+    "%.one = icmp eq i32 %.threads, 1", "%.switch = select i1 %.one, ptr @.keep, ptr %.put", "call void %.switch(i32 1)",
+]
 ATTRIBUTES = "attributes #0 = { nounwind willreturn memory(none) }"
 
 
@@ -41,7 +58,13 @@ def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False) -> s
         functions.append(section_function(name, section, program, vector_bytes, fast_math, declared))
         calls.append((name, section))
     functions += [kernel_function(program, calls, objects) for objects in (False, True)]
-    return "\n".join([HEAD, *sorted(declared.values()), "", "\n\n".join(functions), "", ATTRIBUTES, ""])
+    stubs = [STUBS] if multiplies(program) else []
+    return "\n".join([HEAD, *sorted(declared.values()), "", "\n\n".join([*stubs, *functions]), "", ATTRIBUTES, ""])
+
+
+def multiplies(program: Program) -> bool:
+    """Whether a program calls BLAS."""
+    return any(isinstance(s, MatMul) for section in program.sections for s in statements(section.body))
 
 
 def section_function(name: str, section: Section, program: Program, vector_bytes: int, fast_math: bool,
@@ -94,6 +117,9 @@ def kernel_function(program: Program, calls: list[tuple[str, Section]], objects:
         lines.append(f"%{b.name} = load ptr, ptr {f'%.d{k}' if objects else f'%.p{k}'}, align 8")
     for k, name in enumerate(program.sizes):
         lines += [f"%.q{k} = getelementptr inbounds i64, ptr %.sizes, i64 {k}", f"{numbers[name]} = load i64, ptr %.q{k}, align 8"]
+    products = multiplies(program)
+    if products:
+        lines += ONE_THREAD
     for line in lines:
         writer.do(line)
     for name, section in calls:
@@ -104,6 +130,8 @@ def kernel_function(program: Program, calls: list[tuple[str, Section]], objects:
         given = [*ends, *[f"ptr %{b.name}" for b in section_buffers(section, program)],
                  *[f"i64 {numbers[size]}" for size in section_sizes_whole(section, program)], "ptr %.routines"]
         writer.do(f"call void @{name}({', '.join(given)})")
+    if products:
+        writer.do("call void %.switch(i32 %.threads)")
     writer.block.end = "ret void"
     name = "kernel_of_objects" if objects else "kernel"
     head = f"define void @{name}(ptr %.arrays, ptr %.sizes, ptr %.routines) {{"

@@ -6,22 +6,27 @@ C = A B is written as Cᵀ = Bᵀ Aᵀ where C is stored by rows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from codegen.emitters.llvm.instructions import KINDS, Ssa, literal
 from codegen.emitters.llvm.scalars import resized
 from codegen.emitters.llvm.statements import StatementWriter
-from codegen.loop_ir.nodes import MatMul, MatVec, Panel, Variable
+from codegen.loop_ir.nodes import Buffer, MatMul, MatVec, Panel, Variable
 from codegen.loop_ir.walks import suits_blas
+from codegen.runtime.blas import ROUTINES
 from symdiff.errors import CannotLower
 from symdiff.sizes import Size, combine, multiply
 from symdiff.sizes import product as product_of
 
-# The routines whose addresses a kernel is given, in this order.
-ROUTINES = ("dgemm", "sgemm", "dsyrk", "ssyrk")
 LETTERS = {"float64": "d", "float32": "s"}
 
 
 class ProductWriter(StatementWriter):
-    """Writes matrix products."""
+    """Writes matrix products; `given` is where the arguments of calls are put, by kind and place."""
+
+    def __init__(self, sizes: dict[str, Ssa], buffers: Mapping[str, Buffer], rows: dict[str, int]) -> None:
+        super().__init__(sizes, buffers, rows)
+        self.given: dict[tuple[str, int], Ssa] = {}
 
     def matrix_product(self, product: MatMul | MatVec) -> None:
         """A call of gemm or syrk; every other product is opened into loops by a pass before."""
@@ -75,19 +80,23 @@ class ProductWriter(StatementWriter):
         return self.pointer(panel.buffer, place.base), leading, by_columns
 
     def call(self, routine: str, *args: Ssa | str) -> None:
-        """Call a routine; numbers are put where it can read them."""
+        """Call a routine; numbers are put where it can read them, those that are known where all calls read them."""
         places = []
-        for arg in args:
+        for k, arg in enumerate(args):
             if isinstance(arg, str):
                 arg = literal(ord(arg), "i8")
             elif arg.kind == "i64":
                 arg = resized(self, arg, "i32")
             if arg.kind == "ptr":
                 places.append(arg)
-                continue
-            slot = self.slot(arg.kind)
-            self.do(f"store {arg.kind} {arg.name}, ptr {slot.name}, align 1")
-            places.append(slot)
+            elif not arg.name.startswith("%"):
+                name = f"@.{arg.kind}_{''.join(c if c.isalnum() else '_' for c in arg.name)}"
+                self.declare(name, f"{name} = private unnamed_addr constant {arg.kind} {arg.name}, align 16")
+                places.append(Ssa(name, "ptr"))
+            else:
+                slot = self.given.get((arg.kind, k)) or self.given.setdefault((arg.kind, k), self.slot(arg.kind))
+                self.do(f"store {arg.kind} {arg.name}, ptr {slot.name}, align 1")
+                places.append(slot)
         number = ROUTINES.index(routine)
         entry = self.pure(f"getelementptr inbounds ptr, ptr %.routines, i64 {number}", "ptr", 1, 0)
         address = self.here(f"load ptr, ptr {entry.name}, align 8", "ptr")

@@ -1,0 +1,84 @@
+"""Cuts: along which axis the data is cut into tiles, and whether it is, by the memory traffic of each plan.
+
+What is computed sample by sample stays in the cache with its tile; all else is written in full and read again.  An array
+without the sample axis is read again with every tile, and a sum over samples is touched with every tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codegen.planning.costs import Hints
+from codegen.planning.materialisation import is_contraction, is_costly
+from codegen.planning.passes import BYTES, SMALLEST_SAMPLE_AXIS, Passes, is_leaf, is_pattern, placed, sample_sizes
+from symdiff.expression import Apply, Node, Symbol
+from symdiff.gathers import children_read
+from symdiff.traversal import topological
+
+TILE_BYTES = 256 * 1024
+MOST_ROWS, LEAST_ROWS = 512, 16
+# What a byte costs in the cache, beside one in memory; a plan that stores no more than this stays in the cache as a whole.
+CACHED = 0.25
+CACHE_BYTES = 8 * 1024 * 1024
+# What each pass over the data adds: more loops to build and to run.
+PASS = 0.1
+# Rows of an axis that does not come first lie apart.
+ASIDE = 1.5
+
+
+def plan_passes(roots: Sequence[Node], hints: Hints) -> Passes:
+    """The passes of the roots along the axis that costs the least memory traffic."""
+    order = topological(roots, children_read)
+    sizes = sample_sizes(order)
+    # An axis that is short at this call may be long at the next, but one that is long now is the better guess.
+    long = [size for size in sizes if size is None or hints.value(size) >= SMALLEST_SAMPLE_AXIS]
+    plans = [placed(order, size) for size in long or sizes]
+    return plans[0] if len(plans) == 1 else min(plans, key=lambda plan: traffic(order, plan, hints))
+
+
+def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints) -> int:
+    """Rows of a tile: what fits the cache beside its per-sample values, a power of two within bounds."""
+    wanted = 8 + sum(row_bytes(node, passes, hints) for node in during if node in passes.sample)
+    rows = MOST_ROWS
+    while rows > LEAST_ROWS and rows * wanted > TILE_BYTES:
+        rows //= 2
+    return rows
+
+
+def row_bytes(node: Node, passes: Passes, hints: Hints) -> int:
+    """What a node has of one sample."""
+    return BYTES[node.dtype] * hints.count([s for k, s in enumerate(node.shape) if k != passes.sample[node]])
+
+
+def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
+    """Bytes that a plan moves, those in the cache for less."""
+    # What is stored is not chosen yet; these nodes are most of it.
+    stored = [n for n in order if not is_leaf(n) and n.shape and (
+        is_contraction(n) or isinstance(n, Apply) or is_costly(n) or n in passes.full) and not is_pattern(n)]
+    tiles = 0.0
+    if passes.size is not None:
+        tiles = max(hints.value(passes.size) / tile_rows([n for n in stored if n not in passes.full], passes, hints), 1)
+    readers: dict[Node, set[int]] = {}
+    for node in order:
+        if node in passes.sample or node in passes.folded:
+            for child in children_read(node):
+                # A part that does not stay in the cache is read anew by each reader, not once a pass.
+                tall = child in passes.sample and LEAST_ROWS * row_bytes(child, passes, hints) > TILE_BYTES
+                readers.setdefault(child, set()).add(len(readers) if tall else passes.level[node])
+    total = 0.0
+    sizes = {n: hints.count(n.shape) * BYTES[n.dtype] for n in [*stored, *(n for n in order if isinstance(n, Symbol))]}
+    small = sum(sizes.values()) <= CACHE_BYTES
+    for node, size in sizes.items():
+        near = CACHED if small or size <= TILE_BYTES else 1.0
+        if isinstance(node, Symbol):
+            if node in passes.sample:
+                total += max(len(readers.get(node, ())), 1) * size * (ASIDE if passes.sample[node] else 1)
+            else:
+                total += size + (tiles - 1) * size * near * (node in readers)
+        elif node in passes.folded:
+            total += 2 * tiles * size * near
+        elif node in passes.sample and node not in passes.full:
+            total += 2 * size * (CACHED if LEAST_ROWS * row_bytes(node, passes, hints) <= TILE_BYTES else near)
+        else:
+            total += 2 * size * near + (tiles - 1) * size * near * (node in readers and node not in passes.sample)
+    return total * (1 + PASS * passes.count)
