@@ -343,7 +343,9 @@ class Nests:
             before = len(index) - len(operand.at)
             last = [before + next(k for k, i in enumerate(operand.at) if group[-1] in labels_of(i)) if group else None
                     for group in (rows, columns)]
-            return Panel(self.buffers[operand.node], index, last[0] or 0, last[1], len(rows), max(len(columns), 1))
+            # A group may be several axes, or one that counts through it.
+            axes = [sum(not set(group).isdisjoint(labels_of(i)) for i in operand.at) for group in (rows, columns)]
+            return Panel(self.buffers[operand.node], index, last[0] or 0, last[1], axes[0], max(axes[1], 1))
         result = Operand(node, node.out)
         a = panel(form.A, form.rows, form.inner)
         if not form.columns:

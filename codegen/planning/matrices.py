@@ -6,7 +6,7 @@ A part of an array is read where it stands: the heads Q[b, s, 16 h + d] are matr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from codegen.planning.costs import Hints
 from symdiff.expression import Node, Product
 from symdiff.index_notation import Index, Label, form_of, injective, inside, labels_of
 from symdiff.normal_form.merging import placed
-from symdiff.sizes import Size
+from symdiff.sizes import Size, multiply
 
 # Below this many multiplications plain loops win over a library call.
 SMALLEST = 2000
@@ -101,6 +101,16 @@ def partitions(rows: Sequence[Label], columns: Sequence[Label], inner: Sequence[
             yield r, c, k
 
 
+def counts(group: Group, coefficients: Mapping[Label, Size], extents: Sequence[Size]) -> bool:
+    """Whether an index counts through a group as if it were one label: 16 c + 4 i + j, for i and j below 4."""
+    step: Size = 1
+    for label in reversed(group):
+        if coefficients[label] != step:
+            return False
+        step = multiply(step, extents[label])
+    return True
+
+
 def fits(f: Operand, groups: Sequence[Group], extents: Sequence[Size], sample: Label | None, written: bool = False) -> bool:
     """Whether each group is an axis of the array, or several that lie together and are whole, with no other axis behind them.
 
@@ -108,20 +118,31 @@ def fits(f: Operand, groups: Sequence[Group], extents: Sequence[Size], sample: L
     """
     taken = [i for group in groups for i in group]
     read: list[Label | None] = []
+    several = [group for group in groups if len(group) > 1]
     for k, index in enumerate(f.at):
         found = [(i, c) for i, c in form_of(index)[1] if i in taken]
-        if len(found) > 1 or any(c != 1 for _, c in found):
-            return False
         if sample is not None and index != sample and sample in labels_of(index):
             return False
+        if len(found) > 1:
+            # A group that counts the positions of one axis is one label of it.
+            coefficients = dict(found)
+            group = next((g for g in several if set(g) == set(coefficients)), ())
+            if not group or not counts(group, coefficients, extents):
+                return False
+            several.remove(group)
+            taken = [i for i in taken if i not in group[1:]]
+            found = [(group[0], 1)]
+        if any(c != 1 for _, c in found):
+            return False
         read.append(found[0][0] if found else None)
-        joined = found and any(found[0][0] in group or written for group in groups if len(group) > 1)
+    for k, index in enumerate(f.at):
+        joined = read[k] is not None and any(read[k] in group or written for group in several)
         if joined and (type(index) is not int or f.node.shape[k] != extents[index]):
             return False
-    if all(len(group) < 2 for group in groups):
+    if not several:
         return True
     behind = read[len(read) - len(taken):]
-    first, second = groups
+    first, second = (group if group in several else group[:1] for group in groups)
     # What a tile cuts comes first, so that the rest of each part is contiguous.
     if any(sample in group and len(group) > 1 and tuple(behind[:len(group)]) != group for group in groups):
         return False

@@ -21,6 +21,11 @@ class Place(NamedTuple):
     apart: Ssa | None = None
 
 
+def is_whole(value: Ssa) -> bool:
+    """Whether a value is an integer that is written out."""
+    return value.name.lstrip("-").isdigit()
+
+
 class IndexWriter(Function):
     """Knows the named sizes, the registers, the loop variables and which of them counts lanes."""
 
@@ -38,7 +43,7 @@ class IndexWriter(Function):
             return b
         if b.name == "0":
             return a
-        if a.name[0] != "%" and b.name[0] != "%":
+        if is_whole(a) and is_whole(b):
             return literal(int(a.name) + int(b.name), "i64")
         return self.binary("add nsw", a, b)
 
@@ -49,18 +54,22 @@ class IndexWriter(Function):
                 return ZERO
             if x.name == "1":
                 return y
-        if a.name[0] != "%" and b.name[0] != "%":
+        if is_whole(a) and is_whole(b):
             return literal(int(a.name) * int(b.name), "i64")
         return self.binary("mul nsw", a, b)
 
     def minus(self, a: Ssa, b: Ssa) -> Ssa:
         """a − b."""
+        if is_whole(a) and is_whole(b):
+            return literal(int(a.name) - int(b.name), "i64")
         return a if b.name == "0" else self.binary("sub nsw", a, b)
 
     def quotient(self, op: str, a: Ssa, b: Ssa) -> Ssa:
         """a / b or a mod b of integers that are not negative."""
         if b.name == "1":
             return a if op == "udiv" else ZERO
+        if is_whole(a) and is_whole(b):
+            return literal(int(a.name) // int(b.name) if op == "udiv" else int(a.name) % int(b.name), "i64")
         return self.binary(op, a, b)
 
     def size(self, size: Size) -> Ssa:

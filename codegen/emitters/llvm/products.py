@@ -54,7 +54,7 @@ class ProductWriter(StatementWriter):
         if size is not None:
             return self.size(size)
         rest = product_of(tuple(self.buffers[panel.buffer].shape[axis] for axis in group[1:]))
-        return self.times(self.minus_literal(self.hi, self.lo), self.size(rest))
+        return self.times(self.minus(self.hi, self.lo), self.size(rest))
 
     def panel(self, panel: Panel, rows: Size | None, columns: Size | None) -> tuple[Ssa, Ssa, bool]:
         """(address, leading dimension, whether it is stored by columns) of a matrix."""

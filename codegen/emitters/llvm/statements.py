@@ -227,21 +227,24 @@ class StatementWriter(ValueWriter):
         start = lo
         for vectors in dict.fromkeys((at_once, 1)):
             turn = width * vectors
-            stop = self.plus(start, self.times(self.quotient("udiv", self.minus_literal(hi, start), literal(turn, "i64")),
+            stop = self.plus(start, self.times(self.quotient("udiv", self.minus(hi, start), literal(turn, "i64")),
                                                literal(turn, "i64")))
             if stop.name == start.name:
                 continue
             self.vectors(loop, start, stop, width, vectors, folds)
             start = stop
         if start.name != hi.name:
-            self.rest(loop, start, hi, width, folds)
+            left = self.minus(hi, start)
+            # As many lanes as are left, where that is known: half a vector needs no mask.
+            narrow = width if left.name[0] == "%" else 1 << (int(left.name) - 1).bit_length()
+            if narrow == 1:
+                self.lane_variable, self.variables[loop.var] = "", start
+                self.body(loop.body)
+            elif left.name == str(narrow):
+                self.vectors(loop, start, hi, narrow, 1, folds)
+            else:
+                self.rest(loop, start, hi, narrow, folds)
         self.lane_variable = ""
-
-    def minus_literal(self, a: Ssa, b: Ssa) -> Ssa:
-        """a − b, at once where both are literals."""
-        if a.name[0] != "%" and b.name[0] != "%":
-            return literal(int(a.name) - int(b.name), "i64")
-        return self.minus(a, b)
 
     def vectors(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa, width: int, vectors: int, folds: dict[str, Fold]) -> None:
         """Turns of so many vectors each."""
@@ -259,7 +262,11 @@ class StatementWriter(ValueWriter):
                 self.body(loop.body)
                 self.registers.update({parts[name, k]: self.splat(self.registers[name], width) for name in folds})
             self.lanes = 1
-        self.turns(loop.var, lo, hi, literal(width * vectors, "i64"), list(parts.values()), body)
+        if self.minus(hi, lo).name == str(width * vectors):
+            self.variables[loop.var] = lo
+            body()
+        else:
+            self.turns(loop.var, lo, hi, literal(width * vectors, "i64"), list(parts.values()), body)
         for name, op in folds.items():
             total = self.registers[parts[name, 0]]
             for k in range(1, vectors):
@@ -274,7 +281,7 @@ class StatementWriter(ValueWriter):
     def rest(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa, width: int, folds: dict[str, Fold]) -> None:
         """The last, incomplete vector, under a mask."""
         outside = {name: self.registers[name] for name in folds}
-        left = self.minus_literal(hi, lo)
+        left = self.minus(hi, lo)
         start, inside, after = self.block, self.begin_block(), self.begin_block()
         some = self.compare("icmp sgt", left, ZERO) if left.name[0] == "%" else literal(True, "i1")
         start.end = f"br i1 {some.name}, label %{inside.label}, label %{after.label}"
