@@ -77,8 +77,11 @@ class StatementWriter(ValueWriter):
             case Loop(var, lo, hi, body, step, _, carried, comment):
                 ends = [self.size(lo), self.size(hi)]
                 yield from self.loop(var, ends, step, body, carried, comment)
-            case SampleLoop(var, body, _, carried, comment):
-                yield from self.loop(var, [self.lo, self.hi], 1, body, carried, comment)
+            case SampleLoop(var, body, _, carried, comment, step, rest):
+                group = rest or step
+                whole = self.hi if group == 1 else f"{self.lo} + ({self.hi} - {self.lo}) // {group} * {group}"
+                ends = [whole, self.hi] if rest else [self.lo, whole]
+                yield from self.loop(var, ends, step, body, carried, comment)
             case TileLoop():
                 yield from self.tiles(statement)
             case Fill(buffer, value):

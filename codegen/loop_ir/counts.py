@@ -50,8 +50,9 @@ def body_flops(body: Iterable[Statement], section: Section, sizes: Mapping[str, 
             case Loop(lo=lo, hi=hi, step=step, body=inner):
                 turns = len(range(value_of(lo, sizes), value_of(hi, sizes), step))
                 total += turns * body_flops(inner, section, sizes, buffers)
-            case SampleLoop(body=inner):
-                total += samples * body_flops(inner, section, sizes, buffers)
+            case SampleLoop(body=inner, step=step, rest=rest):
+                turns = samples % rest if rest else samples // step
+                total += turns * body_flops(inner, section, sizes, buffers)
             case TileLoop(body=inner) | If(body=inner):
                 total += body_flops(inner, section, sizes, buffers)
             case MatMul(m=m, n=n, k=k):

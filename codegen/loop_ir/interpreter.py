@@ -137,7 +137,7 @@ class Machine:
                 self.loop(var, range(self.size(lo), self.size(hi), step), body)
             case SampleLoop(var, body):
                 self.carry(statement)
-                self.loop(var, range(self.lo, self.hi), body)
+                self.loop(var, self.samples(statement), body)
             case TileLoop(_, rows, body):
                 self.tiles(rows, body)
             case Fill(buffer, value):
@@ -160,6 +160,12 @@ class Machine:
         for c in loop.carried:
             self.registers[c.name] = as_dtype(self.value(c.initial), c.dtype)
             self.dtypes[c.name] = c.dtype
+
+    def samples(self, loop: SampleLoop) -> range:
+        """The samples that a loop takes."""
+        group = loop.rest or loop.step
+        whole = self.lo + (self.hi - self.lo) // group * group
+        return range(whole, self.hi) if loop.rest else range(self.lo, whole, loop.step)
 
     def loop(self, var: str, turns: range, body: tuple[Statement, ...]) -> None:
         """Run the body once for each value of the loop variable."""

@@ -236,7 +236,8 @@ class SampleLoop:
     """for var in the present tile: `var` is the absolute sample index, so that leaves are read as they stand.
 
     A tile buffer's index along its sample axis is written with the same absolute `var`; the emitter subtracts the start
-    of the tile (or of the range, for accumulators that are not cut).
+    of the tile (or of the range, for accumulators that are not cut).  With a `step` it takes the first sample of each whole
+    group of so many; with `rest` the samples that are left after the whole groups of so many.
     """
 
     var: str
@@ -244,6 +245,8 @@ class SampleLoop:
     kind: LoopKind = "serial"
     carried: tuple[Carried, ...] = ()
     comment: str = ""
+    step: int = 1
+    rest: int = 0
 
 
 @dataclass(frozen=True, slots=True)

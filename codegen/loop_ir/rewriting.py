@@ -25,33 +25,40 @@ from codegen.loop_ir.nodes import (
     Value,
     Variable,
 )
+from symdiff.sizes import Size, combine, multiply
 
 OnValue = Callable[[Value], Value | None]
-Names = Mapping[str, str]
+Places = Mapping[str, Affine]
 
 
-def renamed_index(index: Affine, names: Names) -> Affine:
-    """An index with other variables."""
-    terms: list[tuple[Variable, object]] = []
+def moved_index(index: Affine, places: Places) -> Affine:
+    """An index with other indices for loop variables."""
+    const = index.const
+    terms: dict[Variable, Size] = {}
     for variable, c in index.terms:
         if isinstance(variable, (Quotient, Remainder)):
-            terms.append((replace(variable, index=renamed_index(variable.index, names)), c))
-        else:
-            terms.append((names.get(variable, variable), c))
-    return Affine(index.const, tuple(terms))  # type: ignore[arg-type]
+            inner = replace(variable, index=moved_index(variable.index, places))
+            terms[inner] = combine(((1, terms.get(inner, 0)), (1, c)))
+            continue
+        place = places.get(variable)
+        for name, more in place.terms if place is not None else ((variable, 1),):
+            terms[name] = combine(((1, terms.get(name, 0)), (1, multiply(c, more))))
+        if place is not None:
+            const = combine(((1, const), (1, multiply(c, place.const))))
+    return Affine(const, tuple((v, c) for v, c in terms.items() if c != 0))
 
 
-def renamed_value(value: Value, names: Names) -> Value:
-    """A value with other loop variables in its indices."""
+def moved_value(value: Value, places: Places) -> Value:
+    """A value with other indices for loop variables."""
     match value:
         case Load(buffer, index):
-            return Load(buffer, tuple(renamed_index(i, names) for i in index))
+            return Load(buffer, tuple(moved_index(i, places) for i in index))
         case Inside(index, size):
-            return Inside(renamed_index(index, names), size)
+            return Inside(moved_index(index, places), size)
         case IndexValue(index, dtype):
-            return IndexValue(renamed_index(index, names), dtype)
+            return IndexValue(moved_index(index, places), dtype)
         case Call(function, args, dtype):
-            return Call(function, tuple(renamed_value(a, names) for a in args), dtype)
+            return Call(function, tuple(moved_value(a, places) for a in args), dtype)
         case _:
             return value
 
@@ -80,13 +87,18 @@ def with_values(statement: Statement, change: Callable[[Value], Value]) -> State
             return statement
 
 
-def renamed(statement: Statement, names: Names) -> Statement:
-    """A statement, and those in it, with other loop variables; it holds no product."""
-    fresh = with_values(statement, lambda v: renamed_value(v, names))
+def moved(statement: Statement, places: Places) -> Statement:
+    """A statement, and those in it, with other indices for loop variables; it holds no product."""
+    fresh = with_values(statement, lambda v: moved_value(v, places))
     match fresh:
         case Store() | Accumulate():
-            return replace(fresh, index=tuple(renamed_index(i, names) for i in fresh.index))
+            return replace(fresh, index=tuple(moved_index(i, places) for i in fresh.index))
         case If() | Loop() | SampleLoop():
-            return replace(fresh, body=tuple(renamed(s, names) for s in fresh.body))
+            return replace(fresh, body=tuple(moved(s, places) for s in fresh.body))
         case _:
             return fresh
+
+
+def counted_by(var: str, more: int = 0) -> Affine:
+    """The index var + more."""
+    return Affine(more, ((var, 1),))

@@ -100,8 +100,9 @@ def statement_text(statement: Statement) -> str:
             return f"for {var} in {size(lo)} : {size(hi)}{by} {kind}{carried_text(carried)}{comment(remark)}"
         case TileLoop(var, rows, _, remark):
             return f"tile {var} by {rows}{comment(remark)}"
-        case SampleLoop(var, _, kind, carried, remark):
-            return f"sample {var} {kind}{carried_text(carried)}{comment(remark)}"
+        case SampleLoop(var, _, kind, carried, remark, step, rest):
+            part = f" by {step}" if step > 1 else f" after {rest}" if rest else ""
+            return f"sample {var}{part} {kind}{carried_text(carried)}{comment(remark)}"
         case Fill(buffer, value):
             return f"fill {buffer} = {value_text(value)}"
         case MatMul(a, b, c, m, n, k, alpha, beta, kind):

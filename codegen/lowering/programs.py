@@ -67,7 +67,9 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
             kind = "finish" if last else "init"
             sections.append(Section(kind, number - last, tuple(body)))  # type: ignore[arg-type]
         if during:
-            nests = Nests(passes, naming.buffers, naming.tiles, shared, tile_rows(during, passes, hints), names)
+            multiplies = any(node in forms and forms[node].columns for node in during)
+            rows = tile_rows(during, passes, hints, multiplies)
+            nests = Nests(passes, naming.buffers, naming.tiles, shared, rows, names)
             for node in during:
                 nests.compute(node, forms.get(node))
             sections.append(Section("range", number, nests.statements(), passes.size))

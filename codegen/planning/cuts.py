@@ -16,6 +16,7 @@ from symdiff.gathers import children_read
 from symdiff.traversal import topological
 
 TILE_BYTES = 256 * 1024
+STREAM_BYTES = 6656
 MOST_ROWS, LEAST_ROWS = 512, 16
 # What a byte costs in the cache, beside one in memory; a plan that stores no more than this stays in the cache as a whole.
 CACHED = 0.25
@@ -36,13 +37,24 @@ def plan_passes(roots: Sequence[Node], hints: Hints) -> Passes:
     return plans[0] if len(plans) == 1 else min(plans, key=lambda plan: traffic(order, plan, hints))
 
 
-def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints) -> int:
-    """Rows of a tile: what fits the cache beside its per-sample values, a power of two within bounds."""
-    wanted = 8 + sum(row_bytes(node, passes, hints) for node in during if node in passes.sample)
-    rows = MOST_ROWS
-    while rows > LEAST_ROWS and rows * wanted > TILE_BYTES:
-        rows //= 2
-    return rows
+def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: bool = True) -> int:
+    """Rows of a tile: what fits the cache beside its per-sample values, a power of two within bounds.
+
+    Where a pass has no matrix product and reads more than it stores, a tile is read from memory once and from the cache after
+    that: a small one, so that memory goes on being read, or where rows are long one that fills the cache.
+    """
+    stored = 8 + sum(row_bytes(node, passes, hints) for node in during if node in passes.sample)
+    leaves = {child for node in during for child in node.children if isinstance(child, Symbol) and child in passes.sample}
+    given = sum(row_bytes(leaf, passes, hints) for leaf in leaves)
+    if not multiplies and given > stored:
+        rows = power_of_two_below(STREAM_BYTES // given)
+        return min(rows, MOST_ROWS) if rows >= LEAST_ROWS // 2 else max(power_of_two_below(TILE_BYTES // given), LEAST_ROWS // 2)
+    return min(max(power_of_two_below(TILE_BYTES // stored), LEAST_ROWS), MOST_ROWS)
+
+
+def power_of_two_below(number: int) -> int:
+    """The largest power of two that is not greater, 0 below 1."""
+    return 1 << number.bit_length() - 1 if number else 0
 
 
 def row_bytes(node: Node, passes: Passes, hints: Hints) -> int:

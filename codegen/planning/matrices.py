@@ -119,7 +119,7 @@ def fits(f: Operand, groups: Sequence[Group], extents: Sequence[Size], sample: L
     taken = [i for group in groups for i in group]
     read: list[Label | None] = []
     several = [group for group in groups if len(group) > 1]
-    for k, index in enumerate(f.at):
+    for index in f.at:
         found = [(i, c) for i, c in form_of(index)[1] if i in taken]
         if sample is not None and index != sample and sample in labels_of(index):
             return False

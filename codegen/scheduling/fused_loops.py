@@ -30,7 +30,7 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
-from codegen.loop_ir.rewriting import renamed, replaced_value, with_values
+from codegen.loop_ir.rewriting import counted_by, moved, replaced_value, with_values
 from codegen.loop_ir.walks import buffers_of, fresh_names, statements, subvalues, values_of
 from codegen.scheduling.vector_loops import apart, independent
 
@@ -108,7 +108,7 @@ def together(first: Loop, second: Loop) -> Loop | None:
         return None
     if first.carried or second.carried:
         return None
-    second = renamed(replace(second, var=first.var), {second.var: first.var})  # type: ignore[assignment]
+    second = moved(replace(second, var=first.var), {second.var: counted_by(first.var)})  # type: ignore[assignment]
     one, two = parted(first.body), parted(second.body)
     if one is None or two is None:
         return None

@@ -217,6 +217,14 @@ class Function:
             return value
         return self.pure(f"extractelement {value.type} {value.name}, i64 {k}", value.kind, 1, value.depth)
 
+    def part(self, value: Ssa, first: int, count: int) -> Ssa:
+        """So many lanes of a vector, from one on."""
+        if count == 1:
+            return self.lane(value, first)
+        places = ", ".join(f"i32 {k}" for k in range(first, first + count))
+        return self.pure(f"shufflevector {value.type} {value.name}, {value.type} poison, <{count} x i32> <{places}>", value.kind,
+                         count, value.depth)
+
     def gathered(self, values: list[Ssa]) -> Ssa:
         """The vector of scalars."""
         kind, lanes = values[0].kind, len(values)

@@ -23,6 +23,7 @@ from codegen.loop_ir.walks import statements, subvalues, values_of, written
 BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "bool": 1}
 # Values in a body for which four, or two, vectors at once still fit the registers.
 SHORT, MIDDLING = 12, 30
+MOST_FOLDS = 8
 DEAR = frozenset("exp exp2 expm1 log log1p tanh sinh cosh sigmoid softplus logaddexp xlogy power div sqrt".split())
 
 
@@ -60,15 +61,16 @@ def lanes_for(body: tuple[Statement, ...], buffers: Mapping[str, Buffer], vector
 
 def vectors_at_once(body: tuple[Statement, ...]) -> int:
     """How many vectors a turn takes: folds wait for themselves, so several go side by side where the body is short."""
-    count = 0
-    folds = False
+    count = folds = 0
     for statement in statements(body):
         if isinstance(statement, (Loop, SampleLoop)):
             return 1
-        folds = folds or isinstance(statement, Update)
+        folds += isinstance(statement, Update)
         for outer in values_of(statement):
             for value in subvalues(outer):
                 count += 1
                 if isinstance(value, Call) and value.function in DEAR:
                     return 1
-    return 4 if count <= SHORT and folds else 2 if count <= MIDDLING and folds else 1
+    at_once = 4 if count <= SHORT and folds else 2 if count <= MIDDLING and folds else 1
+    # Each fold takes a register for each vector.
+    return max(min(at_once, MOST_FOLDS // max(folds, 1)), 1)

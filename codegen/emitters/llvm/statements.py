@@ -75,8 +75,11 @@ class StatementWriter(ValueWriter):
                 self.branch(condition, body)
             case Loop():
                 self.loop(statement, self.size(statement.lo), self.size(statement.hi), statement.step)
-            case SampleLoop():
-                self.loop(statement, self.lo, self.hi, 1)
+            case SampleLoop(step=step, rest=rest):
+                group = literal(rest or step, "i64")
+                whole = self.plus(self.lo, self.times(self.quotient("udiv", self.minus(self.hi, self.lo), group), group))
+                whole = self.hi if group.name == "1" else whole
+                self.loop(statement, *((whole, self.hi) if rest else (self.lo, whole)), step)
             case TileLoop():
                 self.tiles(statement)
             case Fill(buffer, value):
@@ -139,11 +142,10 @@ class StatementWriter(ValueWriter):
 
     def reduced(self, op: Fold, value: Ssa) -> Ssa:
         """The lanes folded into one: halves upon halves."""
-        lanes = [self.lane(value, k) for k in range(value.lanes)]
-        while len(lanes) > 1:
-            half = len(lanes) // 2
-            lanes = [self.combined(op, a, b) for a, b in zip(lanes[:half], lanes[half:], strict=True)]
-        return lanes[0]
+        while value.lanes > 1:
+            half = value.lanes // 2
+            value = self.combined(op, self.part(value, 0, half), self.part(value, half, half))
+        return value
 
     def branch(self, condition: Value, body: tuple[Statement, ...]) -> None:
         """Run the body where the condition holds: by a jump, or in the lanes where it does."""
