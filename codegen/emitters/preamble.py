@@ -96,15 +96,13 @@ def $f(alpha, a, b, beta, c):
     $blas((tb, ta, n, m, k, alpha, b.ctypes.data, ldb, a.ctypes.data, lda, beta, c.ctypes.data, ldc))
 '''
 
-SYRK = '''
-def $f(alpha, a, beta, c):
-    """The lower triangle of c = alpha * a @ a.T + beta * c, by BLAS."""
-    m, k = a.shape
-    lda, ta = leading(m, k, a.strides[0] // $item, a.strides[1] // $item)
-    ldc = leading(m, m, c.strides[0] // $item, 1)[0]
-    # Stored by columns, lower is upper and a is a.T.
-    swapped = ord("N") if ta == ord("T") else ord("T")
-    $blas((ord("U"), swapped, m, k, alpha, a.ctypes.data, lda, beta, c.ctypes.data, ldc))
+SYMMETRIC = '''
+def $f(alpha, a, b, beta, c):
+    """The lower triangle of c = alpha * a @ b + beta * c, which is symmetric, in four strips."""
+    for strip in range(4):
+        first, last = c.shape[0] * strip // 4, c.shape[0] * (strip + 1) // 4
+        if first < last:
+            $gemm(alpha, a[first:last], b[:, :last], beta, c[first:last, :last])
 '''
 
 GEMV = '''
@@ -120,8 +118,8 @@ def $f(a, x, beta, y):
     $blas((swapped, rows, columns, $one, a.ctypes.data, lda, x.ctypes.data, x_step, $one, y.ctypes.data, y_step))
 '''
 
-LOOPS = {"multiply": MULTIPLY, "multiply_vector": MULTIPLY_VECTOR}
-ROUTINES = {"gemm": (GEMM, "cciiirpipirpi"), "syrk": (SYRK, "cciirpirpi"), "gemv": (GEMV, "ciirpipirpi")}
+LOOPS = {"multiply": MULTIPLY, "multiply_vector": MULTIPLY_VECTOR, "symmetric": SYMMETRIC}
+ROUTINES = {"gemm": (GEMM, "cciiirpipirpi"), "gemv": (GEMV, "ciirpipirpi")}
 
 
 def literals(dtype: str) -> dict[str, str]:
@@ -151,7 +149,7 @@ def routine_texts(routines: Iterable[tuple[str, str]]) -> list[str]:
     for routine, dtype in wanted:
         name = routine + SUFFIXES[dtype]
         if routine in LOOPS:
-            texts.append(STRICT + expand(LOOPS[routine], dtype, f=name))
+            texts.append(STRICT + expand(LOOPS[routine], dtype, f=name, gemm="gemm" + SUFFIXES[dtype]))
             continue
         template, kinds = ROUTINES[routine]
         letter, item = ("d", "8") if dtype == "float64" else ("s", "4")

@@ -32,6 +32,7 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.loop_ir.walks import suits_blas
 from symdiff.sizes import Size
+from symdiff.sizes import product as product_of
 
 INDENT = "    "
 START = Affine(0)
@@ -90,8 +91,8 @@ class StatementWriter(ValueWriter):
                 yield self.product(statement)
             case MatVec():
                 yield self.vector_product(statement)
-            case Mirror(buffer):
-                yield from self.mirror(buffer)
+            case Mirror(buffer, axes):
+                yield from self.mirror(buffer, axes)
             case Barrier() | Combine():
                 return  # one thread runs one instance
 
@@ -189,10 +190,11 @@ class StatementWriter(ValueWriter):
         flip = self.by_columns(product.C)
         c = self.panel(product.C, m, n, flip)
         a, b = self.panel(product.A, m, k, flip), self.panel(product.B, k, n, flip)
-        if kind == "syrk" and blas and not flip:
-            return f"{self.routine('syrk', dtype)}({alpha}, {a}, {beta}, {c})"
         left, right = (b, a) if flip else (a, b)
-        return f"{self.routine('gemm' if blas else 'multiply', dtype)}({alpha}, {left}, {right}, {beta}, {c})"
+        routine = "multiply" if not blas else "symmetric" if kind == "symmetric" and not flip else "gemm"
+        if routine == "symmetric":
+            self.routine("gemm", dtype)
+        return f"{self.routine(routine, dtype)}({alpha}, {left}, {right}, {beta}, {c})"
 
     def vector_product(self, product: MatVec) -> str:
         """A matrix–vector product as a call."""
@@ -207,9 +209,13 @@ class StatementWriter(ValueWriter):
         self.routines.add((routine, dtype))
         return routine if dtype == "float64" else f"{routine}_{dtype[0]}{dtype[-2:]}"
 
-    def mirror(self, name: str) -> Iterator[str]:
+    def mirror(self, name: str, axes: int) -> Iterator[str]:
         """The loops that copy the lower triangle to the upper one."""
         shape = self.buffers[name].shape
+        if axes > 1:
+            count = product_of(shape[len(shape) - axes:])
+            yield f"square = {name}.reshape(({''.join(f'{self.size(s)}, ' for s in shape[:-2 * axes])}{self.size(count)}, -1))"
+            name, shape = "square", (*shape[:len(shape) - 2 * axes], count, count)
         batch = [f"batch_{k}" for k in range(len(shape) - 2)]
         depth = ""
         for var, size in zip(batch, shape, strict=False):

@@ -55,7 +55,7 @@ NAME = re.compile(r"[a-z]{1,8}[0-9]*(_[a-z0-9]+)*")
 EMITTED = re.compile(r"n[0-9]+|(init|range|finish)_.*|.*_end|batch_.*|row|column|.*_(f32|i64|i32|bool)")
 # Names that emitted modules use themselves.
 RESERVED = frozenset({"np", "math", "njit", "ir", "types", "cgutils", "intrinsic", "blas", "lo", "hi", "abs", "range",
-                      "min", "max", "ord", "kernel", "run", "gemm", "syrk", "gemv", "leading", "multiply", *SCALARS})
+                      "min", "max", "ord", "kernel", "run", "gemm", "symmetric", "gemv", "leading", "multiply", *SCALARS})
 
 
 def check(program: Program) -> Program:
@@ -102,6 +102,8 @@ class SectionCheck:
         self.carried: set[str] = set()
         self.variables: set[str] = set()
         self.samples: set[str] = set()
+        # Whether the loop over samples takes whole groups, so that others of the group may be reached.
+        self.grouped = False
         self.in_tile = False
         self.statement: Statement | None = None
 
@@ -156,10 +158,11 @@ class SectionCheck:
                 self.in_tile = True
                 self.loop(var, body, ())
                 self.in_tile = False
-            case SampleLoop(var, body, _, carried):
+            case SampleLoop(var, body, _, carried, _, step):
                 if self.section.kind != "range" or self.samples:
                     self.fail("a SampleLoop stands in a range section and in no other SampleLoop")
                 self.samples.add(var)
+                self.grouped = step > 1
                 self.loop(var, body, carried)
                 self.samples.discard(var)
             case Fill(buffer, value):
@@ -170,9 +173,9 @@ class SectionCheck:
                 if a.column_axis is None or x.column_axis is not None or y.column_axis is not None:
                     self.fail("a MatVec takes a matrix and two vectors")
                 self.operands((a, m, k), (x, k, None), (y, m, None))
-            case Mirror(buffer):
+            case Mirror(buffer, axes):
                 shape = self.target(buffer).shape
-                if len(shape) < 2 or shape[-1] != shape[-2]:
+                if len(shape) < 2 * axes or shape[-axes:] != shape[-2 * axes:-axes]:
                     self.fail("only square matrices are mirrored")
             case Combine(buffers):
                 for name in buffers:
@@ -228,8 +231,8 @@ class SectionCheck:
         for axis, i in enumerate(index):
             self.index(i)
             if buffer.role == "tile" and axis == buffer.sample_axis:
-                samples = [Affine(0, ((v, 1),)) for v in self.samples]
-                if i not in samples:
+                moved = i.const != 0 or len(i.terms) > 1
+                if not any(v in self.samples and c == 1 for v, c in i.terms) or (moved and not self.grouped):
                     self.fail(f"along its sample axis tile buffer {buffer.name} is indexed by the sample alone")
 
     def index(self, index: Affine) -> None:
@@ -300,14 +303,13 @@ class SectionCheck:
             self.fail(f"{call.function} of {', '.join(got)} does not give {result}")
 
     def product(self, product: MatMul) -> None:
-        """Extents, dtypes and, for a syrk, the symmetry of a matrix product."""
+        """Extents, dtypes and, of a symmetric one its square form, of a matrix product."""
         a, b = product.A, product.B
         self.operands((a, product.m, product.k), (b, product.k, product.n), (product.C, product.m, product.n))
         if any(p.column_axis is None for p in (a, b, product.C)):
             self.fail("the operands of a MatMul are matrices")
-        mirrored = (b.buffer, b.index, b.row_axis, b.column_axis) == (a.buffer, a.index, a.column_axis, a.row_axis)
-        if product.kind == "syrk" and not (mirrored and product.m == product.n):
-            self.fail("in a syrk B is A transposed")
+        if product.kind == "symmetric" and (product.m is None or product.m != product.n):
+            self.fail("a symmetric product is square")
         if product.C.buffer in (a.buffer, b.buffer):
             self.fail("the result of a product lies in a buffer of its own")
 

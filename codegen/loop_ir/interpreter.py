@@ -148,8 +148,10 @@ class Machine:
                 target = self.panel(y, m, None)
                 product = self.panel(a, m, k) @ self.panel(x, k, None)
                 target[...] = product if beta == 0 else product + target.dtype.type(beta) * target
-            case Mirror(buffer):
+            case Mirror(buffer, axes):
                 array = self.storage[buffer]
+                count = math.prod(array.shape[array.ndim - axes:])
+                array = array.reshape(*array.shape[:array.ndim - 2 * axes], count, count)
                 lower = np.tril_indices(array.shape[-1], -1)
                 array[..., lower[1], lower[0]] = array[..., lower[0], lower[1]]
             case Barrier() | Combine():
@@ -190,14 +192,14 @@ class Machine:
             array[...] = value.value
 
     def multiply(self, product: MatMul) -> None:
-        """A matrix product; for a syrk the lower triangle alone is written."""
+        """A matrix product; of a symmetric one the lower triangle alone is written."""
         a, b = self.panel(product.A, product.m, product.k), self.panel(product.B, product.k, product.n)
         c = self.panel(product.C, product.m, product.n)
         scale = c.dtype.type
         result = scale(product.alpha) * (a @ b)
         if product.beta != 0:
             result = result + scale(product.beta) * c
-        if product.kind == "syrk":
+        if product.kind == "symmetric":
             lower = np.tril_indices(c.shape[0])
             c[lower] = result[lower]
         else:

@@ -296,8 +296,8 @@ class Panel:
 class MatMul:
     """C = alpha · A B + beta · C, with A (m×k), B (k×n), C (m×n) given as Panels; kind says how it may be done.
 
-    gemm: a library product.  skinny: register loops.  syrk: B is A transposed, and only the lower triangle of C is
-    written (a Mirror makes it whole).  With beta = 0 the old C is not read.
+    gemm: a library product.  skinny: register loops.  symmetric: A B is known to be its own transpose, and only the lower
+    triangle of C need be written (a Mirror makes it whole).  With beta = 0 the old C is not read.
     """
 
     A: Panel
@@ -308,7 +308,7 @@ class MatMul:
     k: Size | None
     alpha: float = 1.0
     beta: float = 0.0
-    kind: OneOf["gemm", "syrk", "skinny"] = "gemm"
+    kind: OneOf["gemm", "symmetric", "skinny"] = "gemm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,9 +326,10 @@ class MatVec:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """buffer[j, i] = buffer[i, j] for i > j over the last two axes."""
+    """buffer[j, i] = buffer[i, j] for i > j over the last two axes, or over two groups of so many last `axes`."""
 
     buffer: str
+    axes: int = 1
 
 
 @dataclass(frozen=True, slots=True)

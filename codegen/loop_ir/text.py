@@ -112,6 +112,8 @@ def statement_text(statement: Statement) -> str:
         case MatVec(form, a, x, y, m, k, beta):
             factors = f"{panel_text(a)} @ {panel_text(x)} + {beta!r} * y"
             return f"matvec {form} ({extent(m)}, {extent(k)}) {panel_text(y)} = {factors}"
+        case Mirror(buffer, axes) if axes > 1:
+            return f"mirror {buffer} over {axes} axes"
         case Mirror(buffer):
             return f"mirror {buffer}"
         case Barrier():

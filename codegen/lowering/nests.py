@@ -24,6 +24,7 @@ from codegen.loop_ir.nodes import (
     Literal,
     MatMul,
     MatVec,
+    Mirror,
     Panel,
     Register,
     Statement,
@@ -355,5 +356,8 @@ class Nests:
         else:
             b = panel(form.B, form.inner, form.columns)
             c = panel(result, form.rows, form.columns)
-            self.scopes.inner.body.append(MatMul(a, b, c, extent(form.rows), extent(form.columns), extent(form.inner), 1.0, beta))
+            self.scopes.inner.body.append(MatMul(a, b, c, extent(form.rows), extent(form.columns), extent(form.inner), 1.0, beta,
+                                                 "symmetric" if form.symmetric else "gemm"))
         self.close_loops(base)
+        if form.symmetric and node not in self.passes.folded:
+            self.scopes.inner.body.append(Mirror(self.buffers[node], len(form.rows)))

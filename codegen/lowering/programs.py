@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from codegen.loop_ir.folds import identity
-from codegen.loop_ir.nodes import Buffer, Fill, Program, Role, Section, Statement
+from codegen.loop_ir.nodes import Buffer, Fill, Mirror, Program, Role, Section, Statement
 from codegen.loop_ir.walks import section_buffers
 from codegen.lowering.loops import LoopNests
 from codegen.lowering.nests import Nests, fold_of, use_counts
@@ -54,14 +54,17 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     names = Names()
     count = max(passes.count, 1 + max((passes.level[n] for n in order), default=0))
     ranged = {k for k in range(count) if any(in_range(n, passes) and passes.level[n] == k for n in order)}
-    for number in range(count):
+    for number in range(count + 1):
         before = [n for n in order if passes.level[n] == number and not in_range(n, passes)]
         during = [n for n in order if passes.level[n] == number and in_range(n, passes)]
+        # A sum over samples is whole when its pass is.
+        whole = [Mirror(naming.buffers[n], len(forms[n].rows)) for n in order
+                 if n in passes.folded and passes.level[n] == number - 1 and n in forms and forms[n].symmetric]
         body = [*fills(during, naming, passes)]
         once = LoopNests(passes, naming.buffers, shared, names, hints, naming.scratch)
         for node in before:
             once.compute(node, forms.get(node))
-        body = [*once.statements(), *body]
+        body = [*whole, *once.statements(), *body]
         if body:
             last = number > 0 and number not in ranged and number - 1 in ranged
             kind = "finish" if last else "init"

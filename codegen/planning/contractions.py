@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import rewritten
@@ -52,8 +53,8 @@ def path_of(node: Product, hints: Hints) -> tuple[int, Tree]:
     """The best path found, and its cost."""
     sizes = {label: hints.value(extent) for label, extent in enumerate(node.extents)}
     labels: list[frozenset[Label]] = [frozenset(at) for _, at in node.factors]  # type: ignore[arg-type]
-    out: frozenset[Label] = frozenset(node.out)  # type: ignore[arg-type]
-    return exact_path(labels, out, sizes) if len(labels) <= EXACT else greedy_path(labels, out, sizes)
+    out: tuple[Label, ...] = node.out  # type: ignore[assignment]
+    return exact_path(labels, out, sizes) if len(labels) <= EXACT else greedy_path(labels, frozenset(out), sizes)
 
 
 def silenced(node: Product) -> Product:
@@ -119,13 +120,21 @@ def split(node: Product, hints: Hints) -> Node:
 Tree = int | tuple["Tree", "Tree"]
 
 
-def exact_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: dict[Label, int]) -> tuple[int, Tree]:
-    """The cheapest tree over all ways to pair subsets."""
+def exact_path(labels: list[frozenset[Label]], out: tuple[Label, ...], sizes: dict[Label, int]) -> tuple[int, Tree]:
+    """The cheapest tree over all ways to pair subsets.
+
+    Of two that are as cheap, the one whose results hold neighbours in `out`: a matrix product takes them for one label.
+    """
     everything = (1 << len(labels)) - 1
+    kept_labels = frozenset(out)
+
+    def apart(subset: int) -> int:
+        inside = [label in kept(subset) for label in out]
+        return sum(b and not a for a, b in pairwise([False, *inside]))
 
     def kept(subset: int) -> frozenset[Label]:
         inside: frozenset[Label] = frozenset().union(*[labels[k] for k in range(len(labels)) if subset >> k & 1])
-        outside = out.union(*[labels[k] for k in range(len(labels)) if not subset >> k & 1])
+        outside = kept_labels.union(*[labels[k] for k in range(len(labels)) if not subset >> k & 1])
         return inside & outside
 
     @cache
@@ -140,7 +149,8 @@ def exact_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: dic
             if part & lowest:
                 rest = subset ^ part
                 a, b = best(part), best(rest)
-                cost = a[0] + b[0] + step_cost(kept(part) | kept(rest), kept(subset), sizes)
+                own = step_cost(kept(part) | kept(rest), kept(subset), sizes)
+                cost = a[0] + b[0] + own + own * apart(subset) // 64
                 if found is None or cost < found[0]:
                     found = (cost, (a[1], b[1]))
             part = (part - 1) & subset
@@ -197,26 +207,30 @@ def build(tree: Tree, node: Product, extents: dict[Label, Size], needed: frozens
     if isinstance(tree, int):
         child, at = node.factors[tree]
         gone = [i for i in at if i not in needed]
-        return step([(child, at)], at, extents, needed, node.dtype) if gone else (child, at)
+        return step([(child, at)], at, extents, needed, node) if gone else (child, at)
     inside = [frozenset(node.factors[k][1]) for k in leaves(tree[0])]
     other = [frozenset(node.factors[k][1]) for k in leaves(tree[1])]
     left = build(tree[0], node, extents, needed.union(*other))  # type: ignore[arg-type]
     right = build(tree[1], node, extents, needed.union(*inside))  # type: ignore[arg-type]
     first, second = (left, right) if min(leaves(tree[0])) < min(leaves(tree[1])) else (right, left)
-    return step([first, second], (*first[1], *second[1]), extents, needed, node.dtype, final)
+    return step([first, second], (*first[1], *second[1]), extents, needed, node, final)
 
 
 def step(factors: list[Factor], labels: Sequence[object], extents: dict[Label, Size], needed: frozenset[Label],
-         dtype: str, final: bool = False) -> Factor:
+         node: Product, final: bool = False) -> Factor:
     """One product of a path."""
     present: list[Label] = list(dict.fromkeys(labels))  # type: ignore[arg-type]
     kept = [label for label in present if label in needed]
     if final:
         kept.sort()
+    else:
+        # Labels of the result stand in its order, so that a matrix product takes neighbours for one label.
+        ordered_out = iter([label for label in node.out if label in kept])
+        kept = [next(ordered_out) if label in node.out else label for label in kept]
     order = kept + [label for label in present if label not in needed]
     names = {label: k for k, label in enumerate(order)}
     # A sum has the dtype of the whole contraction: truth values are counted, not joined.
-    dtype = promote(*[f.dtype for f, _ in factors]) if len(kept) == len(order) else dtype
+    dtype = promote(*[f.dtype for f, _ in factors]) if len(kept) == len(order) else node.dtype
     made = tuple((f, tuple(names[i] for i in at)) for f, at in factors)  # type: ignore[index]
     shape = tuple(extents[label] for label in kept)
     ordered = tuple(extents[label] for label in order)

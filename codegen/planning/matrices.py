@@ -7,17 +7,19 @@ A part of an array is read where it stands: the heads Q[b, s, 16 h + d] are matr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from codegen.planning.costs import Hints
 from symdiff.expression import Node, Product
-from symdiff.index_notation import Index, Label, form_of, injective, inside, labels_of
+from symdiff.index_notation import Index, Label, form_of, injective, inside, labels_of, rename
 from symdiff.normal_form.merging import placed
 from symdiff.sizes import Size, multiply
 
 # Below this many multiplications plain loops win over a library call.
 SMALLEST = 2000
+# Below this many rows the half of a product is not worth several calls.
+LEAST_SYMMETRIC = 48
 Group = tuple[Label, ...]
 
 
@@ -33,6 +35,7 @@ class MatrixForm:
     """C[rows, columns] = Σ_inner A[rows, inner] B[inner, columns]; without columns, B and C are vectors.
 
     Each of the three is a group of labels that count as one; `batch` labels are looped over, and what they sum is added up.
+    A `symmetric` one is its own transpose.
     """
 
     A: Operand
@@ -41,6 +44,7 @@ class MatrixForm:
     columns: Group
     inner: Group
     batch: tuple[Label, ...]
+    symmetric: bool = False
 
 
 def matrix_form(node: Product, hints: Hints, sample: Label | None = None) -> MatrixForm | None:
@@ -73,8 +77,40 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None) -> Mat
             continue
         pairs = (a, groups[::2]), (b, groups[:0:-1]), (c, groups[:2])
         if all(fits(f, pair, node.extents, sample, f is c) for f, pair in pairs):
-            return MatrixForm(a, b, *groups, tuple(i for i in sorted(everything, key=lambda i: i != sample) if i not in taken))
+            batch = tuple(i for i in sorted(everything, key=lambda i: i != sample) if i not in taken)
+            form = MatrixForm(a, b, *groups, batch)
+            return replace(form, symmetric=is_symmetric(node, form, sample)) if hints.count(
+                [node.extents[i] for i in form.rows]) >= LEAST_SYMMETRIC else form
     return None
+
+
+def is_symmetric(node: Product, form: MatrixForm, sample: Label | None) -> bool:
+    """Whether a product is its own transpose, so that half of it is enough: Σ_n s[n] x[n,i] x[n,j] with the factor s x.
+
+    The factors of B, with columns for rows, are among those of A, and what A has beside them knows no rows.
+    """
+    turned = dict(zip(form.columns, form.rows, strict=False)) | dict(zip(form.rows, form.columns, strict=False))
+    square = [node.extents[i] for i in form.rows] == [node.extents[i] for i in form.columns]
+    behind = node.out[len(node.out) - 2 * len(form.rows):]
+    if not square or behind != (*form.rows, *form.columns) or sample in node.out:
+        return False
+    rest = written_out(form.A)
+    for f, at in written_out(form.B):
+        wanted = tuple(rename(i, {label: turned.get(label, label) for label in labels_of(i)}) for i in at)
+        found = next((k for k, (other, there) in enumerate(rest) if other is f and there == wanted), None)
+        if found is None:
+            return False
+        del rest[found]
+    return not any(label in form.rows for _, at in rest for i in at for label in labels_of(i))
+
+
+def written_out(operand: Operand) -> list[Operand]:
+    """The factors of an operand, those of products among them in their place."""
+    f = operand.node
+    if not isinstance(f, Product) or not f.dense or f.narrows or not f.factors:
+        return [operand]
+    where = dict(enumerate(operand.at))
+    return [inner for child, at in f.factors for inner in written_out(Operand(child, tuple(placed(i, where) for i in at)))]
 
 
 def operand(f: Node, at: tuple[Index, ...]) -> Operand:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 # The routines whose addresses a kernel is given, in this order; then come the two of `thread_switch`.
-ROUTINES = ("dgemm", "sgemm", "dsyrk", "ssyrk")
+ROUTINES = ("dgemm", "sgemm")
 PREFIXES = ("scipy_openblas_", "openblas_")
 SUFFIXES = ("", "64_")
 

@@ -109,7 +109,7 @@ def gradient(rows=4):
         SampleLoop("i", residual, carried=(Carried("s0", F, f(0)),), comment="residuals and their squares"),
         Accumulate("add", "b0", (), r("s0")),
         MatVec("axpy", xt_tile, Panel("t0", zero, 0, None), Panel("b1", zero, 0, None), d, None, beta=1.0),
-        MatMul(xt_tile, x_tile, Panel("o2", zero * 2, 0, 1), d, d, None, beta=1.0, kind="syrk"),
+        MatMul(xt_tile, x_tile, Panel("o2", zero * 2, 0, 1), d, d, None, beta=1.0, kind="symmetric"),
     ), comment="tiles of samples")
     init = (Fill("b0", f(0)), Fill("b1", f(0)), Fill("o2", f(0)))
     finish = (

@@ -39,7 +39,7 @@ from codegen.loop_ir.nodes import (
     Value,
 )
 from symdiff.errors import CannotLower
-from symdiff.sizes import Size
+from symdiff.sizes import product as product_of
 
 FOLDS: dict[Fold, str] = {"add": "add", "mul": "mul", "max": "maximum", "min": "minimum"}
 Body = Callable[[], None]
@@ -84,8 +84,8 @@ class StatementWriter(ValueWriter):
                 self.tiles(statement)
             case Fill(buffer, value):
                 self.fill(buffer, literal(value.value, KINDS[value.dtype]))
-            case Mirror(buffer):
-                self.mirror(buffer)
+            case Mirror(buffer, axes):
+                self.mirror(buffer, axes)
             case Barrier() | Combine():
                 pass  # one instance: nothing to wait for, nothing to fold
             case MatMul() | MatVec():
@@ -337,24 +337,23 @@ class StatementWriter(ValueWriter):
         self.turns("fill", ZERO, whole, literal(width, "i64"), (), vector)
         self.turns("fill", whole, count, ONE, (), single)
 
-    def mirror(self, name: str) -> None:
-        """buffer[j, i] = buffer[i, j] for i > j over the last two axes, whatever axes stand before."""
+    def mirror(self, name: str, axes: int) -> None:
+        """buffer[j, i] = buffer[i, j] for i > j, where i and j count the last two groups of axes."""
         shape = self.buffers[name].shape
-        batch = [f"batch {k}" for k in range(len(shape) - 2)]
+        count = self.size(product_of(shape[len(shape) - axes:]))
+        matrices = self.size(product_of(shape[:len(shape) - 2 * axes]))
 
-        def element(row: str, column: str) -> tuple[Affine, ...]:
-            return tuple(Affine(0, ((v, 1),)) for v in (*batch, row, column))
+        def element(row: Ssa, column: Ssa) -> Ssa:
+            row = self.plus(self.times(self.variables["matrix"], count), row)
+            return self.pointer(name, self.plus(self.times(row, count), column))
 
         def copy() -> None:
-            self.store(name, element("column", "row"), self.load(name, element("row", "column")))
+            row, column = self.variables["row"], self.variables["column"]
+            kind = KINDS[self.buffers[name].dtype]
+            value = self.here(f"load {kind}, ptr {element(row, column).name}, align 1", kind)
+            self.do(f"store {kind} {value.name}, ptr {element(column, row).name}, align 1")
 
         def rows() -> None:
-            self.turns("row", ONE, self.size(shape[-1]), ONE, (), lambda: self.turns(
+            self.turns("row", ONE, count, ONE, (), lambda: self.turns(
                 "column", ZERO, self.variables["row"], ONE, (), copy))
-
-        def over(axes: Sequence[tuple[str, Size]]) -> None:
-            if axes:
-                self.turns(axes[0][0], ZERO, self.size(axes[0][1]), ONE, (), lambda: over(axes[1:]))
-            else:
-                rows()
-        over(list(zip(batch, shape, strict=False)))
+        self.turns("matrix", ZERO, matrices, ONE, (), rows)
