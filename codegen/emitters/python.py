@@ -14,7 +14,7 @@ from codegen.emitters.preamble import BLAS_IMPORTS, IMPORTS, ROUTINES, TYPES, ro
 from codegen.emitters.python_statements import INDENT, StatementWriter
 from codegen.loop_ir.arithmetic import Level, join_sum, size_parts, size_text
 from codegen.loop_ir.nodes import Buffer, Program, Section
-from codegen.loop_ir.walks import INPUTS, parameters, section_buffers, section_sizes, storage_shape, tile_rows
+from codegen.loop_ir.walks import INPUTS, parameters, section_buffers, section_name, section_sizes, storage_shape, tile_rows
 from symdiff.binding.solving import SizeSource, size_sources
 from symdiff.sizes import Size, combine, named_sizes
 
@@ -66,12 +66,10 @@ def section_functions(program: Program, writer: StatementWriter, fast_math: bool
         for section in sections:
             lines += writer.section(section, "0", extent_text(section, writer))
         return ["\n".join(lines if sections else [*lines, INDENT + "pass"])]
-    functions, taken = [], set()
+    functions = []
+    taken: set[str] = set()
     for section in sections:
-        name = f"{section.kind}_{section.pass_number}"
-        while name in taken:
-            name += "_more"
-        taken.add(name)
+        name = section_name(section, taken)
         given = [b.name for b in section_buffers(section, program)]
         given += [writer.names[n] for n in section_sizes(section, program)]
         ends = ["lo", "hi"] if section.kind == "range" else []

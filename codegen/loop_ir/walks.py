@@ -233,6 +233,17 @@ def dtype_of(value: Value, registers: Mapping[str, str], buffers: Mapping[str, B
             return dtype
 
 
+def section_name(section: Section, taken: set[str]) -> str:
+    """The name of a section's function, which is `taken` then: init_0, init_0_part2 and so on."""
+    name = first = f"{section.kind}_{section.pass_number}"
+    count = 1
+    while name in taken:
+        count += 1
+        name = f"{first}_part{count}"
+    taken.add(name)
+    return name
+
+
 def fresh_names(program: Program, prefix: str) -> Iterator[str]:
     """Names prefix0, prefix1 and so on that no buffer, loop or register of the program has."""
     taken = {b.name for b in program.buffers}

@@ -14,7 +14,7 @@ from codegen.emitters.llvm.instructions import Ssa
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
 from codegen.loop_ir.nodes import MatMul, Program, Section
-from codegen.loop_ir.walks import parameters, section_buffers, section_sizes, statements, tile_rows
+from codegen.loop_ir.walks import parameters, section_buffers, section_name, section_sizes, statements, tile_rows
 from codegen.runtime.blas import ROUTINES
 from symdiff.sizes import named_sizes
 
@@ -51,10 +51,7 @@ def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False) -> s
     for section in program.sections:
         if not section.body:
             continue
-        name = f"{section.kind}_{section.pass_number}"
-        while name in taken:
-            name += "_more"
-        taken.add(name)
+        name = section_name(section, taken)
         functions.append(section_function(name, section, program, vector_bytes, fast_math, declared))
         calls.append((name, section))
     functions += [kernel_function(program, calls, objects) for objects in (False, True)]
