@@ -16,12 +16,13 @@ SLOW_SECONDS, SLOW_ROUNDS = 1.0, 3
 
 @dataclass(frozen=True)
 class Sample:
-    """Seconds of one call: the median over the rounds, and the quartiles."""
+    """Seconds of one call: the median over the rounds, and the quartiles; how many cores were busy meanwhile."""
 
     median: float
     low: float
     high: float
     rounds: int
+    cores: float
 
     @property
     def spread(self) -> float:
@@ -50,6 +51,7 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str
     """A sample of each call; the order turns from round to round, since the one before leaves the caches as it likes."""
     counts = {name: calibrated(call) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
+    busy = dict.fromkeys(calls, 0.0)
     names = list(calls)
     collects = gc.isenabled()
     gc.disable()
@@ -58,15 +60,17 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str
             for name in names[turn % len(names):] + names[:turn % len(names)]:
                 count, once = counts[name]
                 if once < SLOW_SECONDS or turn < SLOW_ROUNDS:
+                    before = time.process_time()
                     seconds[name].append(seconds_of(calls[name], count))
+                    busy[name] += (time.process_time() - before) / count
             gc.collect()
     finally:
         if collects:
             gc.enable()
-    return {name: sample(values) for name, values in seconds.items()}
+    return {name: sample(values, busy[name] / sum(values)) for name, values in seconds.items()}
 
 
-def sample(seconds: list[float]) -> Sample:
+def sample(seconds: list[float], cores: float) -> Sample:
     """Median and quartiles."""
     low, median, high = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
-    return Sample(median, low, high, len(seconds))
+    return Sample(median, low, high, len(seconds), cores)

@@ -18,6 +18,8 @@ from benchmarks.lines.networks import ADAM, LEARNING_RATE
 from benchmarks.lines.sequences import BLOCK, EPSILON, HEADS
 
 jax.config.update("jax_enable_x64", True)
+# A call then runs on the thread that makes it; results are waited for anyhow.
+jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 Call = Callable[[], Any]
 LAYERS = ("W1", "b1", "W2", "b2")

@@ -115,7 +115,8 @@ def mlp_adam(values: Values) -> Call:
     """A step of the fused optimiser, which goes on from the state given, in place."""
     t = tensors(values, *LAYERS)
     weights = [t[name] for name in LAYERS]
-    optimizer = torch.optim.Adam(weights, lr=ADAM["learning_rate"], betas=(ADAM["beta1"], ADAM["beta2"]), eps=ADAM["eps"], fused=True)
+    betas = ADAM["beta1"], ADAM["beta2"]
+    optimizer = torch.optim.Adam(weights, lr=ADAM["learning_rate"], betas=betas, eps=ADAM["eps"], fused=True)
     for name in LAYERS:
         optimizer.state[t[name]] = {"step": t["t"].clone() - 1, "exp_avg": t[f"m_{name}"], "exp_avg_sq": t[f"v_{name}"]}
     results = [*[w.detach() for w in weights], *[t[f"m_{name}"] for name in LAYERS], *[t[f"v_{name}"] for name in LAYERS]]

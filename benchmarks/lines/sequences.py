@@ -103,7 +103,7 @@ def transformer(values: Values) -> list[Any]:
     def joined(z: Array) -> Array:
         return z.transpose(0, 2, 1, 3).reshape(batch, turns, d)
 
-    unit1, root1 = normed(x)
+    unit1, _ = normed(x)
     a = unit1 * v["g1"] + v["c1"]
     q, k, w = heads(a @ v["Wq"]), heads(a @ v["Wk"]), heads(a @ v["Wv"])
     P = softmax(q @ k.transpose(0, 1, 3, 2) / np.sqrt(part))
