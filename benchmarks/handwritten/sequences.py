@@ -16,20 +16,32 @@ HALF = np.float32(0.5)
 
 
 @njit(fastmath=FAST, error_model="numpy")
+def activate(a, f, g, o, c_before, c, th, h):
+    """The activations and states of one sample; a loop for each kind, since one over all would stay scalar."""
+    for j in range(len(c)):
+        a[j] = sigmoid32(a[j])
+    for j in range(len(c)):
+        f[j] = sigmoid32(f[j])
+    for j in range(len(c)):
+        g[j] = tanh32(g[j])
+    for j in range(len(c)):
+        o[j] = sigmoid32(o[j])
+    for j in range(len(c)):
+        c[j] = f[j] * c_before[j] + a[j] * g[j]
+    for j in range(len(c)):
+        th[j] = tanh32(c[j])
+        h[j] = o[j] * th[j]
+
+
+@njit(fastmath=FAST, error_model="numpy")
 def turn(gates, product, b, c_before, c, th, h):
     """One turn: `gates` becomes the four activations."""
     size = c.shape[1]
     for i in range(len(c)):
+        row = gates[i]
         for j in range(4 * size):
-            gates[i, j] += product[i, j] + b[j]
-        for j in range(size):
-            gates[i, j] = sigmoid32(gates[i, j])
-            gates[i, size + j] = sigmoid32(gates[i, size + j])
-            gates[i, 2 * size + j] = tanh32(gates[i, 2 * size + j])
-            gates[i, 3 * size + j] = sigmoid32(gates[i, 3 * size + j])
-            c[i, j] = gates[i, size + j] * c_before[i, j] + gates[i, j] * gates[i, 2 * size + j]
-            th[i, j] = tanh32(c[i, j])
-            h[i, j] = gates[i, 3 * size + j] * th[i, j]
+            row[j] += product[i, j] + b[j]
+        activate(row[:size], row[size:2 * size], row[2 * size:3 * size], row[3 * size:], c_before[i], c[i], th[i], h[i])
 
 
 @njit(fastmath=FAST, error_model="numpy")
