@@ -115,9 +115,10 @@ def leaves(tree: Any) -> list[Any]:
 
 
 def largest_error(got: Any, wanted: Sequence[Any]) -> float:
-    """The largest difference, relative to the largest number of each result; infinite where shapes differ."""
+    """The largest difference, relative to the largest number of each result; NaN where one is, infinite where shapes differ."""
     found = leaves(got)
     if [x.shape for x in found] != [np.shape(x) for x in wanted]:
         return float("inf")
-    return max(float(np.max(np.abs(x - y)) / max(np.max(np.abs(y)), np.finfo(float).tiny))
-               for x, y in zip(found, wanted, strict=True))
+    # Python's max would lose a NaN that is not the first.
+    return float(np.max([np.max(np.abs(x - y)) / max(np.max(np.abs(y)), np.finfo(float).tiny)
+                         for x, y in zip(found, wanted, strict=True)]))

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import runpy
 import sys
 import zipfile
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from codegen.compiler import compile
-from symdiff.demo import SEEDS, run_bench, run_demo
+from symdiff.demo import SEEDS, run_demo
 from symdiff.demo_models import MODELS
 from symdiff.derivations import derive_all
 from symdiff.differentiation import value_and_grad
@@ -31,12 +32,18 @@ from symdiff.tensor_type import FLOATING
 from symdiff.traversal import symbols_of
 from symdiff.verification import check_derivatives, sample_point
 
+# The folder that holds this package; in a checkout the benchmarks lie there too.
+TOP = Path(__file__).parents[1]
 STYLES = ("matrix", "index", "latex", "numpy", "ascii")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0 good, 1 a check failed, 2 wrong use."""
-    options = parser().parse_args(arguments)
+    top = parser()
+    options, more = top.parse_known_args(arguments)
+    options.more = more
+    if more and options.command != "bench":
+        top.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         return int(options.run(options))
     except SymdiffError as error:
@@ -76,10 +83,10 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=whole_number(0), default=0, help="seed of the random numbers")
     check.set_defaults(run=check_command)
 
-    bench = commands.add_parser("bench", help="time the demo's kernels beside plain NumPy",
-                                description="Time of a call of each demo model's kernel beside plain NumPy, in one run.")
-    bench.add_argument("models", nargs="*", metavar="model", help=f"some of {', '.join(MODELS)} (all unless given)")
-    bench.set_defaults(run=lambda options: 0 if run_bench(known_models(options.models)) else 1)
+    # All that follows, --help included, is for the suite, which has a command line of its own.
+    bench = commands.add_parser("bench", add_help=False, help="time kernels beside other libraries and hand-written ones "
+                                                              "(needs a clone of the repository)")
+    bench.set_defaults(run=bench_command)
 
     cache = commands.add_parser("cache", help="say where compiled kernels are kept",
                                 description="Say where compiled kernels are kept.")
@@ -218,6 +225,15 @@ def check_command(options: argparse.Namespace) -> int:
         print(error)
         return 1
     return 0
+
+
+def bench_command(options: argparse.Namespace) -> int:
+    """`bench`: the package `benchmarks` of the checkout; raises `ArgumentMismatch` where there is none."""
+    if not (TOP / "benchmarks" / "__main__.py").is_file():
+        raise ArgumentMismatch("the benchmarks are not part of an installed symdiff",
+                               mend="run them in a clone of the repository, after pip install -e '.[bench]'")
+    sys.path.insert(0, str(TOP))
+    return int(importlib.import_module("benchmarks.threads").run_again(options.more))
 
 
 def cache_command(options: argparse.Namespace) -> int:

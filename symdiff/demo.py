@@ -45,21 +45,6 @@ def run_demo(names: Sequence[str] = (), *, seeds: int = SEEDS, write: Callable[[
     return all(good for _, good in results)
 
 
-def run_bench(names: Sequence[str] = (), *, write: Callable[[str], Any] = print) -> bool:
-    """Print the time of a call of each model's kernel beside plain NumPy; whether every model's data was there."""
-    good = True
-    for name in names or MODELS:
-        try:
-            model = MODELS[name]()
-        except BackendUnavailable as error:
-            write(f"{name}: {error}")
-            good = False
-            continue
-        objective = objective_of(model)
-        write(f"{name:<10} {timing(model, objective, objective.kernel(model.kernel))}")
-    return good
-
-
 def objective_of(model: Model) -> Objective:
     """The loss on the data of the first fit, at a point near zero."""
     return Objective("demo", model.loss, model.wrt, model.fits[0].data, seed=1, spread=0.1)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from symdiff.cli import main
+
 TOP = Path(__file__).parents[1]
 EXAMPLES = sorted((TOP / "examples").glob("*.py"))
 MODEL = """
@@ -69,7 +71,7 @@ def test_demo_says_what_is_missing(tmp_path: Path) -> None:
     (["explain", "MODEL:loss", "--source"], "@njit"),
     (["check", "MODEL:loss", "--wrt", "w"], "complex step"),
     (["check", "MODEL:loss", "--target", "reference", "--order", "1"], "reference"),
-    (["bench", "xor"], "plain NumPy"),
+    (["bench", "6", "--peers", "numpy", "--rounds", "1"], "XOR net"),
     (["cache"], "nothing is stored on disk"),
     *[([verb, "--help"], "usage:") for verb in ("demo", "derive", "explain", "check", "bench", "cache")],
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
@@ -92,6 +94,9 @@ def test_command(arguments: list[str], expected: str, model: str) -> None:
     (["demo", "--seeds", "0"], "'0' is not an integer of at least 1"),
     (["derive", "pyproject.toml:loss"], "pyproject.toml is no Python file"),
     (["demo", "rigde"], "no demo model 'rigde'"),
+    (["bench", "xor"], "'xor' is no line"),
+    (["bench", "--peers", "jaxx"], "'jaxx' is no peer"),
+    (["cache", "--all"], "unrecognized arguments: --all"),
     (["explain", "MODEL:loss", "--target", "abacus"], "abacus"),
     ([], "usage:"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
@@ -100,6 +105,12 @@ def test_wrong_use(arguments: list[str], expected: str, model: str) -> None:
     assert done.returncode == 2
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_bench_needs_a_clone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    monkeypatch.setattr("symdiff.cli.TOP", tmp_path)
+    assert main(["bench", "--rounds", "1"]) == 2
+    assert "the benchmarks are not part of an installed symdiff" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("source", "arguments", "expected"), [
