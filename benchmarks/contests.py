@@ -89,11 +89,13 @@ def contest(line: Line, size: str, scale: float, modules: Mapping[str, ModuleTyp
     return result
 
 
-def entered(result: Contest, name: str, make: Callable[[Values], Callable[[], Any]], values: Values,
+def entered(result: Contest, name: str, make: Callable[..., Callable[[], Any] | None], values: Values,
             wanted: Sequence[Any]) -> Callable[[], Any] | None:
-    """The call of a contestant, whose first result is checked; None, with a note, for one that cannot run."""
+    """The call of a contestant, whose first result is checked; None for one that has nothing to offer, or, with a note, fails."""
     try:
-        call = make(values)
+        call = make(values, *result.line.options)
+        if call is None:
+            return None
         error = largest_error(call(), wanted)
     except Exception as failure:
         # One contestant that fails must not take the others' times along.

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.contests import CONTESTANTS, OWN, Contest
 
 MARKS = "osD^v<>P"
 
 
-def write_plot(contests: Sequence[Contest], path: Path) -> bool:
-    """Plot each contestant's time relative to that of symdiff, a row for each line; False without Matplotlib."""
+def files_only() -> Any:
+    """Matplotlib's pyplot, for files alone, so that no display is needed; None where it is not installed."""
     try:
         import matplotlib
     except ImportError:
-        return False
-    # Files alone: no display is needed.
+        return None
     matplotlib.use("agg")
     from matplotlib import pyplot
+    return pyplot
 
+
+def write_plot(contests: Sequence[Contest], path: Path) -> bool:
+    """Plot each contestant's time relative to that of symdiff, a row for each line; False without Matplotlib."""
+    pyplot = files_only()
+    if pyplot is None:
+        return False
     shown = [c for c in reversed(contests) if OWN in c.samples]
     figure, axes = pyplot.subplots(figsize=(10, 1.5 + 0.4 * len(shown)), layout="constrained")
     for name, mark in zip(CONTESTANTS, MARKS, strict=True):

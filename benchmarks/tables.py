@@ -76,14 +76,12 @@ def everyone(contests: Sequence[Contest]) -> str:
     return table(["line", "size", *names], rows)
 
 
-def markdown(contests: Sequence[Contest], machine: str, remarks: Sequence[str] = ()) -> str:
-    """The page: summary, everyone, notes."""
-    notes = [f"- {remark}" for remark in remarks]
-    notes += [f"- {c.line.name} ({c.size}): {note}" for c in contests for note in c.notes]
-    return "\n\n".join([
-        "# Benchmarks",
-        f"{machine}.  Medians over interleaved rounds; ± is half the distance of the quartiles.  Ratios are the time of symdiff "
-        "over that of the other: below 1, symdiff is faster.  The limit is the time to read the arguments once, or of the "
-        "products of matrices at the rate of a large one, whichever is longer.",
-        "## Summary", summary(contests), "## Everyone", everyone(contests),
-        *(["## Notes", "\n".join(notes)] if notes else [])]) + "\n"
+def markdown(machine: str, sections: Sequence[tuple[str, str]], notes: Sequence[str]) -> str:
+    """The page: what the numbers mean, titled tables, notes."""
+    meaning = (f"{machine}.  Medians over interleaved rounds; ± is half the distance of the quartiles.  Ratios are the time of "
+               "symdiff over that of the other: below 1, symdiff is faster.  The limit is the time to read the arguments once, "
+               "or of the products of matrices at the rate of a large one, whichever is longer.")
+    parts = ["# Benchmarks", meaning, *[part for title, body in sections for part in (f"## {title}", body)]]
+    if notes:
+        parts += ["## Notes", "\n".join(f"- {note}" for note in notes)]
+    return "\n\n".join(parts) + "\n"

@@ -8,6 +8,7 @@ from typing import Any
 import casadi
 import numpy as np
 
+from benchmarks.lines.chains import run_program
 from benchmarks.lines.line import Values
 
 Call = Callable[[], Any]
@@ -45,3 +46,11 @@ def xor(values: Values) -> Call:
     loss = casadi.sumsqr(sigmoid(casadi.mtimes(s["w2"].T, hidden).T + s["b2"]) - s["y"])
     function = casadi.Function("xor", list(s.values()), [loss, *[casadi.gradient(loss, s[name]) for name in names]])
     return Bound(function, [values[name] for name in s], [(), *[values[name].shape for name in names]])
+
+
+def chain(values: Values) -> Call:
+    """The program over eight scalars that one vector holds."""
+    p = casadi.SX.sym("p", len(values["p"]))
+    loss = run_program(values["program"], casadi.vertsplit(p), casadi.sin, casadi.cos, casadi.tanh)
+    function = casadi.Function("chain", [p], [loss, casadi.gradient(loss, p)])
+    return Bound(function, [values["p"]], [(), values["p"].shape])

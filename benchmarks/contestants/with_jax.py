@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.nn import logsumexp, relu, sigmoid, softplus
 
+from benchmarks.lines.chains import run_program
 from benchmarks.lines.images import LEARNING_RATE as IMAGE_RATE
 from benchmarks.lines.images import WEIGHTS
 from benchmarks.lines.line import Values
@@ -37,6 +38,22 @@ def with_gradient(loss: Callable[..., Any], values: Values, *names: str) -> Call
     """Value and gradients of a loss of the values, in the order of their names."""
     places = tuple(list(values).index(name) for name in names)
     return called(jax.value_and_grad(loss, argnums=places), values)
+
+
+def elementwise(values: Values, function: str) -> Call:
+    """One function of an array."""
+    own = {"sigmoid": sigmoid, "softplus": softplus, "erf": jax.lax.erf, "pow": lambda x: x**1.7}.get(function)
+    return called(own or getattr(jnp, function), values)
+
+
+def sum_of_squares(values: Values) -> Call:
+    """One array in, one number out."""
+    return called(lambda a: jnp.sum(a**2), values)
+
+
+def five_products(values: Values) -> Call:
+    """Five arrays in, one number out."""
+    return called(lambda a, b, c, d, e: jnp.sum(a * b + c * d + e), values)
 
 
 def linear(values: Values) -> Call:
@@ -122,6 +139,27 @@ def mlp_adam(values: Values) -> Call:
     return called(step, values)
 
 
+def chain(values: Values) -> Call:
+    """The program over eight scalars that one vector holds."""
+    program = values["program"]
+    return with_gradient(lambda p: run_program(program, list(p), jnp.sin, jnp.cos, jnp.tanh), {"p": values["p"]}, "p")
+
+
+def deep(values: Values) -> Call:
+    """A net of many layers."""
+    def loss(X: Any, Y: Any, *weights: Any) -> Any:
+        for W in weights:
+            X = jnp.tanh(X @ W)
+        return 0.5 * jnp.sum((X - Y) ** 2)
+    return with_gradient(loss, values, *list(values)[2:])
+
+
+def outputs(values: Values) -> Call:
+    """Many outputs of one function."""
+    factors = values["factors"].tolist()
+    return called(lambda x: [jnp.sum(jnp.sin(a * x)) for a in factors], {"x": values["x"]})
+
+
 def gmm(values: Values) -> Call:
     """The objective of the mixture and its gradients."""
     n, d = values["x"].shape
@@ -181,12 +219,15 @@ def transformer(values: Values) -> Call:
 
 
 def cnn_sgd(values: Values) -> Call:
-    """The loss, and the weights after a step."""
+    """The loss, and the weights after a step; with channels last and pooling by a maximum over axes, the fastest of its forms."""
     def loss(p: Any, x: Any, labels: Any) -> Any:
+        x = x.transpose(0, 2, 3, 1)
         for kernel, bias in (("K1", "b1"), ("K2", "b2")):
-            x = relu(jax.lax.conv(x, p[kernel], (1, 1), "SAME") + p[bias][:, None, None])
-            x = jax.lax.reduce_window(x, -np.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
-        return picked(x.reshape(len(x), -1) @ p["W"] + p["c"], labels)
+            weights = p[kernel].transpose(2, 3, 1, 0)
+            x = relu(jax.lax.conv_general_dilated(x, weights, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")) + p[bias])
+            n, height, width, channels = x.shape
+            x = x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+        return picked(x.transpose(0, 3, 1, 2).reshape(len(x), -1) @ p["W"] + p["c"], labels)
 
     def step(*arguments: Any) -> Any:
         v = dict(zip(values, arguments, strict=True))

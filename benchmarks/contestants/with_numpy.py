@@ -12,6 +12,31 @@ from benchmarks.lines.line import Array, Values
 Call = Callable[[], Any]
 
 
+ELEMENTWISE = {
+    "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh, "sin": np.sin, "cos": np.cos,
+    "sqrt": np.sqrt, "pow": lambda x, out: np.power(x, x.dtype.type(1.7), out=out),
+}
+
+
+def elementwise(values: Values, function: str) -> Call | None:
+    """NumPy's own function, written into an array that is there; None where it has none."""
+    x, target = values["x"], np.empty_like(values["x"])
+    own = ELEMENTWISE.get(function)
+    return None if own is None else lambda: own(x, out=target)
+
+
+def sum_of_squares(values: Values) -> Call:
+    """One array in, one number out."""
+    a = values["a"]
+    return lambda: a @ a
+
+
+def five_products(values: Values) -> Call:
+    """Five arrays in, one number out."""
+    a, b, c, d, e = values.values()
+    return lambda: a @ b + c @ d + e.sum()
+
+
 def linear(values: Values) -> Call:
     """Two products with the matrix."""
     X, y, w = values["X"], values["y"], values["w"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import symdiff as sd
+from benchmarks.lines.chains import run_program
 from benchmarks.lines.images import LEARNING_RATE as IMAGE_RATE
 from benchmarks.lines.images import WEIGHTS
 from benchmarks.lines.line import Values
@@ -33,6 +34,26 @@ def symbols_like(values: Values, *names: str) -> dict[str, Any]:
 def regression() -> tuple[Any, Any, Any]:
     """X, y, w of any size."""
     return sd.symbol("X", ("n", "d")), sd.symbol("y", "n"), sd.symbol("w", "d")
+
+
+def elementwise(values: Values, function: str) -> Call:
+    """One function of an array, written into an array that is there."""
+    x = sd.symbol("x", "n", dtype=str(values["x"].dtype))
+    kernel = sd.compile(x**1.7 if function == "pow" else getattr(sd, function)(x), [x])
+    argument, target = values["x"], np.empty_like(values["x"])
+    return lambda: kernel(argument, out=target)
+
+
+def sum_of_squares(values: Values) -> Call:
+    """One array in, one number out."""
+    x = sd.symbol("a", "n")
+    return called(sd.sum(x**2), [x], values)
+
+
+def five_products(values: Values) -> Call:
+    """Five arrays in, one number out."""
+    a, b, c, d, e = (sd.symbol(name, "n") for name in "abcde")
+    return called(sd.sum(a * b + c * d + e), [a, b, c, d, e], values)
 
 
 def linear(values: Values) -> Call:
@@ -115,6 +136,29 @@ def mlp_adam(values: Values) -> Call:
         squares.append(ADAM["beta2"] * s[f"v_{name}"] + (1 - ADAM["beta2"]) * g**2)
         weights.append(s[name] - ADAM["learning_rate"] * (means[-1] / first) / (sd.sqrt(squares[-1] / second) + ADAM["eps"]))
     return called([loss, weights, means, squares], list(s.values()), values)
+
+
+def chain(values: Values) -> Call:
+    """The program over eight scalars that one vector holds."""
+    p = sd.symbol("p", len(values["p"]))
+    loss = run_program(values["program"], [p[k] for k in range(len(values["p"]))], sd.sin, sd.cos, sd.tanh)
+    return called(sd.value_and_grad(loss, p), [p], values)
+
+
+def deep(values: Values) -> Call:
+    """A net of many layers."""
+    s = symbols_like(values)
+    layers = [name for name in values if name.startswith("W")]
+    h = s["X"]
+    for name in layers:
+        h = sd.tanh(h @ s[name])
+    return called(sd.value_and_grad(0.5 * sd.sum((h - s["Y"]) ** 2), [s[name] for name in layers]), list(s.values()), values)
+
+
+def outputs(values: Values) -> Call:
+    """Many outputs of one kernel."""
+    x = sd.symbol("x", "n")
+    return called([sd.sum(sd.sin(float(a) * x)) for a in values["factors"]], [x], values)
 
 
 def gmm(values: Values) -> Call:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from benchmarks.lines.chains import run_program
 from benchmarks.lines.images import LEARNING_RATE as IMAGE_RATE
 from benchmarks.lines.images import WEIGHTS
 from benchmarks.lines.line import Values
@@ -37,6 +38,30 @@ def with_gradient(loss: Callable[[Tensors], torch.Tensor], values: Values, *lear
         value = loss(t)
         return value.detach(), torch.autograd.grad(value, wanted)
     return call
+
+
+def elementwise(values: Values, function: str) -> Call:
+    """One function of an array, written into an array that is there where PyTorch can."""
+    x = torch.tensor(values["x"])
+    target = torch.empty_like(x)
+    if function == "softplus":
+        return lambda: functional.softplus(x)
+    if function == "pow":
+        return lambda: torch.pow(x, 1.7, out=target)
+    own = getattr(torch, function)
+    return lambda: own(x, out=target)
+
+
+def sum_of_squares(values: Values) -> Call:
+    """One array in, one number out."""
+    a = torch.tensor(values["a"])
+    return lambda: torch.dot(a, a)
+
+
+def five_products(values: Values) -> Call:
+    """Five arrays in, one number out."""
+    a, b, c, d, e = tensors(values).values()
+    return lambda: torch.dot(a, b) + torch.dot(c, d) + e.sum()
 
 
 def linear(values: Values) -> Call:
@@ -129,6 +154,15 @@ def mlp_adam(values: Values) -> Call:
         optimizer.step()
         return value.detach(), results
     return call
+
+
+def chain(values: Values) -> Call:
+    """The program over eight scalars that one vector holds."""
+    program = values["program"]
+
+    def loss(t: Tensors) -> torch.Tensor:
+        return run_program(program, list(t["p"]), torch.sin, torch.cos, torch.tanh)
+    return with_gradient(loss, {"p": values["p"]}, "p")
 
 
 def gmm(values: Values) -> Call:

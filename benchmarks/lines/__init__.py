@@ -1,9 +1,11 @@
 """The table of what is timed: each module holds the rows of its kind in `LINES`, with their data and references."""
 
-from benchmarks.lines import images, mixtures, networks, regressions, sequences
+from benchmarks.lines import chains, elementwise, images, latency, mixtures, networks, regressions, sequences
 
-TABLE = {line.name: line for line in sorted(
-    [line for module in (regressions, networks, mixtures, sequences, images) for line in module.LINES],
-    key=lambda line: (int(line.name.rstrip("ab")), line.name))}
+# The models are numbered; what measures one thing alone bears its name.
+MODELS = sorted([line for module in (regressions, networks, mixtures, sequences, images) for line in module.LINES],
+                key=lambda line: (int(line.name.rstrip("ab")), line.name))
+TABLE = {line.name: line for line in [*MODELS, *chains.LINES, *latency.LINES, *elementwise.LINES]}
+GROUPS = list(dict.fromkeys(line.group for line in TABLE.values()))
 
-__all__ = ["TABLE"]
+__all__ = ["GROUPS", "TABLE"]

@@ -24,8 +24,9 @@ class Work:
 class Line:
     """A computation that is timed.
 
-    `key` is the name of the function that computes it in each module of `benchmarks.contestants`.  `data` makes the values
-    of the arguments at a scale (1 is the whole size), `reference` gives the results in float64 in plain NumPy.
+    `key` is the name of the function that computes it in each module of `benchmarks.contestants`, called with the values and
+    `options`.  `data` makes the values of the arguments at a scale (1 is the whole size), `reference` gives the results in
+    float64 in plain NumPy.  Lines of a `group` are run together when it is named.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Line:
     work: Callable[[Values], Work]
     dtype: str = "float64"
     tolerance: float = 1e-9
+    options: tuple[Any, ...] = ()
+    group: str = "models"
 
 
 def scaled(size: int, scale: float, least: int = 1) -> int:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.command import main
 from benchmarks.contests import CONTESTANTS, HAND, Contest, contest, installed, largest_error
 from benchmarks.lines import TABLE
-from benchmarks.tables import duration, markdown, text_of
+from benchmarks.tables import duration, markdown, summary, text_of
 from benchmarks.timing import Sample, interleaved
 
 TINY = 1 / 64
@@ -63,7 +63,8 @@ def test_wrong_and_failing_contestants_are_told() -> None:
     done = contest(TABLE["2"], "tiny", TINY, {"jax": Wrong, "torch": Failing, "numpy": Silent}, rounds=1)  # type: ignore[dict-item]
     assert not done.is_right and done.best_peer is None
     assert "jax is WRONG: relative error" in text_of(done)
-    assert "torch FAILED: ValueError: no such thing" in markdown([done], "a machine")
+    assert "torch FAILED: ValueError: no such thing" in text_of(done)
+    assert "- torch FAILED" in markdown("a machine", [("Summary", summary([done]))], done.notes)
     assert list(done.samples) == ["jax"]
 
 
