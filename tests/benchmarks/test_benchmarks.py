@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from benchmarks.command import main
+from benchmarks.compile_times import Cold, compile_table
 from benchmarks.contests import CONTESTANTS, HAND, Contest, contest, installed, largest_error
+from benchmarks.growth import Sweep, deep, grow, growth_table, outputs, write_growth_plot
 from benchmarks.lines import TABLE
+from benchmarks.soak import soak, soak_table
 from benchmarks.tables import duration, markdown, summary, text_of
 from benchmarks.timing import Sample, interleaved
 
@@ -32,7 +35,7 @@ def test_line(name: str) -> None:
     assert "symdiff" in done.samples
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", [name for name, line in TABLE.items() if line.group in ("models", "latency")])
 def test_line_by_hand(name: str) -> None:
     done = tiny(name, HAND)
     assert done.is_right, done.notes
@@ -66,6 +69,26 @@ def test_wrong_and_failing_contestants_are_told() -> None:
     assert "torch FAILED: ValueError: no such thing" in text_of(done)
     assert "- torch FAILED" in markdown("a machine", [("Summary", summary([done]))], done.notes)
     assert list(done.samples) == ["jax"]
+
+
+def test_growth(tmp_path: Path) -> None:
+    modules, _ = installed(["symdiff"])
+    sweeps = [Sweep("a net", "layers", (1, 2), deep), Sweep("sums", "outputs", (1, 3), outputs)]
+    points, notes = grow(modules, 1, sweeps)
+    assert [(p.size, p.is_right) for p in points] == [(1, True), (2, True), (1, True), (3, True)] and not notes
+    assert "| a net: layers | symdiff | 2 |" in growth_table(points)
+    pytest.importorskip("matplotlib")
+    assert write_growth_plot(points, tmp_path / "growth.png")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells the resident memory this way")
+def test_soak() -> None:
+    assert "| calls of one kernel | 3 |" in soak_table(soak(calls=3, models=2))
+
+
+def test_compile_times_are_told() -> None:
+    text = compile_table([Cold("6", "symdiff", 0.1, 0.2, 0.5), Cold("6", "jax", 0.3, 0.4, 0.9)])
+    assert "| jax | 300 ms | 400 ms | 900 ms | 2.00 |" in text
 
 
 def test_what_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
