@@ -119,8 +119,16 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         return [array for _, array in flatten_like(values, structure, "out", "the output")]
 
     return Kernel(plan, arguments, unflatten, regroup, check=check, names=[f"out{place}" for place in places(structure)],
-                  demands=demands_of(leaves),
+                  demands=demands_of(leaves), form=form_of(outputs),
                   formula=lambda: "\n".join(str(METHODS["str"](leaf)) for leaf in leaves))
+
+
+def form_of(outputs: Tree) -> str:
+    """What a direct call may return: one output, or a flat list or tuple of them; empty for any other tree."""
+    if isinstance(outputs, Node):
+        return "single"
+    flat = type(outputs) in (list, tuple) and all(isinstance(v, Node) for v in outputs)
+    return type(outputs).__name__ if flat else ""
 
 
 def unchecked(program: Program) -> Program:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
+from codegen.backends.protocol import Array, BuildOptions, DirectCall, Executable, Pass
 from codegen.loop_ir.checks import check
 from codegen.loop_ir.interpreter import interpret
 from codegen.loop_ir.nodes import Program
@@ -35,6 +35,10 @@ class InterpretedExecutable:
         """Interpreted programs cannot be called from compiled code."""
         raise BackendUnavailable("a kernel of target \"interpreter\" cannot be called from Numba code",
                                  mend="compile with target=\"numba\"")
+
+
+    def direct(self, call: DirectCall) -> None:
+        """There is no machine code to call."""
 
 
 class Interpreted:

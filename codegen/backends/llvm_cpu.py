@@ -6,12 +6,14 @@ import ctypes
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from codegen.backends import fast_calls
 from codegen.backends.numba_cpu import inlined, load_module
-from codegen.backends.protocol import Array, BuildOptions, Executable, Pass
+from codegen.backends.protocol import Array, BuildOptions, DirectCall, Executable, Pass
 from codegen.emitters import python
 from codegen.emitters.llvm import module as llvm_module
 from codegen.loop_ir.nodes import Program
@@ -54,14 +56,23 @@ class Machine:
         with self.lock:
             return str(self.target_machine.emit_assembly(self.binding.parse_assembly(text)))
 
-    def load(self, code: bytes) -> tuple[Any, int]:
-        """(what keeps it loaded, the address of its kernel)."""
+    def load(self, code: bytes, *names: str) -> tuple[Any, list[int]]:
+        """(what keeps it loaded, the addresses of its functions)."""
         with self.lock:
             self.count += 1
-            name = "kernel_of_objects" if self.objects else "kernel"
-            library = self.binding.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(
-                name).link(self.linker, f"kernel{self.count}")
-            return library, library[name]
+            builder = self.binding.JITLibraryBuilder().add_object_img(code).add_current_process()
+            for name in names:
+                builder = builder.export_symbol(name)
+            library = builder.link(self.linker, f"kernel{self.count}")
+            return library, [library[name] for name in names]
+
+    @cached_property
+    def fast_call(self) -> tuple[Any, int] | None:
+        """The code of fast calls, and what keeps it loaded; None where the interpreter is not as it takes it to be."""
+        if fast_calls.numpy_functions() is None:
+            return None
+        library, addresses = self.load(self.object_of(fast_calls.CODE), "fast_call")
+        return library, addresses[0]
 
 
 def objects_are_known() -> bool:
@@ -88,8 +99,9 @@ class LlvmExecutable:
     """A compiled kernel, called by address."""
 
     def __init__(self, program: Program, code: bytes, fast_math: bool) -> None:
-        self.library, address = machine().load(code)
-        self.entry = ENTRY(address)
+        self.library, addresses = machine().load(code, "kernel", "kernel_of_objects")
+        self.address = addresses[0]
+        self.entry = ENTRY(addresses[machine().objects])
         self.program, self.fast_math, self.objects = program, fast_math, machine().objects
         self.arrays = ctypes.c_void_p * max(len(parameters(program)), 1)
         self.sizes = ctypes.c_int64 * max(len(program.sizes), 1)
@@ -106,6 +118,12 @@ class LlvmExecutable:
         if self.inlined is None:
             self.inlined = inlined(load_module(python.emit(self.program, self.fast_math)), self.program, constants)
         return self.inlined
+
+
+    def direct(self, call: DirectCall) -> Any:
+        """A built-in function for small kernels; the lock of the interpreter is held while it runs."""
+        code = machine().fast_call
+        return None if code is None else fast_calls.bound(code[1], self.address, self.routines, call)
 
 
 class LlvmCpu:

@@ -21,6 +21,22 @@ class BuildOptions:
     fast_math: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DirectCall:
+    """What a direct call needs: arguments as they were given, where the result goes, and how it is handed back.
+
+    `form` is single, list or tuple; every call that is not as the first goes to `fallback`.
+    """
+
+    arguments: Sequence[Array]
+    constants: Sequence[Array]
+    outputs: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]
+    scratch: Sequence[Array]
+    sizes: Sequence[int]
+    form: str
+    fallback: Callable[..., Any]
+
+
 class Executable(Protocol):
     """A built program."""
 
@@ -32,6 +48,9 @@ class Executable(Protocol):
 
     def inline(self, constants: Sequence[Array] = ()) -> Any:
         """A function that the user's own Numba code can call: arrays in, fresh outputs out."""
+
+    def direct(self, call: DirectCall) -> Callable[..., Any] | None:
+        """A function for calls with arrays of the same shapes, faster than going through Python; None where there is none."""
 
 
 class Backend(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from codegen.backends.protocol import Array
+from codegen.backends.protocol import Array, DirectCall
 from symdiff.errors import BackendUnavailable
 from symdiff.expression import Node, Symbol
 from symdiff.reference import evaluate_nodes
@@ -24,6 +24,9 @@ class Reference:
         start = len(self.inputs) + self.constants
         for result, target in zip(results, arrays[start:start + len(results)], strict=True):
             target[...] = result
+
+    def direct(self, call: DirectCall) -> None:
+        """There is no machine code to call."""
 
     def inline(self, constants: Sequence[Array] = ()) -> Any:
         """The reference cannot be called from compiled code."""

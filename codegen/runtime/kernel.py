@@ -6,23 +6,27 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
-from codegen.backends.protocol import Executable
+from codegen.backends.fast_calls import CALLS
+from codegen.backends.protocol import DirectCall, Executable
 from codegen.loop_ir.counts import flops_of, least_bytes
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.text import program_text
 from codegen.loop_ir.walks import statements
 from codegen.runtime.inlined import Inlined
-from codegen.runtime.storage import Storage, fresh_outputs, given_outputs
+from codegen.runtime.storage import Frame, Storage, fresh_outputs, given_outputs
 from symdiff.binding.arguments import NO_DEMANDS, Argument, Binder, values_by_name
 from symdiff.binding.demands import Demands
 from symdiff.errors import ArgumentMismatch, BackendUnavailable
 
 Array = np.ndarray[Any, Any]
 Tree = Any
+# Up to this size the lock of the interpreter is kept for a call: some ten microseconds.
+SMALL_BYTES, SMALL_FLOPS = 1 << 17, 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Kernel:
     def __init__(self, plan: Callable[[dict[str, int] | None], Planned], arguments: Sequence[Argument],
                  unflatten: Callable[[list[Any]], Tree], flatten: Callable[[Tree], list[Any]], *,
                  formula: Callable[[], str] = str, check: bool = False, names: Sequence[str] = (),
-                 demands: Demands = NO_DEMANDS) -> None:
+                 demands: Demands = NO_DEMANDS, form: str = "") -> None:
         self.plan, self.unflatten, self.flatten, self.names = plan, unflatten, flatten, names
         self.binder = Binder(arguments, check, demands=demands)
         self.formula_text = formula
@@ -66,6 +70,11 @@ class Kernel:
         self.calls = 0
         self.last_sizes: dict[str, int] | None = None
         self.scratch_bytes = 0
+        # What a call must ask besides shapes and dtypes is asked in Python.
+        self.form = "" if check or demands.positions else form
+        self.last_shapes: list[tuple[int, ...]] = []
+        self.fast: Any = None
+        self.fast_shapes: list[tuple[int, ...]] = []
 
     def __repr__(self) -> str:
         return f"Kernel({', '.join(a.name for a in self.binder.arguments)})"
@@ -92,11 +101,46 @@ class Kernel:
             self.last_sizes = sizes
             self.scratch_bytes = max(self.scratch_bytes, frame.scratch_bytes)
         if given is None:
+            if self.form and not named:
+                self.shorten(arrays, sizes, values, frame)
             return self.unflatten([x if x.ndim else x[()] for x in targets])
         for array, target in zip(given, targets, strict=True):
             if array is not target:
                 array[...] = target
         return self.unflatten(given)
+
+    def shorten(self, arrays: Sequence[Array], sizes: dict[str, int], values: tuple[int, ...], frame: Frame) -> None:
+        """Let further calls with arrays of the same shapes go past Python, where the kernel is small.
+
+        The instance gets a class of its own, whose `__call__` is the built-in function; every call that differs comes back
+        here.  Shapes must be met twice in a row, lest calls in turn build one function after the other.
+        """
+        shapes, before = [a.shape for a in arrays], self.last_shapes
+        self.last_shapes = shapes
+        executable, planned = self.executable, self.ready
+        if executable is None or planned is None or (self.fast is not None and shapes != before):
+            return
+        if self.fast is not None and self.fast_shapes == shapes:
+            return
+        size = frame.scratch_bytes + sum(a.nbytes for a in arrays)
+        if size > SMALL_BYTES or flops_of(planned.program, sizes) > SMALL_FLOPS:
+            self.form = ""
+            return
+        with self.lock:
+            call = DirectCall(arrays, planned.constants, frame.outputs, frame.allocate(), values, self.form,
+                              MethodType(Kernel.__call__, self))
+            fast = executable.direct(call)
+            if fast is None:
+                self.form = ""
+                return
+            self.calls += self.fast_calls()
+            self.fast, self.fast_shapes = fast, shapes
+            members = {"__slots__": (), "__call__": fast, "__module__": __name__, "__doc__": Kernel.__doc__}
+            self.__class__ = type("Kernel", (Kernel,), members)
+
+    def fast_calls(self) -> int:
+        """How many calls went past Python."""
+        return 0 if self.fast is None else int(self.fast.__self__[CALLS])
 
     def refuse_output_as_input(self, given: int) -> None:
         """Raise `ArgumentMismatch` for `out=` where an input of that name has no value by position."""
@@ -208,7 +252,7 @@ class Kernel:
             "statements": sum(1 for section in program.sections for _ in statements(section.body)),
             "source_lines": planned.source().count("\n") + 1,
             "seconds": seconds,
-            "calls": self.calls,
+            "calls": self.calls + self.fast_calls(),
             "scratch_bytes": self.scratch_bytes,
             "flops": None if self.last_sizes is None else flops_of(program, self.last_sizes),
             "bytes": None if self.last_sizes is None else least_bytes(program, self.last_sizes),
