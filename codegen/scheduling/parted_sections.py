@@ -17,6 +17,8 @@ from codegen.loop_ir.walks import index_variables, indices_of, statements, subva
 
 # Statements of a part, those inside of loops counted too.
 ENOUGH = 80
+# Named values that may be computed again for one.
+SHORT = 6
 
 
 def part_sections(program: Program) -> Program:
@@ -46,7 +48,7 @@ def parts(section: Section) -> Iterator[Section]:
 
 
 def repeatable(body: tuple[Statement, ...]) -> dict[str, Let]:
-    """The values named in a body that are the same wherever they are computed again behind their first place."""
+    """The short values named in a body that are the same wherever they are computed again behind their first place."""
     later: set[str] = set()
     constant: set[int] = set()
     for place in reversed(range(len(body))):
@@ -55,10 +57,14 @@ def repeatable(body: tuple[Statement, ...]) -> dict[str, Let]:
             constant.add(place)
         later |= {name for s in statements((body[place],)) for name in written(s)}
     found: dict[str, Let] = {}
+    length: dict[str, int] = {}
     for place, statement in enumerate(body):
         if place in constant and all(name in found for name in used((statement,))):
             assert isinstance(statement, Let)
-            found[statement.register] = statement
+            # What it takes to compute it again, with all that it is made of.
+            length[statement.register] = 1 + sum(length[name] for name in used((statement,)))
+            if length[statement.register] <= SHORT:
+                found[statement.register] = statement
     return found
 
 

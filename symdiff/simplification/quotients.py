@@ -34,6 +34,8 @@ from symdiff.tensor_type import TensorType
 
 # A leaf and the exponential it is to be may differ by so much: their quotient is a number.
 LARGEST = 700
+# Nodes of a factor among which an exponential is looked for.
+MOST_SEEN = 100
 
 
 def power_of_exponential(node: Node) -> Node | None:
@@ -186,11 +188,20 @@ def remoteness(f: Node, axes: tuple[int, ...], built: dict[Node, int]) -> int:
 
 
 def meets(f: Node, built: dict[Node, int]) -> bool:
-    """Whether the divisor is built of this exponential, or of one in this core, sum or power."""
-    f = base_and_exponent(f)[0]
-    if is_map(f, "exp"):
-        return all(t in built for _, t in terms_of(f.children[0]) if number_of(t) is None)
-    return (f.__class__ is Product or f.__class__ is Add) and any(meets(inner, built) for inner in f.children)
+    """Whether the divisor is built of this exponential, or of one of those that it sees in this core, sum or power."""
+    seen: set[Node] = set()
+    stack = [f]
+    while stack and len(seen) < MOST_SEEN:
+        f = base_and_exponent(stack.pop())[0]
+        if f in seen:
+            continue
+        seen.add(f)
+        if is_map(f, "exp"):
+            if all(t in built for _, t in terms_of(f.children[0]) if number_of(t) is None):
+                return True
+        elif f.__class__ is Product or f.__class__ is Add:
+            stack.extend(reversed(f.children))
+    return False
 
 
 def quotient(node: Product, k: int, j: int, divisor: Divisor) -> Node | None:
