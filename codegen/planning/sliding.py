@@ -91,7 +91,8 @@ def gathered(node: Product, hints: Hints) -> Product:
         extents = tuple(node.shape[axis] if label == told else e for label, e in enumerate(turned.extents))
         out = tuple(places.get(k, i) for k, i in enumerate(turned.out))
         turned = Product(1, factors, out, extents, node.type)
-    if hints.count(turned.extents) > 2 * hints.count(node.extents) or any(type(i) is not int for i in turned.out):
+    whole = all(type(i) is int and turned.extents[i] == node.shape[axis] for axis, i in enumerate(turned.out))
+    if not whole or len(set(turned.out)) < len(turned.out) or hints.count(turned.extents) > 2 * hints.count(node.extents):
         return node
     return turned
 

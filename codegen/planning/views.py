@@ -13,7 +13,7 @@ from itertools import pairwise
 from codegen.planning.costs import Hints
 from symdiff.expression import Factor, Map, Node, Product
 from symdiff.index_notation import Index, Label, form_of, injective, labels_of, rename
-from symdiff.normal_form import is_guard
+from symdiff.normal_form import is_guard, silences
 from symdiff.tensor_type import TensorType
 
 # A window is stored where each of its elements is read this often: a copy costs a load and a store.
@@ -38,6 +38,8 @@ def with_views(node: Product, hints: Hints) -> Product:
         if all(type(i) is int for i in at) and len(labels) == len(at):
             factors.append((f, at))
             continue
+        if is_guard(f) and not silences(f):
+            return node  # a position that an index tells stays where its index is
         if not injective(at, extents):
             if hints.count(node.extents) < REUSE * hints.count([node.extents[label] for label in labels]):
                 return node

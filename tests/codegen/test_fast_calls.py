@@ -72,7 +72,8 @@ def test_all_other_calls_are_careful() -> None:
     assert kernel(a, b, out=out)[0] is out[0]
     for call, text in ((lambda: kernel(a), "no value is given for b"), (lambda: kernel(a, b, b), "3 values are given"),
                        (lambda: kernel(b, b), "a has 1 axis"), (lambda: kernel(a, a[0, :2]), "axis 0 of b"),
-                       (lambda: kernel(a, b, c=1), "there is no input 'c'"), (lambda: kernel(a.astype(complex), b), "complex numbers")):
+                       (lambda: kernel(a, b, c=1), "there is no input 'c'"),
+                       (lambda: kernel(a.astype(complex), b), "complex numbers")):
         with pytest.raises(ArgumentMismatch, match=text):
             call()
     same(kernel(a, b), expected)
