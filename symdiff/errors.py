@@ -1,4 +1,4 @@
-"""Every error that symdiff raises on purpose, one class each.
+"""Every error that symdiff raises on purpose, and the warning that it gives, one class each.
 
 A message has three parts: what is wrong, in which expression (the user's names, shapes and source line), and how to
 mend it.  `SymdiffError.__init__` puts them together and adds the user's line where the caller names none, so no caller
@@ -84,3 +84,10 @@ class BackendUnavailable(SymdiffError, RuntimeError):
 
 class ModelFormatError(SymdiffError, ValueError):
     """A saved model cannot be read."""
+
+
+class CacheWarning(UserWarning):
+    """Compiled kernels are not kept on disk, or a kept one is not trusted: it is compiled again, and the numbers are right."""
+
+    def __init__(self, what: str, *, mend: str = "") -> None:
+        super().__init__(f"{what}\n  mend: {mend}" if mend else what)

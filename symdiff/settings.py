@@ -1,18 +1,25 @@
-"""The environment variables that symdiff reads: these four, and no more.
+"""The environment variables that symdiff reads: these four, and no more but where the system says that caches go.
 
 | variable | meaning |
 |---|---|
 | `SYMDIFF_DEBUG` | 2 or more: each rule that fires is told on the error stream |
 | `SYMDIFF_CHECK` | anything but 0: the loop IR is checked after every pass |
 | `SYMDIFF_TARGET` | the target of `compile` where the call names none |
-| `SYMDIFF_CACHE_DIR` | the folder for kept kernels; nothing is kept on disk yet |
+| `SYMDIFF_CACHE_DIR` | the folder for compiled kernels, instead of `symdiff` in the user's cache folder |
 """
 
 from __future__ import annotations
 
 import os
+import sys
 
 from symdiff.errors import ArgumentMismatch
+
+# By platform: the variable in which the system tells where caches of the user are, and where they are unless it does.
+CACHES = {
+    "linux": ("XDG_CACHE_HOME", "~/.cache"), "darwin": ("XDG_CACHE_HOME", "~/Library/Caches"),
+    "win32": ("LOCALAPPDATA", "~/AppData/Local"),
+}
 
 
 def debug_level() -> int:
@@ -38,5 +45,15 @@ def default_target() -> str:
 
 
 def cache_folder() -> str:
-    """SYMDIFF_CACHE_DIR, empty where it is not set."""
-    return os.environ.get("SYMDIFF_CACHE_DIR", "")
+    """SYMDIFF_CACHE_DIR, or the folder `symdiff` among the user's caches; empty where there is no home folder.
+
+    >>> cache_folder().endswith("symdiff") or "SYMDIFF_CACHE_DIR" in os.environ
+    True
+    """
+    chosen = os.environ.get("SYMDIFF_CACHE_DIR", "")
+    if chosen:
+        return chosen
+    variable, usual = CACHES.get(sys.platform, CACHES["linux"])
+    told = os.environ.get(variable, "")
+    caches = told if os.path.isabs(told) else os.path.expanduser(usual)
+    return os.path.join(caches, "symdiff") if os.path.isabs(caches) else ""
