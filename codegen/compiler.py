@@ -9,7 +9,8 @@
 | emit    | program              | Python or LLVM IR        | the backend's `emit`               |
 | build   | that text            | executable               | the backend's `build`              |
 
-Planning waits for the first call, whose sizes are its hints; the code is valid for every size.
+Planning waits for the first call, whose sizes are its hints; the code is valid for every size.  Code that is kept on disk is
+loaded instead of emitted and built.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache as remembered
 from typing import Any
 
 from codegen.backends.protocol import BuildOptions, Executable
@@ -36,13 +38,14 @@ from codegen.planning.openings import open_contractions
 from codegen.planning.sliding import sum_over_windows
 from codegen.planning.windows import write_in_windows
 from codegen.runtime.kernel import Kernel, Planned
+from codegen.runtime.kernel_store import KernelStore
 from symdiff.binding import argument_of, demands_of
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
 from symdiff.namesakes import refuse_doubles, refuse_namesakes
 from symdiff.option_values import check_number, check_switch
 from symdiff.reference import evaluate_nodes
-from symdiff.settings import checks_programs, default_target
+from symdiff.settings import cache_folder, checks_programs, default_target
 from symdiff.simplification.phases import before_differentiation
 from symdiff.tensor_type import dtype_name
 from symdiff.traversal import symbols_of
@@ -52,14 +55,16 @@ Tree = Any
 
 
 def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, target: str | None = None, dtype: Any = None,
-            threads: int | None = None, cache: bool | str = True, fast_math: bool = False, check: bool = False) -> Kernel:
+            threads: int | None = None, cache: bool | str | os.PathLike[str] = True, fast_math: bool = False,
+            check: bool = False) -> Kernel:
     """A kernel that computes `outputs` (an expression, or a list, tuple or dict of them) from `inputs`.
 
     `inputs` is one symbol, or a list or tuple of them; without it the order is that of first appearance.  `target` is
     "cpu" (unless SYMDIFF_TARGET names another), "numba", "numpy" (the reference) or "interpreter" (of the loop IR);
-    `check=True` refuses NaN and infinities in arguments.  Kernels run on one thread and are kept in memory: `threads` and
-    `cache` are checked, and change nothing yet.  An input named `out` is passed by position, as `out=` at a call means the
-    arrays for the outputs.
+    `check=True` refuses NaN and infinities in arguments.  With target "cpu" the machine code is kept on disk, in the folder
+    `cache` or (True) in that of `symdiff.settings.cache_folder`; False keeps it in memory alone.  Kernels run on one
+    thread: `threads` is checked, and changes nothing yet.  An input named `out` is passed by position, as `out=` at a call
+    means the arrays for the outputs.
     Raises `TypeMismatch`, `ArgumentMismatch`, `BackendUnavailable`.
 
     >>> import symdiff as sd
@@ -77,7 +82,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     symbols = chosen_inputs(leaves, inputs)
     if dtype is not None and any(s.dtype != dtype_name(dtype) and s.dtype.startswith("float") for s in symbols):
         raise TypeMismatch(f"dtype={dtype!r} differs from the symbols'", mend="declare the symbols with that dtype")
-    options = BuildOptions(fast_math=fast_math)
+    options = BuildOptions(fast_math=fast_math, store=store_of(cache))
     arguments = [argument_of(s) for s in symbols]
     structure = unflatten(leaves)
 
@@ -98,9 +103,14 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         for schedule in chosen.SCHEDULE:
             program = checked(schedule(program))
         lowered_at = time.perf_counter()
-        code = chosen.emit(program, options)
-        emitted = time.perf_counter()
-        seconds = {"plan": planned - start, "lower": lowered_at - planned, "emit": emitted - lowered_at}
+        seconds = {"plan": planned - start, "lower": lowered_at - planned}
+
+        @remembered
+        def code() -> str:
+            began = time.perf_counter()
+            text = chosen.emit(program, options)
+            seconds["emit"] = time.perf_counter() - began
+            return text
 
         def build() -> Executable:
             if target == REFERENCE:
@@ -136,11 +146,20 @@ def unchecked(program: Program) -> Program:
     return program
 
 
-def check_options(threads: int | None, cache: bool | str, fast_math: bool, check: bool) -> None:
+def store_of(cache: bool | str | os.PathLike[str]) -> KernelStore | None:
+    """Where kernels are kept on disk, None for nowhere."""
+    if isinstance(cache, (str, os.PathLike)):
+        return KernelStore(os.fsdecode(cache))
+    return KernelStore(cache_folder()) if cache else None
+
+
+def check_options(threads: int | None, cache: bool | str | os.PathLike[str], fast_math: bool, check: bool) -> None:
     """Raise `TypeMismatch` or `ArgumentMismatch` for options that mean nothing."""
     check_number("threads", threads, least=1, whole=True, optional=True)
     if not isinstance(cache, (str, os.PathLike)):
         check_switch("cache", cache)
+    elif not os.fspath(cache):
+        raise ArgumentMismatch("cache='' names no folder", mend="give the path of a folder, True or False")
     check_switch("fast_math", fast_math)
     check_switch("check", check)
 

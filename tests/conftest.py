@@ -1,7 +1,10 @@
-"""Golden files: reviewable text that a test must reproduce, renewed with `pytest --update-golden`."""
+"""Golden files, reviewable text that a test must reproduce, renewed with `pytest --update-golden`; settings of all tests."""
 
+import atexit
 import difflib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,10 @@ import pytest
 
 # Programs are checked between passes in every test.
 os.environ.setdefault("SYMDIFF_CHECK", "1")
+# Kernels are kept in a folder of this run, never in that of the user; workers share the one of the process that began.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["SYMDIFF_CACHE_DIR"] = tempfile.mkdtemp(prefix="symdiff-tests-")
+    atexit.register(shutil.rmtree, os.environ["SYMDIFF_CACHE_DIR"], ignore_errors=True)
 GOLDEN = Path(__file__).parent / "golden"
 
 

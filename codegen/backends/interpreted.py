@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from codegen.backends.protocol import Array, BuildOptions, DirectCall, Executable, Pass
+from codegen.backends.protocol import Array, BuildOptions, Code, DirectCall, Executable, Pass
 from codegen.loop_ir.checks import check
 from codegen.loop_ir.interpreter import interpret
 from codegen.loop_ir.nodes import Program
@@ -17,6 +17,8 @@ from symdiff.errors import BackendUnavailable
 
 class InterpretedExecutable:
     """A program that is interpreted at each call."""
+
+    cache = "off"
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -53,10 +55,10 @@ class Interpreted:
 
     source = emit
 
-    def build(self, program: Program, code: str, options: BuildOptions) -> Executable:
+    def build(self, program: Program, code: Code, options: BuildOptions) -> Executable:
         """Check the program; there is nothing to compile."""
         return InterpretedExecutable(check(program))
 
-    def listings(self, code: str) -> Mapping[str, Callable[[], str]]:
+    def listings(self, code: Code) -> Mapping[str, Callable[[], str]]:
         """None: the text is what runs."""
         return {}

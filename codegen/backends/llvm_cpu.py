@@ -13,7 +13,8 @@ import numpy as np
 
 from codegen.backends import fast_calls
 from codegen.backends.numba_cpu import inlined, load_module
-from codegen.backends.protocol import Array, BuildOptions, DirectCall, Executable, Pass
+from codegen.backends.object_keys import ChangedSource, object_key
+from codegen.backends.protocol import Array, BuildOptions, Code, DirectCall, Executable, Pass
 from codegen.emitters import python
 from codegen.emitters.llvm import module as llvm_module
 from codegen.loop_ir.nodes import Program
@@ -28,7 +29,7 @@ class Machine:
     """The processor at hand, and the linker that holds all kernels of the process."""
 
     def __init__(self) -> None:
-        from llvmlite import binding
+        from llvmlite import __version__, binding
 
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
@@ -37,13 +38,22 @@ class Machine:
         features = binding.get_host_cpu_features()
         self.features = features.flatten()
         self.vector_bytes = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
-        target = binding.Target.from_default_triple()
-        self.target_machine = target.create_target_machine(cpu=self.cpu, features=self.features, opt=3, jit=True)
-        self.linker = binding.create_lljit_compiler(target.create_target_machine(
-            cpu=self.cpu, features=self.features, opt=3, jit=True))
+        self.target = binding.Target.from_default_triple()
+        self.linker = binding.create_lljit_compiler(self.described())
+        # What machine code depends on beside the program and the options.
+        self.circumstances = (self.target.triple, self.cpu, self.features, __version__, binding.llvm_version_info)
         self.count = 0
         self.objects = objects_are_known()
         self.lock = threading.Lock()
+
+    def described(self) -> Any:
+        """The processor as LLVM knows it."""
+        return self.target.create_target_machine(cpu=self.cpu, features=self.features, opt=3, jit=True)
+
+    @cached_property
+    def target_machine(self) -> Any:
+        """What writes machine code; where all of it is kept on disk, none is needed."""
+        return self.described()
 
     def object_of(self, text: str) -> bytes:
         """The machine code of a module."""
@@ -98,6 +108,8 @@ def machine() -> Machine:
 class LlvmExecutable:
     """A compiled kernel, called by address."""
 
+    cache = "off"
+
     def __init__(self, program: Program, code: bytes, fast_math: bool) -> None:
         self.library, addresses = machine().load(code, "kernel", "kernel_of_objects")
         self.address = addresses[0]
@@ -119,7 +131,6 @@ class LlvmExecutable:
             self.inlined = inlined(load_module(python.emit(self.program, self.fast_math)), self.program, constants)
         return self.inlined
 
-
     def direct(self, call: DirectCall) -> Any:
         """A built-in function for small kernels; the lock of the interpreter is held while it runs."""
         code = machine().fast_call
@@ -140,10 +151,33 @@ class LlvmCpu:
         """The same program as a Python module."""
         return python.emit(program, options.fast_math)
 
-    def build(self, program: Program, code: str, options: BuildOptions) -> Executable:
-        """Compile the module."""
-        return LlvmExecutable(program, machine().object_of(code), options.fast_math)
+    def build(self, program: Program, code: Code, options: BuildOptions) -> Executable:
+        """Load the machine code that is kept on disk, or write the module and compile it."""
+        store, key = options.store, b""
+        if store is not None:
+            try:
+                key = object_key(program, (self.NAME, options.fast_math, machine().vector_bytes, *machine().circumstances))
+            except ChangedSource as fault:
+                store.refused = str(fault)
+            kept = store.load(key) if key else None
+            if kept is not None:
+                try:
+                    return marked(LlvmExecutable(program, kept, options.fast_math), "hit")
+                except RuntimeError:
+                    store.distrust(key, "it does not fit the libraries of this process")
+        made = machine().object_of(code())
+        executable = LlvmExecutable(program, made, options.fast_math)
+        if store is None:
+            return executable
+        store.save(key, made)
+        return marked(executable, f"refused: {store.refused}" if store.refused else "miss")
 
-    def listings(self, code: str) -> Mapping[str, Callable[[], str]]:
+    def listings(self, code: Code) -> Mapping[str, Callable[[], str]]:
         """The module, and the instructions of the processor."""
-        return {"llvm": lambda: code, "assembly": lambda: machine().assembly_of(code)}
+        return {"llvm": code, "assembly": lambda: machine().assembly_of(code())}
+
+
+def marked(executable: LlvmExecutable, cache: str) -> LlvmExecutable:
+    """The executable, with a note of where it came from."""
+    executable.cache = cache
+    return executable

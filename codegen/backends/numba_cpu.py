@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.backends.protocol import Array, BuildOptions, DirectCall, Executable, Pass
+from codegen.backends.protocol import Array, BuildOptions, Code, DirectCall, Executable, Pass
 from codegen.emitters import python
 from codegen.loop_ir.nodes import MatMul, MatVec, Program
 from codegen.loop_ir.walks import INPUTS, parameters, statements
@@ -20,6 +20,8 @@ from codegen.scheduling.schedule import SCHEDULE
 
 class NumbaExecutable:
     """A compiled kernel, called through the entry of its one signature, past Numba's dispatch."""
+
+    cache = "off"
 
     def __init__(self, module: dict[str, Any], program: Program) -> None:
         import numba
@@ -80,11 +82,11 @@ class NumbaCpu:
 
     source = emit
 
-    def build(self, program: Program, code: str, options: BuildOptions) -> Executable:
+    def build(self, program: Program, code: Code, options: BuildOptions) -> Executable:
         """Execute the module and compile its kernel."""
-        return NumbaExecutable(load_module(code), program)
+        return NumbaExecutable(load_module(code()), program)
 
-    def listings(self, code: str) -> Mapping[str, Callable[[], str]]:
+    def listings(self, code: Code) -> Mapping[str, Callable[[], str]]:
         """None: the source is what is compiled."""
         return {}
 

@@ -9,16 +9,20 @@ from typing import Any, Protocol
 import numpy as np
 
 from codegen.loop_ir.nodes import Program
+from codegen.runtime.kernel_store import KernelStore
 
 Array = np.ndarray[Any, Any]
 Pass = Callable[[Program], Program]
+# The text of a program's code, written when it is first asked for.
+Code = Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What a caller may choose about the code: `fast_math` lets sums be reordered and NaN be ignored."""
+    """What a caller may choose about the code: `fast_math` lets sums be reordered and NaN be ignored; `store` keeps it."""
 
     fast_math: bool = False
+    store: KernelStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,9 @@ class DirectCall:
 
 
 class Executable(Protocol):
-    """A built program."""
+    """A built program; `cache` says how it came: "hit", "miss" or "off", or "refused: " and why nothing is kept."""
+
+    cache: str
 
     def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
         """Run on arrays (arguments, constants, outputs, scratch) and sizes, each in the program's order.
@@ -65,8 +71,8 @@ class Backend(Protocol):
     def source(self, program: Program, options: BuildOptions) -> str:
         """The program for people: Python that runs on its own, where there is such a thing."""
 
-    def build(self, program: Program, code: str, options: BuildOptions) -> Executable:
-        """Compile the code."""
+    def build(self, program: Program, code: Code, options: BuildOptions) -> Executable:
+        """Compile the code, or load what was compiled before."""
 
-    def listings(self, code: str) -> Mapping[str, Callable[[], str]]:
+    def listings(self, code: Code) -> Mapping[str, Callable[[], str]]:
         """Other forms of the code that a person may look at, by name."""

@@ -172,9 +172,10 @@ class Kernel:
         with self.lock:
             if self.executable is None:
                 planned = self.planned(sizes)
-                start = time.perf_counter()
+                start, emitted = time.perf_counter(), planned.seconds.get("emit", 0.0)
                 executable = planned.build()
-                self.build_seconds = time.perf_counter() - start
+                # The code is written on the way, unless it was kept: that is told apart.
+                self.build_seconds = time.perf_counter() - start - planned.seconds.get("emit", 0.0) + emitted
                 self.executable = executable
             return self.executable
 
@@ -239,6 +240,8 @@ class Kernel:
     def stats(self) -> dict[str, Any]:
         """What is known of the kernel: sizes of the program, seconds of each station, calls, scratch bytes of the largest call.
 
+        `cache` is "hit" for machine code from the disk, "miss" for code that was compiled and kept there, "off" or
+        "refused: " and why for code that is not kept, None before it is built.
         `flops` and `bytes` are those of the last call (of arguments and outputs, each once), None before the first.
         """
         planned = self.planned()
@@ -252,6 +255,7 @@ class Kernel:
             "statements": sum(1 for section in program.sections for _ in statements(section.body)),
             "source_lines": planned.source().count("\n") + 1,
             "seconds": seconds,
+            "cache": None if self.executable is None else self.executable.cache,
             "calls": self.calls + self.fast_calls(),
             "scratch_bytes": self.scratch_bytes,
             "flops": None if self.last_sizes is None else flops_of(program, self.last_sizes),

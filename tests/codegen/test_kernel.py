@@ -35,8 +35,8 @@ def make(program, target="numba", constants=(), log=None, names="XywUV"):
         if log is not None:
             log.append(sizes)
         source = chosen.emit(program, options)
-        return Planned(program, lambda: source, lambda: chosen.build(program, source, options), lambda: "the plan", {"plan": 0.1},
-                       constants)
+        return Planned(program, lambda: source, lambda: chosen.build(program, lambda: source, options), lambda: "the plan",
+                       {"plan": 0.1}, constants)
 
     return Kernel(plan, [Argument(name, b.dtype, b.shape) for name, b in zip(names, arguments, strict=False)],
                   lambda results: results[0] if outputs == 1 else list(results), flat, formula=lambda: "f = …",

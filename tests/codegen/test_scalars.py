@@ -83,7 +83,7 @@ def test_compiled_rows_equal_the_interpreter(dtype):
     expected = interpret(program, arguments, {"n": size})
     outputs = [np.empty_like(x) for x in expected]
     options = BuildOptions()
-    NumbaCpu().build(program, emit(program), options)([*arguments, *outputs], (size,))
+    NumbaCpu().build(program, lambda: emit(program), options)([*arguments, *outputs], (size,))
     bad = {}
     for row, got, reference in zip(rows, outputs, expected, strict=True):
         if reference.dtype.kind == "f":
