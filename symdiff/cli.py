@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from codegen.compiler import compile
+from symdiff.cli_cache import add_cache_command
 from symdiff.demo import SEEDS, run_demo
 from symdiff.demo_models import MODELS
 from symdiff.derivations import derive_all
@@ -27,7 +28,6 @@ from symdiff.errors import ArgumentMismatch, SymdiffError, TypeMismatch
 from symdiff.expression import Node, Symbol
 from symdiff.namesakes import refuse_doubles
 from symdiff.printing import formula
-from symdiff.settings import cache_folder
 from symdiff.tensor_type import FLOATING
 from symdiff.traversal import symbols_of
 from symdiff.verification import check_derivatives, sample_point
@@ -88,9 +88,7 @@ def parser() -> argparse.ArgumentParser:
                                                               "(needs a clone of the repository)")
     bench.set_defaults(run=bench_command)
 
-    cache = commands.add_parser("cache", help="say where compiled kernels are kept",
-                                description="Say where compiled kernels are kept.")
-    cache.set_defaults(run=cache_command)
+    add_cache_command(commands)
     return top
 
 
@@ -234,11 +232,3 @@ def bench_command(options: argparse.Namespace) -> int:
                                mend="run them in a clone of the repository, after pip install -e '.[bench]'")
     sys.path.insert(0, str(TOP))
     return int(importlib.import_module("benchmarks.threads").run_again(options.more))
-
-
-def cache_command(options: argparse.Namespace) -> int:
-    """`cache`."""
-    folder = cache_folder()
-    print("Compiled kernels are kept in memory, for the life of the process; nothing is stored on disk yet.")
-    print(f"SYMDIFF_CACHE_DIR is {folder or 'not set'}.")
-    return 0
