@@ -14,8 +14,8 @@ from symdiff.constants import bool, e, float32, float64, inf, int32, int64, nan,
 from symdiff.derivations import derive_all as derivation
 from symdiff.differentiation import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from symdiff.errors import (
-    ArgumentMismatch, BackendUnavailable, CannotLower, DerivativeMismatch, ModelFormatError, NotDifferentiable,
-    ShapeMismatch, SymdiffError, TypeMismatch,
+    ArgumentMismatch, BackendUnavailable, CacheWarning, CannotLower, DerivativeMismatch, ModelFormatError,
+    NotDifferentiable, ShapeMismatch, SymdiffError, TypeMismatch,
 )
 from symdiff.evaluation import evaluate
 from symdiff.expression import Node
@@ -70,7 +70,7 @@ LAZY = {
     "scipy_objective": "symdiff.training.scipy_bridge",
 }
 __all__ = [
-    "ArgumentMismatch", "BackendUnavailable", "CannotLower", "DerivativeMismatch", "Dim", "Kernel",
+    "ArgumentMismatch", "BackendUnavailable", "CacheWarning", "CannotLower", "DerivativeMismatch", "Dim", "Kernel",
     "ModelFormatError", "Node", "NotDifferentiable", "ShapeMismatch", "SymdiffError", "TypeMismatch", "abs",
     "absolute", "acos", "acosh", "add", "all", "amax", "amin", "any", "arange", "arccos", "arccosh", "arcsin",
     "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "around", "asarray", "asin", "asinh", "astype",

@@ -1,7 +1,9 @@
-"""`import symdiff` loads NumPy and nothing heavier, and each package can be imported first."""
+"""`import symdiff` loads NumPy and nothing heavier, a kept kernel no compiler, and each package can be imported first."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,10 @@ TOP = Path(__file__).parents[1]
 HEAVY = ("numba", "llvmlite", "sympy", "scipy", "matplotlib", "sklearn", "pandas", "codegen")
 
 
-def run_python(code: str) -> str:
+def run_python(code: str, **environment: str) -> str:
     """What a fresh Python prints when it runs `code`."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=TOP, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=TOP, capture_output=True, text=True,
+                          env={**os.environ, **environment})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -28,6 +31,28 @@ def test_import_time_is_reported() -> None:
     seconds = min(float(run_python(code)) for _ in range(5))
     print(f"import symdiff: {1000 * seconds:.0f} ms beyond NumPy")
     assert seconds > 0
+
+
+GRADIENT = """
+import sys, numpy as np, symdiff as sd
+X, y, w = sd.symbol("X", ("n", "d")), sd.symbol("y", "n"), sd.symbol("w", "d")
+loss = sd.sum(sd.softplus(X @ w) - y * (X @ w))
+f = sd.compile(sd.value_and_grad(loss, w), inputs=[X, y, w])
+value, gradient = f(np.ones((4, 2)), np.ones(4), np.zeros(2))
+assert abs(value - 4 * np.log(2)) < 1e-12 and np.allclose(gradient, [-2, -2])
+print(f.stats()["cache"], *sorted({"numba", "sympy", "scipy", "matplotlib", "sklearn", "pandas"} & set(sys.modules)))
+"""
+
+
+def test_first_gradient_of_a_kept_kernel(tmp_path: Path) -> None:
+    """A warm process loads neither Numba nor SymPy nor, without matrix products, SciPy; its time is printed (pytest -s)."""
+    told, seconds = [], []
+    for _ in range(3):
+        start = time.perf_counter()
+        told.append(run_python(GRADIENT, SYMDIFF_CACHE_DIR=str(tmp_path / "kernels"), SYMDIFF_CHECK="0"))
+        seconds.append(time.perf_counter() - start)
+    assert told == ["miss\n", "hit\n", "hit\n"]
+    print(f"process start to first gradient: {1000 * seconds[0]:.0f} ms, with a kept kernel {1000 * min(seconds[1:]):.0f} ms")
 
 
 @pytest.mark.parametrize("first", ["symdiff", "symdiff.expression", "codegen", "codegen.compiler"])

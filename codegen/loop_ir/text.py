@@ -1,6 +1,6 @@
-"""Loop IR as text: deterministic, one statement a line, for golden files, cache keys and people.
+"""Loop IR as text: deterministic, one statement a line, for golden files and people.
 
-Equal texts mean equal programs: every dtype that does not follow from the rest is written.
+Every dtype that does not follow from the rest is written.  Keys of kept kernels are made of `codegen.loop_ir.identity`.
 """
 
 from __future__ import annotations
