@@ -41,7 +41,8 @@ class Machine:
         self.target = binding.Target.from_default_triple()
         self.linker = binding.create_lljit_compiler(self.described())
         # What machine code depends on beside the program and the options.
-        self.circumstances = (self.target.triple, self.cpu, self.features, __version__, binding.llvm_version_info)
+        self.circumstances = (self.target.triple, self.cpu, self.features, self.vector_bytes, __version__,
+                              binding.llvm_version_info)
         self.count = 0
         self.objects = objects_are_known()
         self.lock = threading.Lock()
@@ -156,7 +157,7 @@ class LlvmCpu:
         store, key = options.store, b""
         if store is not None:
             try:
-                key = object_key(program, (self.NAME, options.fast_math, machine().vector_bytes, *machine().circumstances))
+                key = object_key(program, (self.NAME, options.choices(), *machine().circumstances))
             except ChangedSource as fault:
                 store.refused = str(fault)
             kept = store.load(key) if key else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +23,10 @@ class BuildOptions:
 
     fast_math: bool = False
     store: KernelStore | None = None
+
+    def choices(self) -> tuple[tuple[str, object], ...]:
+        """What has a say in the code, by name: all but where it is kept."""
+        return tuple((f.name, getattr(self, f.name)) for f in fields(self) if f.name != "store")
 
 
 @dataclass(frozen=True, slots=True)

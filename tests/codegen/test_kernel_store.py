@@ -87,7 +87,7 @@ def test_other_kernels_have_other_keys(folder: Path, options: dict[str, Any]) ->
     assert use(folder, **options) == ("hit", [])
 
 
-@pytest.mark.parametrize("circumstance", range(6))
+@pytest.mark.parametrize("circumstance", range(7))
 def test_other_machines_and_writers_have_other_keys(folder: Path, circumstance: int, monkeypatch: pytest.MonkeyPatch) -> None:
     use(folder)
     told = llvm_cpu.machine().circumstances
