@@ -98,7 +98,7 @@ def test_command(arguments: list[str], expected: str, model: str) -> None:
     (["demo", "rigde"], "no demo model 'rigde'"),
     (["bench", "xor"], "'xor' is no line"),
     (["bench", "--peers", "jaxx"], "'jaxx' is no peer"),
-    (["cache", "--all"], "unrecognized arguments: --all"),
+    (["cache", "--all"], "cache show takes no size"),
     (["explain", "MODEL:loss", "--target", "abacus"], "abacus"),
     ([], "usage:"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")

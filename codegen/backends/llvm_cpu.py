@@ -7,21 +7,23 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from codegen.backends import fast_calls
 from codegen.backends.numba_cpu import inlined, load_module
-from codegen.backends.object_keys import ChangedSource, object_key
+from codegen.backends.object_keys import ChangedSource, object_key, text_key
 from codegen.backends.protocol import Array, BuildOptions, Code, DirectCall, Executable, Pass
 from codegen.emitters import python
 from codegen.emitters.llvm import module as llvm_module
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.walks import parameters
 from codegen.runtime import blas
+from codegen.runtime.kernel_store import KernelStore
 from codegen.scheduling.schedule import VECTOR_SCHEDULE
 
+Loaded = TypeVar("Loaded")
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
 
@@ -44,6 +46,7 @@ class Machine:
         self.circumstances = (self.target.triple, self.cpu, self.features, self.vector_bytes, __version__,
                               binding.llvm_version_info)
         self.count = 0
+        self.fast: tuple[Any, list[int]] | None = None
         self.objects = objects_are_known()
         self.lock = threading.Lock()
 
@@ -77,13 +80,28 @@ class Machine:
             library = builder.link(self.linker, f"kernel{self.count}")
             return library, [library[name] for name in names]
 
-    @cached_property
-    def fast_call(self) -> tuple[Any, int] | None:
-        """The code of fast calls, and what keeps it loaded; None where the interpreter is not as it takes it to be."""
-        if fast_calls.numpy_functions() is None:
-            return None
-        library, addresses = self.load(self.object_of(fast_calls.CODE), "fast_call")
-        return library, addresses[0]
+    def fast_call(self, store: KernelStore | None) -> int | None:
+        """The address of the code of fast calls; None where the interpreter is not as it takes it to be."""
+        if self.fast is None and fast_calls.numpy_functions() is not None:
+            self.fast, _ = compiled(lambda: fast_calls.CODE, text_key(fast_calls.CODE, self.circumstances), store,
+                                    lambda made: self.load(made, "fast_call"))
+        return None if self.fast is None else self.fast[1][0]
+
+
+def compiled(text: Code, key: bytes, store: KernelStore | None, load: Callable[[bytes], Loaded]) -> tuple[Loaded, str]:
+    """What `load` makes of a module's machine code, and whether that was kept on disk, as `Executable.cache` says it."""
+    kept = None if store is None else store.load(key)
+    if store is not None and kept is not None:
+        try:
+            return load(kept), "hit"
+        except RuntimeError:
+            store.distrust(key, "it does not fit the libraries of this process")
+    made = machine().object_of(text())
+    loaded = load(made)
+    if store is None:
+        return loaded, "off"
+    store.save(key, made)
+    return loaded, f"refused: {store.refused}" if store.refused else "miss"
 
 
 def objects_are_known() -> bool:
@@ -110,6 +128,7 @@ class LlvmExecutable:
     """A compiled kernel, called by address."""
 
     cache = "off"
+    store: KernelStore | None = None
 
     def __init__(self, program: Program, code: bytes, fast_math: bool) -> None:
         self.library, addresses = machine().load(code, "kernel", "kernel_of_objects")
@@ -134,8 +153,8 @@ class LlvmExecutable:
 
     def direct(self, call: DirectCall) -> Any:
         """A built-in function for small kernels; the lock of the interpreter is held while it runs."""
-        code = machine().fast_call
-        return None if code is None else fast_calls.bound(code[1], self.address, self.routines, call)
+        code = machine().fast_call(self.store)
+        return None if code is None else fast_calls.bound(code, self.address, self.routines, call)
 
 
 class LlvmCpu:
@@ -154,31 +173,16 @@ class LlvmCpu:
 
     def build(self, program: Program, code: Code, options: BuildOptions) -> Executable:
         """Load the machine code that is kept on disk, or write the module and compile it."""
-        store, key = options.store, b""
+        store, key, refused = options.store, b"", ""
         if store is not None:
             try:
                 key = object_key(program, (self.NAME, options.choices(), *machine().circumstances))
             except ChangedSource as fault:
-                store.refused = str(fault)
-            kept = store.load(key) if key else None
-            if kept is not None:
-                try:
-                    return marked(LlvmExecutable(program, kept, options.fast_math), "hit")
-                except RuntimeError:
-                    store.distrust(key, "it does not fit the libraries of this process")
-        made = machine().object_of(code())
-        executable = LlvmExecutable(program, made, options.fast_math)
-        if store is None:
-            return executable
-        store.save(key, made)
-        return marked(executable, f"refused: {store.refused}" if store.refused else "miss")
+                store, refused = None, f"refused: {fault}"
+        executable, state = compiled(code, key, store, lambda made: LlvmExecutable(program, made, options.fast_math))
+        executable.cache, executable.store = refused or state, options.store
+        return executable
 
     def listings(self, code: Code) -> Mapping[str, Callable[[], str]]:
         """The module, and the instructions of the processor."""
         return {"llvm": code, "assembly": lambda: machine().assembly_of(code())}
-
-
-def marked(executable: LlvmExecutable, cache: str) -> LlvmExecutable:
-    """The executable, with a note of where it came from."""
-    executable.cache = cache
-    return executable

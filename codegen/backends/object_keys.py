@@ -40,6 +40,11 @@ def object_key(program: Program, circumstances: tuple[object, ...]) -> bytes:
     return hashlib.sha256(b"%s %d %s %d %s" % (writers_digest(), len(told), told, len(named), named)).digest()
 
 
+def text_key(text: str, circumstances: tuple[object, ...]) -> bytes:
+    """The key of the machine code of a module that is known as text."""
+    return hashlib.sha256(repr((text, circumstances)).encode()).digest()
+
+
 @cache
 def writers_digest() -> bytes:
     """The SHA-256 of the source files that have a say; raises `ChangedSource`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import warnings
@@ -25,14 +24,14 @@ from codegen.runtime.private_folders import PrivateFolder
 from symdiff import settings
 from symdiff.errors import ArgumentMismatch, CacheWarning
 
-TOP = Path(__file__).parents[2]
 W = np.array([1.0, -2.0, 0.5])
 posix = pytest.mark.skipif(os.name != "posix", reason="rights of files are POSIX's")
 
 
 @pytest.fixture(autouse=True)
 def unwarned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that has not warned yet."""
+    """A process that has not warned yet, and has the code of fast calls, which is kept too."""
+    llvm_cpu.machine().fast_call(None)
     monkeypatch.setattr(kernel_store, "WARNED", [])
 
 
@@ -66,6 +65,15 @@ def test_compiled_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llvm_cpu.Machine, "object_of", None)
     monkeypatch.setattr(llvm_cpu.LlvmCpu, "emit", None)
     assert use(folder) == ("hit", [])
+
+
+def test_fast_calls_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llvm_cpu.machine(), "fast", None)
+    use(folder)
+    assert len(list(folder.iterdir())) == 2
+    monkeypatch.setattr(llvm_cpu.machine(), "fast", None)
+    monkeypatch.setattr(llvm_cpu.Machine, "object_of", None)
+    assert use(folder) == ("hit", []) and llvm_cpu.machine().fast is not None
 
 
 def test_a_kept_kernel_has_its_listings(folder: Path) -> None:
@@ -355,30 +363,6 @@ def test_verify(folder: Path) -> None:
         assert verify(opened) == []
         (folder / kernel_store.name_of(bytes([1, 2]) * 16)).write_bytes(b"")
         assert [why for _, why in verify(opened)] == ["it is cut short"]
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "symdiff", "cache", *arguments], cwd=TOP, capture_output=True, text=True)
-
-
-def test_command(folder: Path) -> None:
-    at = ("--folder", str(folder))
-    assert "kernels: 0" in run(*at).stdout
-    with stored(folder, 4):
-        pass
-    assert "kernels: 4\nbytes: 4,000 of" in run("show", *at).stdout
-    only_one = sorted(folder.iterdir())[1]
-    only_one.write_bytes(only_one.read_bytes()[:-1])
-    done = run("verify", *at)
-    assert done.returncode == 1 and f"damaged: {only_one}: it holds" in done.stdout
-    assert "removed: 2 kernels, 2,000 bytes\nkernels: 2" in run("prune", "--size", "2K", *at).stdout
-    assert "kernels: 0" in run("prune", "--all", *at).stdout
-    done = run("show", "--all", *at)
-    assert done.returncode == 2 and "takes no size" in done.stderr
-    assert "no number of bytes" in run("prune", "--size", "many", *at).stderr
-    folder.chmod(0o777)
-    done = run("verify", *at)
-    assert done.returncode == 2 and "other users may write to the folder" in done.stderr
 
 
 def test_threads(folder: Path) -> None:
