@@ -6,12 +6,14 @@ effects is written once in a scope, and in the outermost scope in which all its 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 KINDS = {"float64": "double", "float32": "float", "int64": "i64", "int32": "i32", "bool": "i1"}
+LITERAL = re.compile(r"^(?:splat \((?:double|float) )?0x([0-9A-F]{16})\)?$")
 BITS = {"double": 64, "float": 32, "i64": 64, "i32": 32, "i8": 8, "i1": 1, "ptr": 64}
 
 
@@ -67,6 +69,12 @@ def literal(value: float | int | bool, kind: str, lanes: int = 1) -> Ssa:
     """A literal, the same in every lane."""
     text = number_text(value, kind)
     return Ssa(text if lanes == 1 else f"splat ({kind} {text})", kind, lanes)
+
+
+def number_of(value: Ssa) -> float | None:
+    """The number that a literal of a floating type holds, in each of its lanes; None for what is no literal."""
+    found = LITERAL.search(value.name)
+    return struct.unpack(">d", bytes.fromhex(found.group(1)))[0] if found else None
 
 
 class Function:
@@ -260,6 +268,8 @@ class Function:
 
     def negation(self, a: Ssa) -> Ssa:
         """Not a."""
+        if a.name in ("true", "false"):
+            return literal(a.name == "false", "i1", a.lanes)
         return self.binary("xor", a, literal(True, "i1", a.lanes))
 
     def either(self, condition: Ssa, usual: Callable[[], Ssa], otherwise: Callable[[], Ssa]) -> Ssa:

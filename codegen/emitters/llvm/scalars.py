@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from codegen.emitters.llvm import error_functions, mathematics
+from codegen.emitters.llvm import error_functions, mathematics, powers
 from codegen.emitters.llvm.instructions import BITS, Function, Ssa, literal
 from codegen.emitters.llvm.mathematics import constant
 
@@ -70,13 +70,15 @@ def raised(w: Function, a: Ssa, n: int, kind: str) -> Ssa:
 
 
 def power_int(w: Function, a: Ssa, n: Ssa, kind: str) -> Ssa:
-    """aⁿ for an integer n: by multiplication where n is a literal, else by the library or a loop over its bits."""
+    """aⁿ for an integer n: by multiplication where n is a small literal, else a power, or of integers a loop over its bits."""
     if n.lanes == 1 and n.name[0] != "%" and (kind not in FLOATS or 0 <= int(n.name) <= 8):
         p = int(n.name)
         if p >= 0:
             return raised(w, a, p, kind)
     if kind in FLOATS:
-        return library(w, "pow", *w.alike(a, w.convert("sitofp", n, kind)))
+        exponent = w.convert("sitofp", n, kind) if n.name[0] == "%" else literal(int(n.name), kind)
+        base, exponent = w.alike(a, exponent)
+        return power(w, base, exponent, kind)
     base, exponent = w.alike(a, resized(w, n, "i64"))
     return integer_power(w, base, exponent, kind)
 
@@ -99,8 +101,8 @@ def integer_power(w: Function, a: Ssa, n: Ssa, kind: str) -> Ssa:
 
 
 def power(w: Function, a: Ssa, b: Ssa, kind: str) -> Ssa:
-    """aᵇ."""
-    return library(w, "pow", a, b)
+    """aᵇ; alone it is a call of the library."""
+    return library(w, "pow", a, b) if a.lanes == 1 else powers.power(w, a, b)
 
 
 def remainder(w: Function, a: Ssa, b: Ssa, kind: str) -> Ssa:
