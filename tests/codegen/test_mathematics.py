@@ -47,11 +47,15 @@ def precise(function: Any) -> Callable[[Array], Array]:
     return np.vectorize(one, otypes=[Long])  # type: ignore[no-any-return]
 
 
+POSITIVE = {"float64": (1e-300, 1e300), "float32": (1e-37, 1e37)}
 FUNCTIONS: dict[str, Measured] = {
     "exp": Measured(np.exp, (-708, 709.7), (-87, 88)), "exp2": Measured(np.exp2, (-1021, 1023.9), (-125, 127)),
-    "expm1": Measured(np.expm1, (-40, 709.7), (-40, 88)), "log": Measured(np.log, (1e-300, 1e300), (1e-37, 1e37)),
-    "log1p": Measured(np.log1p, (-0.999, 1e300), (-0.999, 1e37)), "tanh": Measured(np.tanh, (-20, 20), (-20, 20)),
+    "expm1": Measured(np.expm1, (-40, 709.7), (-40, 88)), "log": Measured(np.log, **POSITIVE, ulp=0.9),
+    "log2": Measured(np.log2, **POSITIVE, ulp=1.3), "log10": Measured(np.log10, **POSITIVE, ulp=1.3),
+    "log1p": Measured(np.log1p, (-0.999, 1e300), (-0.999, 1e37), 1.5), "tanh": Measured(np.tanh, (-20, 20), (-20, 20)),
     "sinh": Measured(np.sinh, (-709, 709.5), (-87, 88)), "cosh": Measured(np.cosh, (-709, 709.5), (-87, 88)),
+    "asinh": Measured(np.arcsinh, (-1e300, 1e300), (-1e37, 1e37), 1.8), "acosh": Measured(np.arccosh, (1, 1e300), (1, 1e37), 2.1),
+    "atanh": Measured(np.arctanh, (-1, 1), (-1, 1), 2.2),
     "sin": Measured(np.sin, (-1e5, 1e5), (-1e5, 1e5)), "cos": Measured(np.cos, (-1e5, 1e5), (-1e5, 1e5)),
     "sigmoid": Measured(sigmoid, (-700, 700), (-87, 88)), "softplus": Measured(softplus, (-700, 700), (-87, 88)),
     "erf": Measured(precise(mp.erf), (-6, 6), (-6, 6)), "erfc": Measured(precise(mp.erfc), (-6, 26), (-6, 9), 3.3),
@@ -60,15 +64,17 @@ SLOW = ("erf", "erfc")
 
 
 def points(name: str, dtype: str) -> Array:
-    """Points over the range, about 0, and of every magnitude."""
+    """Points over the range, about 0 and 1, near its ends, and of every magnitude."""
     rng = np.random.default_rng(17)
     low, high = getattr(FUNCTIONS[name], dtype)
     count = 1500 if name in SLOW else COUNT
-    exponents = rng.uniform(-30, 30 if name.startswith("log") else 0, count)
-    magnitudes = 10.0**exponents * (1 if name == "log" else rng.choice([-1, 1], count))
-    spread = 10.0**rng.uniform(np.log10(low), np.log10(high), count) if name == "log" else rng.uniform(low, high, count)
-    near = rng.uniform(0.3, 3.0, count) if name == "log" else rng.normal(size=count)
-    return np.clip(np.concatenate([spread, near, magnitudes]), low, high).astype(dtype)
+    largest = float(np.log10(max(abs(low), high)))
+    signs = 1 if low >= 0 else rng.choice([-1, 1], count)
+    magnitudes = 10.0 ** rng.uniform(-300 if low > 0 else -30, largest, count) * signs
+    near = (rng.uniform(0.3, 3.0, count), rng.normal(size=count) * (1 if low < 0 else 10))
+    ends = [end + side * 10.0 ** rng.uniform(-15, -1, count) for end, side in ((low, 1), (high, -1)) if abs(end) <= 1]
+    found = np.concatenate([rng.uniform(low, high, count), magnitudes, *near, *ends]).astype(dtype)
+    return found[(found >= low) & (found <= high)]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -103,6 +103,12 @@ def horner(w: Function, x: Ssa, coefficients: tuple[float, ...]) -> Ssa:
     return result
 
 
+def fast_sum(w: Function, a: Ssa, b: Ssa) -> tuple[Ssa, Ssa]:
+    """a + b and what rounding took from it, where |a| ≥ |b| or a = 0."""
+    total = w.binary("fadd", a, b)
+    return total, w.binary("fsub", b, w.binary("fsub", total, a))
+
+
 def clamped(w: Function, x: Ssa, low: float, high: float) -> Ssa:
     """x brought into [low, high]; NaN stays."""
     below, above = constant(x, low), constant(x, high)
@@ -194,48 +200,6 @@ def log_parts(w: Function, x: Ssa) -> tuple[Ssa, Ssa]:
     high = w.convert("bitcast", constant(x, 2.0**f.mantissa), f.integer)
     counted = w.convert("bitcast", w.binary("or", exponent, high), x.kind)
     return w.binary("fsub", m, constant(x, 1.0)), w.binary("fsub", counted, constant(x, 2.0**f.mantissa + f.bias))
-
-
-def log_normal(w: Function, x: Ssa) -> Ssa:
-    """log x for normal x > 0: log(1 + f) = f − (f²/2 − s (f²/2 + R(s²))), s = f/(2 + f)."""
-    f = FORMATS[x.kind]
-    g, k = log_parts(w, x)
-    s = w.binary("fdiv", g, w.binary("fadd", g, constant(x, 2.0)))
-    z = w.binary("fmul", s, s)
-    r = w.binary("fmul", z, polynomial(w, z, f.log))
-    half = w.binary("fmul", w.binary("fmul", g, g), constant(x, 0.5))
-    correction = fma(w, k, constant(x, f.log2_low), w.binary("fmul", s, w.binary("fadd", half, r)))
-    rest = w.binary("fsub", w.binary("fsub", half, correction), g)
-    return fma(w, k, constant(x, f.log2_high), w.binary("fsub", constant(x, 0.0), rest))
-
-
-def log(w: Function, x: Ssa) -> Ssa:
-    """The natural logarithm."""
-    f = FORMATS[x.kind]
-    small = w.compare("fcmp olt", x, constant(x, f.least))
-    normal = w.select(small, w.binary("fmul", x, constant(x, 2.0**f.rescale)), x)
-    value = log_normal(w, normal)
-    value = w.select(small, w.binary("fsub", value, constant(x, f.rescale * LOG_2)), value)
-    value = w.select(w.compare("fcmp oeq", x, constant(x, math.inf)), x, value)
-    value = w.select(w.compare("fcmp oeq", x, constant(x, 0.0)), constant(x, -math.inf), value)
-    return w.select(w.compare("fcmp uge", x, constant(x, 0.0)), w.select(w.compare("fcmp uno", x, x), x, value),
-                    constant(x, math.nan))
-
-
-def log1p(w: Function, x: Ssa) -> Ssa:
-    """log(1 + x) = log u + (x − (u − 1))/u with u = 1 + x rounded."""
-    f = FORMATS[x.kind]
-    one = constant(x, 1.0)
-    u = w.binary("fadd", x, one)
-    lost = w.select(w.compare("fcmp oge", x, one), w.binary("fsub", one, w.binary("fsub", u, x)),
-                    w.binary("fsub", x, w.binary("fsub", u, one)))
-    value = w.binary("fadd", log_normal(w, u), w.binary("fdiv", lost, u))
-    tiny = w.compare("fcmp olt", w.intrinsic("fabs", x), constant(x, 2.0**-(f.mantissa + 2)))
-    value = w.select(tiny, x, value)
-    value = w.select(w.compare("fcmp oeq", x, constant(x, math.inf)), x, value)
-    value = w.select(w.compare("fcmp oeq", u, constant(x, 0.0)), constant(x, -math.inf), value)
-    return w.select(w.compare("fcmp uge", u, constant(x, 0.0)), w.select(w.compare("fcmp uno", x, x), x, value),
-                    constant(x, math.nan))
 
 
 def signed(w: Function, size: Ssa, sign: Ssa) -> Ssa:

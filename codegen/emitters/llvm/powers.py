@@ -12,10 +12,12 @@ from __future__ import annotations
 import math
 
 from codegen.emitters.llvm.instructions import Function, Ssa, literal, number_of
+from codegen.emitters.llvm.logarithms import parts
 from codegen.emitters.llvm.mathematics import (
     FORMATS,
     clamped,
     constant,
+    fast_sum,
     fma,
     integer,
     log_parts,
@@ -38,18 +40,9 @@ LOG_2 = (0.6931471805598903, 5.497923018708371e-14)
 LARGEST_EXPONENT = 2.0**65
 
 
-def fast_sum(w: Function, a: Ssa, b: Ssa) -> tuple[Ssa, Ssa]:
-    """a + b and what rounding took from it, where |a| ≥ |b| or a = 0."""
-    total = w.binary("fadd", a, b)
-    return total, w.binary("fsub", b, w.binary("fsub", total, a))
-
-
 def precise_log(w: Function, x: Ssa) -> tuple[Ssa, Ssa]:
     """log x as a sum of two, for finite x > 0 in double precision, to 2⁻⁶⁵ of its size."""
-    f = FORMATS[x.kind]
-    small = w.compare("fcmp olt", x, constant(x, f.least))
-    g, k = log_parts(w, w.select(small, w.binary("fmul", x, constant(x, 2.0**f.rescale)), x))
-    k = w.select(small, w.binary("fsub", k, constant(x, float(f.rescale))), k)
+    g, k = parts(w, x)
     one, half = constant(x, 1.0), constant(x, 0.5)
     # u = g/(1 + g/2) with one division; what it lacks is the remainder over the divisor.
     divisor = fma(w, g, half, one)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from codegen.emitters.llvm import error_functions, mathematics, powers
+from codegen.emitters.llvm import error_functions, logarithms, mathematics, powers
 from codegen.emitters.llvm.instructions import BITS, Function, Ssa, literal
 from codegen.emitters.llvm.mathematics import constant
 
 Code = Callable[..., Ssa]
+Recipe = Callable[[Function, Ssa], Ssa]
 LOG_2 = math.log(2.0)
 FLOATS = ("double", "float")
 
@@ -201,9 +202,8 @@ def of_library(name: str) -> Code:
     return lambda w, *args: library(w, name, *args[:-1])
 
 
-def recipe(name: str) -> Code:
+def recipe(name: str, own: Recipe) -> Code:
     """A row that is a recipe of ours in vectors; alone it is a call of the library where that has it, for shorter code."""
-    own = getattr(error_functions if name.startswith("erf") else mathematics, name)
     return lambda w, a, kind: library(w, name, a) if a.lanes == 1 else own(w, a)
 
 
@@ -226,19 +226,24 @@ def sigmoid(w: Function, x: Ssa, kind: str) -> Ssa:
     return w.binary("fdiv", top, w.binary("fadd", one, e))
 
 
+def log_of_one_and(w: Function, e: Ssa, kind: str) -> Ssa:
+    """log(1 + e) for e from 0 to 1."""
+    return library(w, "log1p", e) if e.lanes == 1 else logarithms.log_of_one_and(w, e)
+
+
 def softplus(w: Function, x: Ssa, kind: str) -> Ssa:
     """log(1 + eˣ)."""
     zero = constant(x, 0.0)
     e = FUNCTIONS["exp"](w, w.unary("fneg", w.intrinsic("fabs", x)), kind)
     positive = w.select(w.compare("fcmp ugt", x, zero), x, zero)
-    return w.binary("fadd", positive, FUNCTIONS["log1p"](w, e, kind))
+    return w.binary("fadd", positive, log_of_one_and(w, e, kind))
 
 
 def logaddexp(w: Function, a: Ssa, b: Ssa, kind: str) -> Ssa:
     """log(eᵃ + eᵇ); of two equal infinities that infinity."""
     difference = w.intrinsic("fabs", w.binary("fsub", a, b))
     e = FUNCTIONS["exp"](w, w.unary("fneg", difference), kind)
-    value = w.binary("fadd", EXTREMES["maximum"](w, a, b, kind), FUNCTIONS["log1p"](w, e, kind))
+    value = w.binary("fadd", EXTREMES["maximum"](w, a, b, kind), log_of_one_and(w, e, kind))
     return w.select(w.compare("fcmp oeq", a, b), w.binary("fadd", a, constant(a, LOG_2)), value)
 
 
@@ -298,6 +303,12 @@ def cast(w: Function, a: Ssa, kind: str) -> Ssa:
     return w.convert("fptosi", a, kind) if floating(a) else resized(w, a, kind)
 
 
+RECIPES: dict[str, Recipe] = {
+    "exp": mathematics.exp, "exp2": mathematics.exp2, "expm1": mathematics.expm1, "tanh": mathematics.tanh,
+    "sinh": mathematics.sinh, "cosh": mathematics.cosh, "erf": error_functions.erf, "erfc": error_functions.erfc,
+    "log": logarithms.log, "log1p": logarithms.log1p, "log2": logarithms.log2, "log10": logarithms.log10,
+    "asinh": logarithms.asinh, "acosh": logarithms.acosh, "atanh": logarithms.atanh,
+}
 ARITHMETIC: dict[str, Code] = {
     "add": arithmetic("add"), "sub": arithmetic("sub"), "mul": arithmetic("mul"), "div": div, "neg": neg,
     "reciprocal": reciprocal, "square": square, "cube": cube, "power": power, "power_int": power_int,
@@ -309,8 +320,8 @@ EXTREMES: dict[str, Code] = {
 }
 FUNCTIONS: dict[str, Code] = {
     "sqrt": lambda w, a, kind: w.intrinsic("sqrt", a),
-    **{name: recipe(name) for name in "exp exp2 expm1 log log1p tanh sinh cosh erf erfc".split()},
-    **{name: of_library(name) for name in "cbrt log2 log10 tan asin acos atan asinh acosh atanh atan2 hypot".split()},
+    **{name: recipe(name, own) for name, own in RECIPES.items()},
+    **{name: of_library(name) for name in "cbrt tan asin acos atan atan2 hypot".split()},
     "sin": angle("sin", 0), "cos": angle("cos", 1),
     "sigmoid": sigmoid, "softplus": softplus, "logaddexp": logaddexp, "xlogy": xlogy,
 }
