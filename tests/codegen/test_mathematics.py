@@ -56,7 +56,10 @@ FUNCTIONS: dict[str, Measured] = {
     "sinh": Measured(np.sinh, (-709, 709.5), (-87, 88)), "cosh": Measured(np.cosh, (-709, 709.5), (-87, 88)),
     "asinh": Measured(np.arcsinh, (-1e300, 1e300), (-1e37, 1e37), 1.8), "acosh": Measured(np.arccosh, (1, 1e300), (1, 1e37), 2.1),
     "atanh": Measured(np.arctanh, (-1, 1), (-1, 1), 2.2),
-    "sin": Measured(np.sin, (-1e5, 1e5), (-1e5, 1e5)), "cos": Measured(np.cos, (-1e5, 1e5), (-1e5, 1e5)),
+    "sin": Measured(np.sin, (-1e5, 1e5), (-1e5, 1e5), 0.85), "cos": Measured(np.cos, (-1e5, 1e5), (-1e5, 1e5), 0.85),
+    "tan": Measured(np.tan, (-1e5, 1e5), (-1e5, 1e5), 2.2), "asin": Measured(np.arcsin, (-1, 1), (-1, 1), 1.2),
+    "acos": Measured(np.arccos, (-1, 1), (-1, 1), 1.2), "atan": Measured(np.arctan, (-1e300, 1e300), (-1e37, 1e37), 1.9),
+    "cbrt": Measured(np.cbrt, (-1e300, 1e300), (-1e37, 1e37), 0.6),
     "sigmoid": Measured(sigmoid, (-700, 700), (-87, 88)), "softplus": Measured(softplus, (-700, 700), (-87, 88)),
     "erf": Measured(precise(mp.erf), (-6, 6), (-6, 6)), "erfc": Measured(precise(mp.erfc), (-6, 26), (-6, 9), 3.3),
 }
@@ -96,6 +99,36 @@ def test_error_in_the_last_place(name: str, dtype: str) -> None:
     for part in (given[:1], given[:3], given[1:8]):
         wanted = FUNCTIONS[name].oracle(part.astype(Long)).astype(dtype)
         np.testing.assert_allclose(kernel(part), wanted, rtol=8 * np.finfo(dtype).eps)
+
+
+PAIRS: dict[str, tuple[Callable[[Array, Array], Array], float, float]] = {
+    # The oracle, and the most ulp in double and in single precision.
+    "hypot": (np.hypot, 1.2, 0.6), "atan2": (np.arctan2, 2.0, 2.0),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", PAIRS)
+def test_functions_of_two(name: str, dtype: str) -> None:
+    oracle, *bounds = PAIRS[name]
+    x, y = sd.symbol("x", "points", dtype), sd.symbol("y", "points", dtype)
+    kernel = sd.compile(getattr(sd, name)(x, y), [x, y])
+    rng, f = np.random.default_rng(5), np.finfo(dtype)
+    ends = [0.0, -0.0, 1.0, -1.0, 3.0, np.inf, -np.inf, np.nan, *map(float, (f.max, -f.max, f.tiny, f.smallest_subnormal))]
+    special = np.meshgrid(ends, ends)
+    wild = np.exp(rng.uniform(np.log(f.smallest_subnormal), np.log(f.max), (2, COUNT)).astype(Long))
+    few = float(f.smallest_subnormal) * rng.integers(1, 2000, (2, COUNT))
+    near = wild[0] * np.exp(rng.normal(size=COUNT))
+    with np.errstate(all="ignore"):
+        given = [np.concatenate([np.ravel(special[k]), wild[k], (wild[0], near)[k], few[k], rng.normal(size=COUNT)]).astype(dtype)
+                 for k in (0, 1)]
+        given = [v * np.sign(rng.normal(size=v.size)).astype(dtype) for v in given]
+        ours, exact = kernel(*given), oracle(*[v.astype(Long) for v in given])
+        rounded = exact.astype(dtype)
+        error = np.abs(ours.astype(Long) - exact) / np.spacing(np.abs(rounded)).astype(Long)
+        same = (ours == rounded) | (np.isnan(ours) & np.isnan(rounded)) | (error <= bounds[dtype == "float32"])
+    wrong = ~same | ((np.signbit(ours) != np.signbit(rounded)) & ~np.isnan(rounded))
+    assert not wrong.any(), [(*[v[k] for v in given], ours[k], rounded[k], error[k]) for k in np.flatnonzero(wrong)[:5]]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

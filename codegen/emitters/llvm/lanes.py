@@ -24,8 +24,8 @@ BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "bool": 1}
 # Values in a body for which four, or two, vectors at once still fit the registers.
 SHORT, MIDDLING = 12, 30
 MOST_FOLDS = 8
-DEAR = frozenset("exp exp2 expm1 log log1p log2 log10 tanh sinh cosh asinh acosh atanh sigmoid softplus logaddexp xlogy power div "
-                 "sqrt".split())
+DEAR = frozenset("exp exp2 expm1 log log1p log2 log10 tanh sinh cosh asinh acosh atanh tan asin acos atan atan2 cbrt hypot sigmoid "
+                 "softplus logaddexp xlogy power div sqrt".split())
 
 
 def own_registers(body: Iterable[Statement]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Elementary functions as straight lines of instructions, for any number of lanes, in double and single precision.
+"""Exponentials as straight lines of instructions, for any number of lanes, and what all elementary functions are made of.
 
 Each recipe takes the writer and values and returns a value; nothing branches, so it vectorises as it stands.  The polynomials
 of log, sine and cosine, and the forms that they stand in, are those of fdlibm (Sun Microsystems, 1993: e_log.c, k_sin.c,
@@ -216,25 +216,6 @@ def tanh(w: Function, x: Ssa) -> Ssa:
     ratio = w.binary("fdiv", w.select(small, t, constant(x, -2.0)), w.binary("fadd", t, constant(x, 2.0)))
     value = w.select(small, ratio, w.binary("fadd", one, ratio))
     return signed(w, w.select(w.compare("fcmp uno", x, x), x, value), x)
-
-
-def sine(w: Function, x: Ssa, quarter: int) -> Ssa:
-    """sin(x + quarter · π/2) for |x| up to `largest_angle`: x less the nearest multiple of π/2, taken off in three parts."""
-    f = FORMATS[x.kind]
-    k, whole = nearest(w, x, 2 / math.pi)
-    r = x
-    for part in f.half_pi:
-        r = fma(w, k, constant(x, -part), r)
-    z = w.binary("fmul", r, r)
-    odd = fma(w, w.binary("fmul", polynomial(w, z, f.sin), z), r, r)
-    even = fma(w, w.binary("fmul", z, z), polynomial(w, z, f.cos), fma(w, z, constant(x, -0.5), constant(x, 1.0)))
-    turn = w.binary("add", whole, integer(x, quarter))
-    one = integer(x, 1)
-    value = w.select(w.compare("icmp eq", w.binary("and", turn, one), one), even, odd)
-    half = w.compare("icmp ne", w.binary("and", turn, integer(x, 2)), integer(x, 0))
-    value = w.select(half, w.unary("fneg", value), value)
-    # −0 stays −0.
-    return w.select(w.compare("fcmp oeq", x, constant(x, 0.0)), x, value) if quarter == 0 else value
 
 
 def sinh(w: Function, x: Ssa) -> Ssa:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from codegen.emitters.llvm import error_functions, logarithms, mathematics, powers
+from codegen.emitters.llvm import angles, error_functions, logarithms, mathematics, powers, roots
 from codegen.emitters.llvm.instructions import BITS, Function, Ssa, literal
 from codegen.emitters.llvm.mathematics import constant
 
 Code = Callable[..., Ssa]
-Recipe = Callable[[Function, Ssa], Ssa]
+Recipe = Callable[..., Ssa]
 LOG_2 = math.log(2.0)
 FLOATS = ("double", "float")
 
@@ -197,24 +197,19 @@ def library(w: Function, name: str, *args: Ssa) -> Ssa:
     return results[0] if a.lanes == 1 else w.gathered(results)
 
 
-def of_library(name: str) -> Code:
-    """A row that is a function of the C library."""
-    return lambda w, *args: library(w, name, *args[:-1])
-
-
 def recipe(name: str, own: Recipe) -> Code:
     """A row that is a recipe of ours in vectors; alone it is a call of the library where that has it, for shorter code."""
-    return lambda w, a, kind: library(w, name, a) if a.lanes == 1 else own(w, a)
+    return lambda w, *args: library(w, name, *args[:-1]) if args[0].lanes == 1 else own(w, *args[:-1])
 
 
-def angle(name: str, quarter: int) -> Code:
-    """A sine or cosine; where an angle is very large, or no number, the library's."""
+def angle(name: str, own: Recipe) -> Code:
+    """A function of an angle; where that is very large, or no number, the library's."""
     def code(w: Function, a: Ssa, kind: str) -> Ssa:
         if a.lanes == 1:
             return library(w, name, a)
         limit = constant(a, mathematics.FORMATS[a.kind].largest_angle)
         large = w.any_lane(w.compare("fcmp uge", w.intrinsic("fabs", a), limit))
-        return w.either(large, lambda: library(w, name, a), lambda: mathematics.sine(w, a, quarter))
+        return w.either(large, lambda: library(w, name, a), lambda: own(w, a))
     return code
 
 
@@ -308,6 +303,8 @@ RECIPES: dict[str, Recipe] = {
     "sinh": mathematics.sinh, "cosh": mathematics.cosh, "erf": error_functions.erf, "erfc": error_functions.erfc,
     "log": logarithms.log, "log1p": logarithms.log1p, "log2": logarithms.log2, "log10": logarithms.log10,
     "asinh": logarithms.asinh, "acosh": logarithms.acosh, "atanh": logarithms.atanh,
+    "asin": angles.asin, "acos": angles.acos, "atan": angles.atan, "atan2": angles.atan2,
+    "cbrt": roots.cbrt, "hypot": roots.hypot,
 }
 ARITHMETIC: dict[str, Code] = {
     "add": arithmetic("add"), "sub": arithmetic("sub"), "mul": arithmetic("mul"), "div": div, "neg": neg,
@@ -321,8 +318,7 @@ EXTREMES: dict[str, Code] = {
 FUNCTIONS: dict[str, Code] = {
     "sqrt": lambda w, a, kind: w.intrinsic("sqrt", a),
     **{name: recipe(name, own) for name, own in RECIPES.items()},
-    **{name: of_library(name) for name in "cbrt tan asin acos atan atan2 hypot".split()},
-    "sin": angle("sin", 0), "cos": angle("cos", 1),
+    "sin": angle("sin", angles.sin), "cos": angle("cos", angles.cos), "tan": angle("tan", angles.tan),
     "sigmoid": sigmoid, "softplus": softplus, "logaddexp": logaddexp, "xlogy": xlogy,
 }
 LOGIC: dict[str, Code] = {
