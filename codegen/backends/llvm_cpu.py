@@ -26,6 +26,22 @@ from codegen.scheduling.schedule import VECTOR_SCHEDULE
 Loaded = TypeVar("Loaded")
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
+# A module that multiplies vectors by powers of two.
+SCALED = """
+declare <8 x double> @llvm.ldexp.v8f64.v8i64(<8 x double>, <8 x i64>)
+declare <8 x float> @llvm.ldexp.v8f32.v8i32(<8 x float>, <8 x i32>)
+
+define void @scaled(ptr %a, ptr %b, <8 x i64> %k, <8 x i32> %l) {
+  %x = load <8 x double>, ptr %a
+  %y = load <8 x float>, ptr %b
+  %u = call <8 x double> @llvm.ldexp.v8f64.v8i64(<8 x double> %x, <8 x i64> %k)
+  %v = call <8 x float> @llvm.ldexp.v8f32.v8i32(<8 x float> %y, <8 x i32> %l)
+  store <8 x double> %u, ptr %a
+  store <8 x float> %v, ptr %b
+  ret void
+}
+"""
+
 
 class Machine:
     """The processor at hand, and the linker that holds all kernels of the process."""
@@ -58,6 +74,15 @@ class Machine:
     def target_machine(self) -> Any:
         """What writes machine code; where all of it is kept on disk, none is needed."""
         return self.described()
+
+    @cached_property
+    def scales(self) -> bool:
+        """Whether vectors are multiplied by powers of two by one instruction, and not by calls of a function."""
+        try:
+            parsed = self.binding.parse_assembly(SCALED)
+        except RuntimeError:  # an older LLVM does not know it
+            return False
+        return "ldexp" not in str(self.target_machine.emit_assembly(parsed))
 
     def object_of(self, text: str) -> bytes:
         """The machine code of a module."""
@@ -165,7 +190,7 @@ class LlvmCpu:
 
     def emit(self, program: Program, options: BuildOptions) -> str:
         """A module of LLVM IR."""
-        return llvm_module.emit(program, machine().vector_bytes, options.fast_math)
+        return llvm_module.emit(program, machine().vector_bytes, options.fast_math, machine().scales)
 
     def source(self, program: Program, options: BuildOptions) -> str:
         """The same program as a Python module."""

@@ -88,6 +88,8 @@ class Function:
         self.declared: dict[str, str] = {}
         # Flags of floating-point arithmetic that a user wrote; recipes of elementary functions never take them.
         self.flags = ""
+        # Whether the processor multiplies vectors by powers of two in one instruction.
+        self.scales = False
         self.slots: list[str] = []
         # What was negated, by the name of the result: |−x| is |x|.
         self.negated: dict[str, Ssa] = {}
@@ -218,6 +220,12 @@ class Function:
         self.declare(full, f"declare {a.type} @{full}({', '.join([a.type] * len(args))})")
         given = ", ".join([f"{v.type} {v.name}" for v in args])
         return self.pure(f"call {flags}{a.type} @{full}({given})", a.kind, a.lanes, max([v.depth for v in args]))
+
+    def scaled(self, a: Ssa, k: Ssa) -> Ssa:
+        """a · 2ᵏ for integers as wide as a."""
+        name = f"llvm.ldexp.v{a.lanes}f{BITS[a.kind]}.v{k.lanes}{k.kind}"
+        self.declare(name, f"declare {a.type} @{name}({a.type}, {k.type})")
+        return self.pure(f"call {a.type} @{name}({a.type} {a.name}, {k.type} {k.name})", a.kind, a.lanes, max(a.depth, k.depth))
 
     def lane(self, value: Ssa, k: int) -> Ssa:
         """One lane of a vector."""

@@ -42,8 +42,8 @@ ONE_THREAD = [
 ATTRIBUTES = "attributes #0 = { nounwind willreturn memory(none) }"
 
 
-def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False) -> str:
-    """The module of a program, for vectors of so many bytes."""
+def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False, scales: bool = False) -> str:
+    """The module of a program, for vectors of so many bytes; `scales` says that 2ᵏ is multiplied to them by an instruction."""
     declared: dict[str, str] = {}
     functions = []
     calls = []
@@ -52,7 +52,7 @@ def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False) -> s
         if not section.body:
             continue
         name = section_name(section, taken)
-        functions.append(section_function(name, section, program, vector_bytes, fast_math, declared))
+        functions.append(section_function(name, section, program, vector_bytes, fast_math, scales, declared))
         calls.append((name, section))
     functions += [kernel_function(program, calls, objects) for objects in (False, True)]
     stubs = [STUBS] if multiplies(program) else []
@@ -65,13 +65,14 @@ def multiplies(program: Program) -> bool:
 
 
 def section_function(name: str, section: Section, program: Program, vector_bytes: int, fast_math: bool,
-                     declared: dict[str, str]) -> str:
+                     scales: bool, declared: dict[str, str]) -> str:
     """The function of a section."""
     buffers = {b.name: b for b in program.buffers}
     numbers = size_names(program)
     sizes = {size: Ssa(numbers[size], "i64") for size in section_sizes_whole(section, program)}
     writer = ProductWriter(sizes, buffers, tile_rows(program))
     writer.vector_bytes = vector_bytes
+    writer.scales = scales
     writer.flags = "fast" if fast_math else ""
     writer.pointers = {b.name: Ssa(f"%{b.name}", "ptr") for b in section_buffers(section, program)}
     ends = []

@@ -23,6 +23,7 @@ from codegen.emitters.llvm.mathematics import (
     log_parts,
     nearest,
     polynomial,
+    reduced,
     scaled,
 )
 
@@ -33,9 +34,8 @@ SHORT_SERIES = (1.4426950408949935, 0.12022458418144356, 0.01803386143765206, 0.
 # 2ʳ on |r| ≤ ½, to 29 bits.
 SHORT_EXP2 = (1.0, 0.6931472066087988, 0.240226512621352, 0.05550327457148469, 0.009618013613625078, 0.00134003355289895,
               0.00015473740970841694)
-# 1/12 and log 2 in two parts; k · LOG_2[0] is exact.
+# 1/12 in two parts.
 TWELFTH = (1 / 12, 4.625929269271485e-18)
-LOG_2 = (0.6931471805598903, 5.497923018708371e-14)
 # |log x| is 2⁻⁵³ or more, or 0: an exponent beyond this does what an infinite one does.
 LARGEST_EXPONENT = 2.0**65
 
@@ -65,8 +65,9 @@ def precise_log(w: Function, x: Ssa) -> tuple[Ssa, Ssa]:
     low = fma(w, u, p_low, fma(w, u_low, p, low))
     high, lost = fast_sum(w, u, cubic)
     low = w.binary("fadd", low, lost)
-    high, lost = fast_sum(w, w.binary("fmul", k, constant(x, LOG_2[0])), high)
-    return fast_sum(w, high, fma(w, k, constant(x, LOG_2[1]), w.binary("fadd", low, lost)))
+    f = FORMATS[x.kind]
+    high, lost = fast_sum(w, w.binary("fmul", k, constant(x, f.log2_high)), high)
+    return fast_sum(w, high, fma(w, k, constant(x, f.log2_low), w.binary("fadd", low, lost)))
 
 
 def double_power(w: Function, x: Ssa, y: Ssa) -> Ssa:
@@ -83,13 +84,12 @@ def double_power(w: Function, x: Ssa, y: Ssa) -> Ssa:
 
 def exp_of_sum(w: Function, high: Ssa, low: Ssa) -> Ssa:
     """e^(high + low) in double precision, high in `exp_range` and low in its last places, with little but one rounding."""
-    k, whole = nearest(w, high, 1 / LOG_2[0])
-    exact = fma(w, k, constant(high, -LOG_2[0]), high)
-    low = fma(w, k, constant(high, -LOG_2[1]), low)
+    exact, lost, bits = reduced(w, high)
+    low = w.binary("fadd", lost, low)
     r = w.binary("fadd", exact, low)
     first, lost = fast_sum(w, constant(high, 1.0), exact)
     rest = fma(w, polynomial(w, r, FORMATS[high.kind].exp), w.binary("fmul", r, r), w.binary("fadd", lost, low))
-    return scaled(w, w.binary("fadd", first, rest), whole)
+    return scaled(w, w.binary("fadd", first, rest), bits)
 
 
 def float_power(w: Function, x: Ssa, y: Ssa) -> Ssa:

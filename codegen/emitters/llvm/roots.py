@@ -52,7 +52,7 @@ def cbrt(w: Function, x: Ssa) -> Ssa:
     minus = w.unary("fneg", w.binary("fmul", t, t))
     left = fma(w, w.unary("fneg", fma(w, t, t, minus)), t, fma(w, minus, t, m))
     root = fma(w, left, w.binary("fmul", square, third), t)
-    value = w.binary("fmul", root, power_of_two(w, w.binary("add", whole, integer(x, FORMATS[x.kind].bias)), x.kind))
+    value = w.binary("fmul", root, power_of_two(w, whole, x.kind))
     value = w.select(w.compare("fcmp oeq", x, constant(x, 0.0)), x, value)
     return signed(w, w.select(w.compare("fcmp olt", size, constant(x, math.inf)), value, size), x)
 
