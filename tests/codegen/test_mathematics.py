@@ -62,7 +62,7 @@ FUNCTIONS: dict[str, Measured] = {
     "acos": Measured(np.arccos, (-1, 1), (-1, 1), 1.2), "atan": Measured(np.arctan, (-1e300, 1e300), (-1e37, 1e37), 1.9),
     "cbrt": Measured(np.cbrt, (-1e300, 1e300), (-1e37, 1e37), 0.6),
     "sigmoid": Measured(sigmoid, (-700, 700), (-87, 88)), "softplus": Measured(softplus, (-700, 700), (-87, 88), 1.8),
-    "erf": Measured(precise(mp.erf), (-6, 6), (-6, 6)), "erfc": Measured(precise(mp.erfc), (-6, 26), (-6, 9), 3.3),
+    "erf": Measured(precise(mp.erf), (-6, 6), (-6, 6), 1.3), "erfc": Measured(precise(mp.erfc), (-6, 26), (-6, 9), 3.3),
 }
 SLOW = ("erf", "erfc")
 

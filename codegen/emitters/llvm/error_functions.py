@@ -1,13 +1,24 @@
 """The error function and its complement as straight lines of instructions.
 
-erf x = x + x P(x²) on |x| ≤ 1, and erfc x = e^(−x²) Q((x − 3)/(x + 3))/x from there on; P and Q were fitted at Chebyshev points
-with 50 digits.
+erf x = x + x P(x²) on |x| ≤ 1, and from there on it is 1 − 2^L(|x|) with a polynomial L near log₂ erfc, of which only the error
+times erfc matters.  erfc x = e^(−x²) Q((x − 3)/(x + 3))/x, relatively exact in its tail.  P and Q were fitted at Chebyshev points
+with 50 digits, L and 2ʳ are minimax fits, their leading coefficients rounded one after another.
 """
 
 from __future__ import annotations
 
 from codegen.emitters.llvm.instructions import Function, Ssa
-from codegen.emitters.llvm.mathematics import constant, exp_parts, fma, polynomial, scaled
+from codegen.emitters.llvm.mathematics import (
+    at_most,
+    constant,
+    exp_parts,
+    fma,
+    nearest,
+    polynomial,
+    power_of_two,
+    scaled,
+    signed,
+)
 
 INNER = {
     "double": (0.1283791670955126, -0.3761263890318375, 0.11283791670954879, -0.026866170645076792, 0.0052239776248180145,
@@ -27,6 +38,23 @@ OUTER = {
               0.04634993964911143, -0.014007825086525623, 0.0009080390425584014, 0.00118966294303461,
               -0.0003826032312736911),
 }
+# log₂ erfc(1 + t), and the number from which on erf is 1.
+LOGARITHM = {
+    "double": (-2.6684166967815997, -3.8072253458535874, -1.21634665768717, -0.05995999001551884, 0.01447574983402976,
+               -0.002853508310991007, 0.00034237536256121544, 3.793730886060043e-05, -3.923938789691999e-05,
+               1.3952349440529235e-05, -3.075327533355894e-06, 2.9523564389924227e-07, 8.379797650088585e-08,
+               -4.820486254101163e-08, 1.2296338484928955e-08, -1.90386014329762e-09, 1.7220352212520282e-10,
+               -7.019875566557516e-12),
+    "float": (-2.668416738510132, -3.807223320007324, -1.2163643836975098, -0.0598975270986557, 0.014352617785334587,
+              -0.0027188058011233807, 0.0002943085855804384),
+}
+ONE_FROM = {"double": 5.95, "float": 3.93}
+EXP2 = {
+    "double": (1.0, 0.6931471805599453, 0.2402265069591012, 0.05550410866482261, 0.009618129107597706, 0.0013333558146255027,
+               0.00015403530453427818, 1.525273394917304e-05, 1.3215436851892423e-06, 1.0178021200215611e-07,
+               7.07354550948304e-09, 4.460367380821373e-10),
+    "float": (1.0, 0.6931472420692444, 0.24022236466407776, 0.055502749979496, 0.009671760722994804, 0.0013416551519185305),
+}
 # Beyond this e^(−x²) is zero in either precision, and x² does not overflow.
 LAST = {"double": 28.0, "float": 11.0}
 
@@ -45,12 +73,15 @@ def tail(w: Function, size: Ssa) -> Ssa:
 
 def erf(w: Function, x: Ssa) -> Ssa:
     """2/√π ∫₀ˣ e^(−t²) dt."""
-    one = constant(x, 1.0)
-    size = w.intrinsic("fabs", x)
+    size, one = w.intrinsic("fabs", x), constant(x, 1.0)
     inner = fma(w, x, polynomial(w, w.binary("fmul", x, x), INNER[x.kind]), x)
-    outer = w.intrinsic("copysign", w.binary("fsub", one, tail(w, size)), x)
-    value = w.select(w.compare("fcmp ole", size, one), inner, outer)
-    return w.select(w.compare("fcmp uno", x, x), x, value)
+    t = w.binary("fsub", at_most(w, size, ONE_FROM[x.kind]), one)
+    first, second, *others = LOGARITHM[x.kind]
+    logarithm = fma(w, fma(w, polynomial(w, t, tuple(others)), t, constant(x, second)), t, constant(x, first))
+    k, bits = nearest(w, logarithm, 1.0)
+    power = w.binary("fmul", polynomial(w, w.binary("fsub", logarithm, k), EXP2[x.kind]), power_of_two(w, bits, x.kind))
+    # NaN stays with the inner one.
+    return w.select(w.compare("fcmp ogt", size, one), signed(w, w.binary("fsub", one, power), x), inner)
 
 
 def erfc(w: Function, x: Ssa) -> Ssa:
