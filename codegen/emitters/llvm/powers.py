@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from codegen.emitters.llvm.instructions import Function, Ssa, literal, number_of
+from codegen.emitters.llvm.instructions import Function, Ssa, number_of
 from codegen.emitters.llvm.logarithms import parts
 from codegen.emitters.llvm.mathematics import (
     FORMATS,
@@ -70,11 +70,17 @@ def precise_log(w: Function, x: Ssa) -> tuple[Ssa, Ssa]:
     return fast_sum(w, high, fma(w, k, constant(x, f.log2_low), w.binary("fadd", low, lost)))
 
 
-def double_power(w: Function, x: Ssa, y: Ssa) -> Ssa:
-    """xʸ for x ≥ 0 in double precision; at y = 0 and at NaN it may be wrong."""
+def with_ends(w: Function, x: Ssa, logarithm: Ssa) -> Ssa:
+    """The logarithm of a finite x > 0, or −∞ at 0, ∞ at ∞; in the type of the logarithm."""
+    ends = {end: w.compare("fcmp oeq", x, constant(x, end)) for end in (0.0, math.inf)}
+    logarithm = w.select(ends[0.0], constant(logarithm, -math.inf), logarithm)
+    return w.select(ends[math.inf], constant(logarithm, math.inf), logarithm)
+
+
+def double_power(w: Function, x: Ssa, y: Ssa, ends: bool) -> Ssa:
+    """xʸ in double precision for x > 0 that is finite; where `ends` for 0 and infinity too, but for y = 0."""
     high, low = precise_log(w, x)
-    high = w.select(w.compare("fcmp oeq", x, constant(x, 0.0)), constant(x, -math.inf), high)
-    high = w.select(w.compare("fcmp olt", x, constant(x, math.inf)), high, x)
+    high = with_ends(w, x, high) if ends else high
     product = w.binary("fmul", high, y)
     lost = fma(w, low, y, fma(w, high, y, w.unary("fneg", product)))
     # Where the exponent is out of range the low part is as large as you like, or NaN.
@@ -92,8 +98,8 @@ def exp_of_sum(w: Function, high: Ssa, low: Ssa) -> Ssa:
     return scaled(w, w.binary("fadd", first, rest), bits)
 
 
-def float_power(w: Function, x: Ssa, y: Ssa) -> Ssa:
-    """xʸ for x ≥ 0 in single precision, through double; at y = 0 and at NaN it may be wrong."""
+def float_power(w: Function, x: Ssa, y: Ssa, ends: bool) -> Ssa:
+    """xʸ in single precision, through double, for such x."""
     wide = w.convert("fpext", x, "double")
     given = number_of(y)
     exponent = w.convert("fpext", y, "double") if given is None else constant(wide, given)
@@ -101,8 +107,7 @@ def float_power(w: Function, x: Ssa, y: Ssa) -> Ssa:
     g, k = log_parts(w, wide)
     u = w.binary("fdiv", g, fma(w, g, constant(wide, 0.5), constant(wide, 1.0)))
     log2 = fma(w, u, polynomial(w, w.binary("fmul", u, u), SHORT_SERIES), k)
-    log2 = w.select(w.compare("fcmp oeq", x, constant(x, 0.0)), constant(wide, -math.inf), log2)
-    log2 = w.select(w.compare("fcmp olt", x, constant(x, math.inf)), log2, wide)
+    log2 = with_ends(w, x, log2) if ends else log2
     product = clamped(w, w.binary("fmul", exponent, log2), -160.0, 140.0)
     k, whole = nearest(w, product, 1.0)
     grown = polynomial(w, w.binary("fsub", product, k), SHORT_EXP2)
@@ -110,28 +115,50 @@ def float_power(w: Function, x: Ssa, y: Ssa) -> Ssa:
     return w.convert("fptrunc", w.convert("bitcast", bits, "double"), "float")
 
 
+POSITIVE_POWERS = {"double": double_power, "float": float_power}
+
+
 def parity(w: Function, y: Ssa) -> tuple[Ssa, Ssa]:
     """(whether y is an integer, whether it is an odd one); infinities are even."""
-    given = number_of(y)
-    if given is not None:
-        return literal(given == math.floor(given) if math.isfinite(given) else True, "i1"), literal(given % 2 == 1, "i1")
     half = w.binary("fmul", y, constant(y, 0.5))
     whole = w.compare("fcmp oeq", w.intrinsic("trunc", y), y)
     return whole, w.logic("and", whole, w.compare("fcmp one", w.intrinsic("trunc", half), half))
 
 
+def below_zero(w: Function, x: Ssa) -> Ssa:
+    """Whether x is less than 0 and finite."""
+    return w.logic("and", w.compare("fcmp olt", x, constant(x, 0.0)), w.compare("fcmp ogt", x, constant(x, -math.inf)))
+
+
 def power(w: Function, x: Ssa, y: Ssa) -> Ssa:
     """xʸ, as C's `pow`."""
     given = number_of(y)
-    bounded = y if given is not None and abs(given) <= LARGEST_EXPONENT else clamped(w, y, -LARGEST_EXPONENT, LARGEST_EXPONENT)
-    value = (double_power if x.kind == "double" else float_power)(w, w.intrinsic("fabs", x), bounded)
+    if given is not None and 0 < abs(given) <= LARGEST_EXPONENT:
+        return fixed_power(w, x, y, given)
+    bounded = clamped(w, y, -LARGEST_EXPONENT, LARGEST_EXPONENT)
+    value = POSITIVE_POWERS[x.kind](w, w.intrinsic("fabs", x), bounded, ends=True)
     whole, odd = parity(w, y)
-    zero, one, nan = constant(x, 0.0), constant(x, 1.0), constant(x, math.nan)
+    one, nan = constant(x, 1.0), constant(x, math.nan)
     value = w.select(odd, w.intrinsic("copysign", value, x), value)
-    below = w.logic("and", w.compare("fcmp olt", x, zero), w.compare("fcmp ogt", x, constant(x, -math.inf)))
-    value = w.select(w.logic("and", below, w.negation(whole)), nan, value)
+    value = w.select(w.logic("and", below_zero(w, x), w.negation(whole)), nan, value)
     value = w.select(w.compare("fcmp uno", x, y), nan, value)
-    certain = w.compare("fcmp oeq", x, one)
-    if given is None or given == 0:
-        certain = w.logic("or", certain, w.compare("fcmp oeq", y, zero))
+    certain = w.logic("or", w.compare("fcmp oeq", x, one), w.compare("fcmp oeq", y, constant(x, 0.0)))
     return w.select(certain, one, value)
+
+
+def fixed_power(w: Function, x: Ssa, y: Ssa, exponent: float) -> Ssa:
+    """xʸ for a literal y: all that is no finite positive number is put right at once, 0, ∞ and NaN by x itself or 1/x."""
+    size = w.intrinsic("fabs", x)
+    value = POSITIVE_POWERS[x.kind](w, size, y, ends=False)
+    whole = exponent == math.floor(exponent)
+    f = FORMATS[x.kind]
+    infinite = (2 * f.bias + 1) << f.mantissa
+    bits = w.convert("bitcast", size, f.integer)
+    # The bits of ∞ less those of 0, ∞ and NaN are those of ∞, 0 and NaN.
+    end = size if exponent > 0 else w.convert("bitcast", w.binary("sub", integer(x, infinite), bits), x.kind)
+    if not whole:
+        end = w.select(below_zero(w, x), constant(x, math.nan), end)
+        bits = w.convert("bitcast", x, f.integer)
+    outside = w.compare("icmp uge", w.binary("sub", bits, integer(x, 1)), integer(x, infinite - 1))
+    value = w.select(outside, end, value)
+    return w.intrinsic("copysign", value, x) if exponent % 2 == 1 else value
