@@ -36,12 +36,19 @@ BASES = {
     ("float", 10): Base((0.4342944920063019, -1.0103049952192578e-08), (0.301025390625, 4.605039066518657e-06)),
 }
 
+# Lg for s up to ⅓: a minimax fit, its leading coefficients rounded one after another.
+WIDE_LG = {
+    "double": (0.6666666666666631, 0.400000000001562, 0.28571428547958594, 0.2222222396430633, 0.18181744089020063,
+               0.15386556853778288, 0.1330100966861695, 0.12105826005920683, 0.08341155928037236, 0.1701673473520398),
+    "float": (0.6666641235351562, 0.40021735429763794, 0.2799859941005707, 0.2802696228027344),
+}
 
-def curvature(w: Function, f: Ssa) -> tuple[Ssa, Ssa]:
+
+def curvature(w: Function, f: Ssa, coefficients: tuple[float, ...] = ()) -> tuple[Ssa, Ssa]:
     """Two factors of f − log(1 + f)."""
     s = w.binary("fdiv", f, w.binary("fadd", f, constant(f, 2.0)))
     z = w.binary("fmul", s, s)
-    return s, fma(w, w.unary("fneg", z), polynomial(w, z, FORMATS[f.kind].log), f)
+    return s, fma(w, w.unary("fneg", z), polynomial(w, z, coefficients or FORMATS[f.kind].log), f)
 
 
 def sum_log(w: Function, f: Ssa, k: Ssa) -> Ssa:
@@ -110,6 +117,12 @@ def log_of_one_and(w: Function, x: Ssa) -> Ssa:
     two = w.convert("bitcast", constant(x, 2.0), form.integer)
     twice = w.convert("bitcast", w.binary("add", bits, two), x.kind)
     return sum_log(w, fma(w, w.binary("fmul", lost, constant(x, 0.5)), twice, f), k)
+
+
+def log_up_to_two(w: Function, e: Ssa) -> Ssa:
+    """log(1 + e) for e from 0 to 1, which needs no powers of two."""
+    bent, slope = curvature(w, e, WIDE_LG[e.kind])
+    return fma(w, w.unary("fneg", bent), slope, e)
 
 
 def log1p(w: Function, x: Ssa) -> Ssa:

@@ -189,7 +189,14 @@ def brought_down(w: Function, x: Ssa) -> tuple[Ssa, Ssa]:
 
 def exp(w: Function, x: Ssa) -> Ssa:
     """eˣ."""
-    grown, k = exp_parts(w, x)
+    return exp_below(w, at_most(w, x, FORMATS[x.kind].exp_range[1]))
+
+
+def exp_below(w: Function, x: Ssa) -> Ssa:
+    """eˣ for x that does not overflow it."""
+    f = FORMATS[x.kind]
+    r, k = brought_down(w, at_least(w, x, f.exp_range[0]))
+    grown = fma(w, polynomial(w, r, f.exp), w.binary("fmul", r, r), r)
     return scaled(w, w.binary("fadd", grown, constant(x, 1.0)), k)
 
 

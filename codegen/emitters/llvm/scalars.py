@@ -17,6 +17,8 @@ Code = Callable[..., Ssa]
 Recipe = Callable[..., Ssa]
 LOG_2 = math.log(2.0)
 FLOATS = ("double", "float")
+# From here on 1 / (1 + e⁻ˣ) is 1.
+SIGMOID_ONE = {"double": 40.0, "float": 20.0}
 
 
 def floating(x: Ssa) -> bool:
@@ -213,32 +215,32 @@ def angle(name: str, own: Recipe) -> Code:
     return code
 
 
-def sigmoid(w: Function, x: Ssa, kind: str) -> Ssa:
-    """1 / (1 + e⁻ˣ)."""
-    one = constant(x, 1.0)
-    e = FUNCTIONS["exp"](w, w.unary("fneg", w.intrinsic("fabs", x)), kind)
-    top = w.select(w.compare("fcmp oge", x, constant(x, 0.0)), one, e)
-    return w.binary("fdiv", top, w.binary("fadd", one, e))
+def exp_below(w: Function, x: Ssa) -> Ssa:
+    """eˣ for x that does not overflow it."""
+    return library(w, "exp", x) if x.lanes == 1 else mathematics.exp_below(w, x)
 
 
-def log_of_one_and(w: Function, e: Ssa, kind: str) -> Ssa:
+def log_up_to_two(w: Function, e: Ssa) -> Ssa:
     """log(1 + e) for e from 0 to 1."""
-    return library(w, "log1p", e) if e.lanes == 1 else logarithms.log_of_one_and(w, e)
+    return library(w, "log1p", e) if e.lanes == 1 else logarithms.log_up_to_two(w, e)
+
+
+def sigmoid(w: Function, x: Ssa, kind: str) -> Ssa:
+    """eˣ / (1 + eˣ), where x is large enough 1."""
+    e = exp_below(w, mathematics.at_most(w, x, SIGMOID_ONE[kind]))
+    return w.binary("fdiv", e, w.binary("fadd", constant(x, 1.0), e))
 
 
 def softplus(w: Function, x: Ssa, kind: str) -> Ssa:
-    """log(1 + eˣ)."""
-    zero = constant(x, 0.0)
-    e = FUNCTIONS["exp"](w, w.unary("fneg", w.intrinsic("fabs", x)), kind)
-    positive = w.select(w.compare("fcmp ugt", x, zero), x, zero)
-    return w.binary("fadd", positive, log_of_one_and(w, e, kind))
+    """max(x, 0) + log(1 + e^(−|x|))."""
+    e = exp_below(w, w.unary("fneg", w.intrinsic("fabs", x)))
+    return w.binary("fadd", mathematics.at_least(w, x, 0.0), log_up_to_two(w, e))
 
 
 def logaddexp(w: Function, a: Ssa, b: Ssa, kind: str) -> Ssa:
     """log(eᵃ + eᵇ); of two equal infinities that infinity."""
-    difference = w.intrinsic("fabs", w.binary("fsub", a, b))
-    e = FUNCTIONS["exp"](w, w.unary("fneg", difference), kind)
-    value = w.binary("fadd", EXTREMES["maximum"](w, a, b, kind), log_of_one_and(w, e, kind))
+    e = exp_below(w, w.unary("fneg", w.intrinsic("fabs", w.binary("fsub", a, b))))
+    value = w.binary("fadd", EXTREMES["maximum"](w, a, b, kind), log_up_to_two(w, e))
     return w.select(w.compare("fcmp oeq", a, b), w.binary("fadd", a, constant(a, LOG_2)), value)
 
 
