@@ -100,7 +100,7 @@ def bound(code: int, kernel: int, routines: Any, call: DirectCall) -> Any:
     table = np.array(words, np.int64).view(Table)
     dtypes = [a.dtype for a in call.arguments]
     table.kept = (call.fallback, addresses, sizes, routines, extents, dtypes, list(call.constants), list(call.scratch))
-    return new_function(code, table)
+    return function_of(code, table)
 
 
 class MethodDef(ctypes.Structure):
@@ -115,7 +115,7 @@ def definition(code: int) -> MethodDef:
     return MethodDef(b"kernel", code, FASTCALL_KEYWORDS, b"A compiled kernel: takes the inputs in order, returns the outputs.")
 
 
-def new_function(code: int, table: Table) -> Any:
+def function_of(code: int, table: Table) -> Any:
     """A built-in function bound to its table."""
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
