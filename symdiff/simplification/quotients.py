@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from symdiff.expression import Add, Constant, Factor, Node, Number, Product, Reduce
+from symdiff.expression import Add, Constant, Factor, Map, Node, Number, Product, Reduce
 from symdiff.functions.row import REDUCTIONS, ROWS
 from symdiff.index_notation import form_of
 from symdiff.normal_form import add, expand, map_node, number, number_of, product, reduce_node, scale, size_number
@@ -34,6 +34,8 @@ from symdiff.tensor_type import TensorType
 
 # A leaf and the exponential it is to be may differ by so much: their quotient is a number.
 LARGEST = 700
+# What a divisor may be the power of.
+DIVIDING = frozenset(("sigmoid", "cosh", "exp", "power"))
 # Nodes of a factor among which an exponential is looked for.
 MOST_SEEN = 100
 
@@ -103,6 +105,8 @@ class Divisor:
 
 def divisor_of(node: Node) -> Divisor | None:
     """e^(−p logsumexp z) as such, σ(x)ⁿ with m = softplus(−x), 1/coshⁿ x with c = 2, m = logaddexp(x, −x)."""
+    if not isinstance(node, Map) or node.function.name not in DIVIDING:
+        return None
     base, p = base_and_exponent(node)
     if is_map(base, "sigmoid") and isinstance(p, int) and p > 0:
         return Divisor([(1, softplus(scale(-1, base.children[0])))], base, p, only=True)
