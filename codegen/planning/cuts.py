@@ -71,12 +71,12 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
     if passes.size is not None:
         tiles = max(hints.value(passes.size) / tile_rows([n for n in stored if n not in passes.full], passes, hints), 1)
     readers: dict[Node, set[int]] = {}
-    for node in order:
+    for place, node in enumerate(order):
         if node in passes.sample or node in passes.folded:
             for child in children_read(node):
                 # A part that does not stay in the cache is read anew by each reader, not once a pass.
                 tall = child in passes.sample and LEAST_ROWS * row_bytes(child, passes, hints) > TILE_BYTES
-                readers.setdefault(child, set()).add(len(readers) if tall else passes.level[node])
+                readers.setdefault(child, set()).add(-1 - place if tall else passes.level[node])
     total = 0.0
     sizes = {n: hints.count(n.shape) * BYTES[n.dtype] for n in [*stored, *(n for n in order if isinstance(n, Symbol))]}
     small = sum(sizes.values()) <= CACHE_BYTES
