@@ -24,6 +24,7 @@ from symdiff.expression import Factor, Node, Product
 from symdiff.gathers import solved_labels
 from symdiff.index_notation import Index, Label, form_of, injective, labels_of, rename, replace, tidy
 from symdiff.sizes import Size, multiply
+from symdiff.tensor_type import TensorType
 
 
 class Solved(NamedTuple):
@@ -86,10 +87,9 @@ def gathered(node: Product, hints: Hints) -> Product:
         # out = constant + told + Σ others, so told = out − constant − Σ others, where `told` now counts the axis.
         others: dict[Label, Size] = {label: multiply(-1, c) for label, c in terms if label != told}
         by = tidy(multiply(-1, constant), {**others, told: 1})
-        places = {axis: told}
         factors = tuple((f, tuple(replace(i, told, by) for i in at)) for f, at in turned.factors)
         extents = tuple(node.shape[axis] if label == told else e for label, e in enumerate(turned.extents))
-        out = tuple(places.get(k, i) for k, i in enumerate(turned.out))
+        out = tuple(told if k == axis else i for k, i in enumerate(turned.out))
         turned = Product(1, factors, out, extents, node.type)
     whole = all(type(i) is int and turned.extents[i] == node.shape[axis] for axis, i in enumerate(turned.out))
     if not whole or len(set(turned.out)) < len(turned.out) or hints.count(turned.extents) > 2 * hints.count(node.extents):
@@ -155,5 +155,5 @@ def in_order(node: Product) -> Product:
     factors: tuple[Factor, ...] = tuple((f, tuple(rename(index, names) for index in there)) for f, there in inner.factors)
     extents = (*(inner.extents[axis] for axis in order), *inner.extents[inner.ndim:])
     shape = tuple(inner.shape[axis] for axis in order)
-    turned = Product(1, factors, tuple(range(inner.ndim)), extents, type(inner.type)(inner.dtype, shape))
+    turned = Product(1, factors, tuple(range(inner.ndim)), extents, TensorType(inner.dtype, shape))
     return Product(node.coefficient, ((turned, tuple(at[axis] for axis in order)),), node.out, node.extents, node.type)
