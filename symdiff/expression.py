@@ -39,7 +39,8 @@ TABLE: dict[tuple[object, ...], Entry] = {}
 LOCK = threading.RLock()
 NAME_KEYS: dict[str, int] = {}
 # A bit of `settled`: the node is a comparison with a number, so it has no truth value.
-VALUE_ASKED = 1 << 62
+VALUE_ASKED = 1
+NO_INDEX = index_hash(())
 WRAPPED = {"int32": 1 << 31, "int64": 1 << 63}
 
 
@@ -69,10 +70,12 @@ def enter(node: Node, place: tuple[object, ...]) -> Node:
     entry = Entry(node, forget)
     entry.place = place
     with LOCK:
-        other = found(place)
-        if other is not None:
-            return other
-        TABLE[place] = entry
+        there = TABLE.setdefault(place, entry)
+        if there is not entry:
+            other = there()
+            if other is not None:
+                return other
+            TABLE[place] = entry
     return node
 
 
@@ -225,7 +228,11 @@ class Add(Node):
         if len(keys) > 2 or keys[0] > keys[-1]:
             ranks = sorted(range(len(keys)), key=keys.__getitem__)
             ordered = tuple([terms[k] for k in ranks])
-        place = (Add, tuple([(sign_kept(c), t) for c, t in ordered]), type)
+        for c, _ in ordered:
+            if c.__class__ is float:
+                ordered = tuple([(sign_kept(c), t) for c, t in ordered])  # type: ignore[misc]
+                break
+        place = (Add, ordered, type)
         node = found(place)
         if node is None:
             node = object.__new__(cls)
@@ -273,7 +280,7 @@ class Product(Node):
             coefficient = fitting(coefficient, type.dtype)
         if canonical is None:
             written = factors
-            keys = [(f[0].key, index_hash(f[1])) for f in factors]
+            keys = [(f.key, index_hash(at) if at else NO_INDEX) for f, at in factors]
             if len(keys) > 1:
                 written = tuple([factors[k] for k in sorted(range(len(keys)), key=keys.__getitem__)])
                 keys.sort()
@@ -290,10 +297,8 @@ class Product(Node):
             node.is_core = not plain and len({label for index in out for label in labels_of(index)}) < len(extents)
             node.dense = plain and extents == type.shape
             dtype = type.dtype
-            node.narrows = False
-            for child in node.children:
-                if child.type.dtype != dtype and promote(child.type.dtype, dtype) != dtype:
-                    node.narrows = True
+            others = [d for child in node.children if (d := child.type.dtype) != dtype]
+            node.narrows = bool(others) and promote(*others, dtype) != dtype
             if canonical is not None:
                 _, written, sizes, count = canonical
                 node.key = hash((8, tuple([factor_key(f) for f in written]), shape_key(sizes), count, name_key(type.dtype)))

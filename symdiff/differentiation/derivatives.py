@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from symdiff.collection import without_collection
 from symdiff.differentiation.blocked import refuse_blocked
 from symdiff.differentiation.sweeps import forward, identity_seed, reverse
 from symdiff.errors import ArgumentMismatch, NotDifferentiable, ShapeMismatch, TypeMismatch
@@ -64,6 +65,7 @@ def scalar(operation: str, f: Any) -> Node:
     return node
 
 
+@without_collection
 def grad(f: Any, wrt: Tree) -> Tree:
     """The gradient of a scalar expression: for each symbol an expression of its shape.
 
@@ -76,22 +78,25 @@ def grad(f: Any, wrt: Tree) -> Tree:
     """
     targets, back = targets_of("grad", wrt, f)
     node = differentiable("grad", scalar("grad", f))
-    return back([simplify(g) for g in reverse(node, number(1, node.dtype), targets)])
+    return back(simplify(reverse(node, number(1, node.dtype), targets)))
 
 
+@without_collection
 def value_and_grad(f: Any, wrt: Tree) -> tuple[Node, Tree]:
     """(f, gradient)."""
     gradient = grad(f, wrt)
     return simplify(before_differentiation(as_node(f))), gradient
 
 
+@without_collection
 def jacobian(f: Any, wrt: Tree) -> Tree:
     """All partial derivatives: for each symbol an expression of shape f.shape + symbol.shape."""
     targets, back = targets_of("jacobian", wrt, f)
     node = differentiable("jacobian", f)
-    return back([simplify(j) for j in reverse(node, identity_seed(node), targets)])
+    return back(simplify(reverse(node, identity_seed(node), targets)))
 
 
+@without_collection
 def hessian(f: Any, wrt: Tree) -> Tree:
     """Second partial derivatives of a scalar expression: shape wrt.shape + wrt.shape; for a tree a tree of trees.
 
@@ -102,23 +107,25 @@ def hessian(f: Any, wrt: Tree) -> Tree:
     """
     targets, back = targets_of("hessian", wrt, f)
     node = differentiable("hessian", scalar("hessian", f))
-    gradients = [simplify(g) for g in reverse(node, number(1, node.dtype), targets)]
+    gradients = simplify(reverse(node, number(1, node.dtype), targets))
     rows = []
     for g in gradients:
         # What the phases recognise in a gradient (softmax, σ) has its own second derivative.
         g = before_differentiation(g)
-        rows.append(back([simplify(h) for h in reverse(g, identity_seed(g), targets, written=False)]))
+        rows.append(back(simplify(reverse(g, identity_seed(g), targets, written=False))))
     return back(rows)
 
 
+@without_collection
 def vjp(f: Any, wrt: Tree, cotangent: Any) -> Tree:
     """Σ cotangent · ∂f: for each symbol an expression of its shape; the cotangent has the shape of f."""
     targets, back = targets_of("vjp", wrt, f)
     node = differentiable("vjp", f)
     seed = fitted(cotangent, node, "the cotangent", "vjp")
-    return back([simplify(g) for g in reverse(node, seed, targets)])
+    return back(simplify(reverse(node, seed, targets)))
 
 
+@without_collection
 def jvp(f: Any, wrt: Tree, tangent: Tree) -> Node:
     """∂f · tangent: an expression of the shape of f; `tangent` has the structure and shapes of `wrt`.
 
@@ -136,13 +143,14 @@ def jvp(f: Any, wrt: Tree, tangent: Tree) -> Node:
     return simplify(forward(node, changes))
 
 
+@without_collection
 def hvp(f: Any, wrt: Tree, vector: Tree) -> Tree:
     """The Hessian times a vector, as the change of the gradient along the vector: the Hessian is never formed."""
     targets, back = targets_of("hvp", wrt, f)
     node = differentiable("hvp", scalar("hvp", f))
     changes = vectors_of("hvp", "vector", vector, wrt)
-    gradients = [simplify(g) for g in reverse(node, number(1, node.dtype), targets)]
-    return back([simplify(forward(before_differentiation(g), changes)) for g in gradients])
+    gradients = simplify(reverse(node, number(1, node.dtype), targets))
+    return back(simplify([forward(before_differentiation(g), changes) for g in gradients]))
 
 
 def vectors_of(operation: str, what: str, tree: Tree, wrt: Tree) -> dict[Node, Node]:

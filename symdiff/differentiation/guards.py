@@ -26,7 +26,7 @@ UNITED = 12
 
 def vanishes(node: Node) -> bool:
     """Whether the adjoint is the number zero."""
-    return isinstance(node, Product) and not node.factors and node.coefficient == 0
+    return node.__class__ is Product and not node.factors and node.coefficient == 0
 
 
 def guards_of(adjoint: Node) -> Guards:

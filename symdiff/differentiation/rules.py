@@ -24,7 +24,7 @@ def shifted(index: Index, by: int) -> Index:
 
 def passes(node: Node) -> bool:
     """Whether derivatives can pass through a value of this dtype."""
-    return node.dtype in FLOATING
+    return node.type.dtype in FLOATING
 
 
 def unknown(node: Node, why: str) -> NotDifferentiable:
@@ -50,7 +50,7 @@ def child_adjoints(node: Node, adjoint: Node, wanted: set[Node]) -> list[tuple[N
 
 def scaled(c: object, adjoint: Node, child: Node) -> Node:
     """c · adjoint in the dtype of the child."""
-    if c == 1 and child.dtype == adjoint.dtype:
+    if c == 1 and child.type.dtype == adjoint.type.dtype:
         return adjoint
     return add([(c, adjoint)], TensorType(child.dtype, adjoint.shape))  # type: ignore[list-item]
 
@@ -83,8 +83,9 @@ def partial_of(node: Map, k: int) -> Node | None:
 
 def map_adjoints(node: Map, adjoint: Node, wanted: set[Node]) -> list[tuple[Node, Node]]:
     """adjoint · ∂f/∂arg for each argument."""
-    s = adjoint.ndim - node.ndim
-    labels = tuple(range(adjoint.ndim))
+    shape = adjoint.type.shape
+    s = len(shape) - node.ndim
+    labels = tuple(range(len(shape)))
     found = []
     for k, arg in enumerate(node.args):
         if arg not in wanted or not passes(arg):
@@ -92,9 +93,8 @@ def map_adjoints(node: Map, adjoint: Node, wanted: set[Node]) -> list[tuple[Node
         partial = partial_of(node, k)
         if partial is None:
             continue
-        type = adjoint.type if arg.type.dtype == adjoint.type.dtype else TensorType(arg.dtype, adjoint.shape)
-        found.append((arg, product(1, [(adjoint, labels), (partial, labels[s:])], list(labels),
-                                   dict(enumerate(adjoint.shape)), type)))
+        type = adjoint.type if arg.type.dtype == adjoint.type.dtype else TensorType(arg.dtype, shape)
+        found.append((arg, product(1, [(adjoint, labels), (partial, labels[s:])], list(labels), dict(enumerate(shape)), type)))
     return found
 
 

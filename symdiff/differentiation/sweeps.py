@@ -8,7 +8,7 @@ from symdiff.differentiation.blocked import refuse_blocked
 from symdiff.differentiation.guards import joined, vanishes
 from symdiff.differentiation.loops import LoopAdjoints, scan_tangent
 from symdiff.differentiation.rules import child_adjoints, passes, tangent
-from symdiff.expression import Node
+from symdiff.expression import Apply, Node
 from symdiff.loops import is_scan
 from symdiff.normal_form import add, number, product
 from symdiff.sizes import Size
@@ -48,7 +48,7 @@ def adjoints(roots: Sequence[tuple[Node, Node]], s: tuple[Size, ...], targets: l
     goals = set(targets)
     loops = LoopAdjoints(order, wanted, s, adjoints)
     for node in reversed(order):
-        if is_scan(node) and node in wanted:
+        if node.__class__ is Apply and is_scan(node) and node in wanted:
             loops.keep(node, parts.pop(node, []))
             for child, passed in loops.finished(node):
                 if not vanishes(passed):
@@ -57,16 +57,21 @@ def adjoints(roots: Sequence[tuple[Node, Node]], s: tuple[Size, ...], targets: l
         if node not in wanted or node not in parts:
             continue
         pending = parts.pop(node)
-        type = node.type if not s and node.dtype in FLOATING else \
-            TensorType(node.dtype if node.dtype in FLOATING else "float64", (*s, *node.shape))
+        type = node.type
+        if s or type.dtype not in FLOATING:
+            type = TensorType(type.dtype if type.dtype in FLOATING else "float64", (*s, *type.shape))
         if node in goals:
             result[node] = add([(1, adjoint) for adjoint in pending], type)
             if not node.children:
                 continue
         for adjoint in joined(pending, type):
             for child, passed in child_adjoints(node, adjoint, wanted):
-                if not vanishes(passed):
-                    parts.setdefault(child, []).append(passed)
+                if vanishes(passed):
+                    continue
+                if child in parts:
+                    parts[child].append(passed)
+                else:
+                    parts[child] = [passed]
     return result
 
 

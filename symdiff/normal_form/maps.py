@@ -57,7 +57,7 @@ def map_node(function: ScalarRow, args: tuple[Node, ...]) -> Node:
         if simpler is not None:
             return simpler
     if "odd" in function.traits or "even" in function.traits:
-        c, inner = unscaled(args[0])
+        c, inner = unscaled(args[0]) if args[0].__class__ is Product else (1, args[0])
         if c < 0:
             positive = map_node(function, (scale(exact(-c), inner),))
             return scale(-1, positive) if "odd" in function.traits else positive

@@ -60,7 +60,7 @@ def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], 
         if kind is Symbol and node.facts:
             factor = node, least_reading(node, at)
         opened.append(factor)
-    for node, at in opened:
+    for node, at in opened if len(opened) == 1 or out else ():
         if node.__class__ is Add and not stays_closed(node, at, len(opened) == 1):
             return None
     if coefficient == 0:
@@ -274,7 +274,8 @@ def structural(coefficient: Number, factors: tuple[Factor, ...], out: tuple[Inde
 
 def gather_powers(factors: list[Factor], dtype: str) -> list[Factor]:
     """x · x → x², xᵃ · xᵇ → xᵃ⁺ᵇ for integers a, b of one sign (of any sign for sizes); a guard counts once (R12)."""
-    if len(factors) < 2 or len({(base_and_exponent(node)[0], at) for node, at in factors}) == len(factors):
+    apart = {(node.children[0] if node.__class__ is Map and node.function.name == "power" else node, at) for node, at in factors}
+    if len(apart) == len(factors):
         return factors
     seen: dict[tuple[Node, tuple[Index, ...]], int] = {}
     result: list[Factor | None] = []

@@ -55,6 +55,6 @@ def ratio_of_equals(node: Node) -> Node | None:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("cancel", "xᵃ x⁻ᵇ → xᵃ⁻ᵇ", cancelled_powers, "Product", "power"),
+    Rule("cancel", "xᵃ x⁻ᵇ → xᵃ⁻ᵇ", cancelled_powers, "Product", ("power",)),
     Rule("ratio", "ratio(x, x) → 1", ratio_of_equals, "ratio"),
 )

@@ -40,32 +40,31 @@ def half_tanh(x: Node) -> Node:
 def sigmoid_difference(node: Node) -> Node | None:
     """y σ(−x) − y σ(x) → −y tanh(x/2), y − y σ(x) → y σ(−x), y − 2y σ(x) → −y tanh(x/2), for products y."""
     assert isinstance(node, Add)
-    held = [holds_sigmoid(t) for _, t in node.terms]
-    if not any(held):
+    if not any([holds_sigmoid(t) for _, t in node.terms]):
         return None
-    products = [(k, c, t, factor_powers(t)) for k, (c, t) in enumerate(node.terms)]
-    for k, c, t, mine in products:
-        if mine is None or not held[k]:
-            continue
-        for j, b, _, theirs in products:
-            if theirs is None or j == k:
-                continue
-            more, less = mine - theirs, theirs - mine
-            if sum(more.values()) != 1 or sum(less.values()) > 1:
-                continue
-            (f, at), = more
-            if not is_map(f, "sigmoid"):
-                continue
-            x = f.children[0]
-            rest = [term for i, term in enumerate(node.terms) if i not in (j, k)]
-            if not less and exact(b + c) == 0:
-                return add([*rest, (b, without(t, f, at, map_node(ROWS["sigmoid"], (scale(-1, x),))))], node.type)
-            if not less and exact(2 * b + c) == 0:
-                return add([*rest, (exact(-b), without(t, f, at, half_tanh(x)))], node.type)
-            opposite = next(iter(less), None)
-            if opposite is not None and opposite[1] == at and is_map(opposite[0], "sigmoid") and exact(b + c) == 0 and (
-                    is_minus(x, opposite[0].children[0])):
-                return add([*rest, (c, without(t, f, at, half_tanh(x)))], node.type)
+    products = [factor_powers(t) for _, t in node.terms]
+    # The terms by their factors, and by what is left of them without one σ.
+    wholes: dict[frozenset[object], list[int]] = {}
+    rests: dict[frozenset[object], list[tuple[int, Factor]]] = {}
+    for k, mine in enumerate(products):
+        if mine is not None:
+            wholes.setdefault(frozenset(mine.items()), []).append(k)
+            for factor in mine:
+                if is_map(factor[0], "sigmoid"):
+                    rests.setdefault(frozenset((mine - Counter([factor])).items()), []).append((k, factor))
+    for key, held in rests.items():
+        for k, (f, at) in held:
+            (c, t), x = node.terms[k], f.children[0]
+            for j in wholes.get(key, ()):
+                b = node.terms[j][0]
+                made = map_node(ROWS["sigmoid"], (scale(-1, x),)) if exact(b + c) == 0 else half_tanh(x)
+                if exact(b + c) == 0 or exact(2 * b + c) == 0:
+                    left = [term for i, term in enumerate(node.terms) if i not in (j, k)]
+                    return add([*left, (b if exact(b + c) == 0 else exact(-b), without(t, f, at, made))], node.type)
+            for j, (g, there) in held:
+                if j != k and there == at and exact(node.terms[j][0] + c) == 0 and is_minus(x, g.children[0]):
+                    left = [term for i, term in enumerate(node.terms) if i not in (j, k)]
+                    return add([*left, (c, without(t, f, at, half_tanh(x)))], node.type)
     return None
 
 

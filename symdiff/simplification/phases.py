@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from symdiff.collection import without_collection
 from symdiff.expression import Node
 from symdiff.simplification.collect import RULES as COLLECT
 from symdiff.simplification.rule import Rule, apply_rules
@@ -27,6 +28,7 @@ def before_differentiation(node: Node) -> Node:
     return apply_rules([node], BEFORE)[0]
 
 
+@without_collection
 def simplify(x: Tree) -> Tree:
     """The expression, or each of a tree of them, after all phases; simplifying twice changes nothing.
 

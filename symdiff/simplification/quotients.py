@@ -36,8 +36,10 @@ from symdiff.tensor_type import TensorType
 LARGEST = 700
 # What a divisor may be the power of.
 DIVIDING = frozenset(("sigmoid", "cosh", "exp", "power"))
-# Nodes of a factor among which an exponential is looked for.
+# Nodes of a factor among which an exponential is looked for, and how deep in sums and products of each other: what a
+# person writes over one divisor is near it, while the sums of a long program lead into each other without end.
 MOST_SEEN = 100
+DEEPEST = 4
 
 
 def power_of_exponential(node: Node) -> Node | None:
@@ -155,16 +157,22 @@ def times_exp(e: Node, other: Node) -> Node:
 def exponential_over_sum(node: Node) -> Node | None:
     """eˣ / Σ eᶻ → e^(x − logsumexp z), eˣ/(eˣ + eᶻ) → σ(x − z); the exponential may stand in a core or in a sum."""
     assert isinstance(node, Product)
+    exponents: list[list[list[Term]]] = []
     for j, (g, _) in enumerate(node.factors):
-        divisor = divisor_of(g)
+        divisor = divisor_of(g) if g.__class__ is Map and g.function.name == "exp" else None
+        if divisor is None and not any([is_map(base_and_exponent(g)[0], name) for name in ("sigmoid", "cosh")]):
+            continue
+        exponents = exponents or [exponents_in(f) for f, _ in node.factors]
+        # σ and cosh are divisors of exponentials alone.
+        divisor = divisor or (divisor_of(g) if any(exponents) else None)
         if divisor is None:
             continue
         built = nearby(add(divisor.m, g.type))
-        for k in sorted(range(len(node.factors)), key=lambda k: distance(node.factors, k, j, built)):
-            if k != j and (not divisor.only or meets(node.factors[k][0], built)):
-                made = quotient(node, k, j, divisor)
-                if made is not None:
-                    return made
+        places = [k for k, found in enumerate(exponents) if k != j and (not divisor.only or among(found, built))]
+        for k in sorted(places, key=lambda k: distance(node.factors, k, j, built)) if len(places) > 1 else places:
+            made = quotient(node, k, j, divisor)
+            if made is not None:
+                return made
     return None
 
 
@@ -191,21 +199,47 @@ def remoteness(f: Node, axes: tuple[int, ...], built: dict[Node, int]) -> int:
     return 1 if meets(f, built) else 2
 
 
-def meets(f: Node, built: dict[Node, int]) -> bool:
-    """Whether the divisor is built of this exponential, or of one of those that it sees in this core, sum or power."""
+def exponents_in(f: Node) -> list[list[Term]]:
+    """The terms, but for numbers, of the exponent of each exponential that a factor shows in this core, sum or power."""
+    found: list[list[Term]] = []
     seen: set[Node] = set()
-    stack = [f]
-    while stack and len(seen) < MOST_SEEN:
-        f = base_and_exponent(stack.pop())[0]
-        if f in seen:
-            continue
-        seen.add(f)
-        if is_map(f, "exp"):
-            if all(t in built for _, t in terms_of(f.children[0]) if number_of(t) is None):
-                return True
-        elif f.__class__ is Product or f.__class__ is Add:
-            stack.extend(reversed(f.children))
-    return False
+    level = [f]
+    for _ in range(DEEPEST + 1):
+        below: list[Node] = []
+        for child in level:
+            f = base_and_exponent(child)[0]
+            if f in seen or len(seen) >= MOST_SEEN:
+                continue
+            seen.add(f)
+            if f.__class__ is Product or f.__class__ is Add:
+                below.extend(f.children)
+            elif is_map(f, "exp"):
+                found.append([term for term in terms_of(f.children[0]) if number_of(term[1]) is None])
+        level = below
+    return found
+
+
+def among(exponents: list[list[Term]], built: dict[Node, int]) -> bool:
+    """Whether the divisor is built of one of the exponentials."""
+    return any([all([t in built for _, t in terms]) for terms in exponents])
+
+
+def never_positive(terms: list[Term]) -> bool:
+    """Whether an exponent is a negative sum of squares and the like by its form: its exponential never overflows."""
+    return all([c < 0 and is_square(t) for c, t in terms])
+
+
+def is_square(node: Node) -> bool:
+    """Whether the node is an even power, a function that is never negative, or a product of such."""
+    if node.__class__ is Product:
+        return node.coefficient > 0 and all([is_square(f) for f in node.children])
+    _, p = base_and_exponent(node)
+    return (isinstance(p, int) and p % 2 == 0) or (node.__class__ is Map and "nonnegative" in node.function.traits)
+
+
+def meets(f: Node, built: dict[Node, int]) -> bool:
+    """Whether the divisor is built of one of the exponentials in this factor."""
+    return among(exponents_in(f), built)
 
 
 def quotient(node: Product, k: int, j: int, divisor: Divisor) -> Node | None:
@@ -224,7 +258,8 @@ def quotient(node: Product, k: int, j: int, divisor: Divisor) -> Node | None:
         part = divided_core(base, axes, replace(divisor, p=divisor.p // p), g)
         if part is not None:
             made = exact(part[0]**p), map_node(ROWS["power"], (part[1], number(p, f.dtype, f.shape))), part[2] * p
-    elif isinstance(f, Add) and meets(f, nearby(add(divisor.m, g.type))):
+    elif isinstance(f, Add) and among(
+            [e for e in exponents_in(f) if not divisor.only or not never_positive(e)], nearby(add(divisor.m, g.type))):
         made = divided_sum(f, axes, g, divisor.p)
     if made is None and isinstance(base, Product) and base.is_core and p > 0 and not divisor.only:
         found = exponential_of(base)

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import is_
 
-from symdiff.expression import METHODS, Map, Node, Product, Reduce
+from symdiff.expression import METHODS, VALUE_ASKED, Map, Node, Product, Reduce
 from symdiff.settings import debug_level
 from symdiff.sizes import typical_value
 from symdiff.traversal import rebuild, topological
 
 LIMIT = 8
+GROWTH = 2
+SHORT = 500
 TRANSCENDENTAL = 16
 REACH = 6
+MOST_SEEN = 200
 SELECTIONS = frozenset("where guard number maximum minimum abs sign relu step shift stop_gradient".split())
 
 
@@ -24,37 +27,66 @@ class Rule:
     """A named rewrite: `identity` says what it does, `rewrite(node)` gives the new node or None.
 
     `head` says on which nodes it can fire: the name of a scalar function, or of a kind of node (`Add`, `Product`);
-    `beside` is a scalar function that must be among the children, where the rule asks for one.  A rule may raise the
-    cost up to `worth` times where it buys the digits of the result.
+    of the scalar functions in `beside` one must be among the `ingredients` of the node, where the rule asks for any.  A
+    rule may raise the cost up to `worth` times where it buys the digits of the result.
     """
 
     name: str
     identity: str
     rewrite: Callable[[Node], Node | None]
     head: str
-    beside: str = ""
+    beside: tuple[str, ...] = ()
     worth: float = 1.0
 
 
+Table = dict[str, tuple[tuple[Rule, ...], frozenset[str]]]
 TABLES: dict[tuple[Rule, ...], int] = {}
+NOTHING: tuple[tuple[Rule, ...], frozenset[str]] = ((), frozenset())
 
 
 @lru_cache(maxsize=16)
-def table_of(rules: tuple[Rule, ...]) -> dict[str, tuple[Rule, ...]]:
-    """The rules by head, in their order."""
-    heads = dict.fromkeys([rule.head for rule in rules])
-    return {head: tuple(rule for rule in rules if rule.head == head) for head in heads}
+def table_of(rules: tuple[Rule, ...]) -> Table:
+    """The rules by head, in their order, with the functions of which a node must hold one (none: some rule asks for none)."""
+    found: Table = {}
+    for head in dict.fromkeys([rule.head for rule in rules]):
+        those = tuple(rule for rule in rules if rule.head == head)
+        every = all(rule.beside for rule in those)
+        found[head] = those, frozenset(name for rule in those if every for name in rule.beside)
+    return found
+
+
+def ingredients(node: Node) -> set[str]:
+    """The scalar functions among the children of a node, also those that stand in a power or a product there."""
+    names: set[str] = set()
+    for child in node.children:
+        below = child.children if child.__class__ is Product else (child,)
+        for part in below:
+            if part.__class__ is Map:
+                name = part.function.name
+                names.add(name)
+                if name == "power":
+                    base = part.children[0]
+                    if base.__class__ is Map:
+                        names.add(base.function.name)
+    return names
 
 
 def apply_rules(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
     """The roots with the rules applied, children first, until nothing changes (at most LIMIT sweeps).
 
-    A rewrite that would raise the cost of its node, beyond what the rule is worth, is refused.
+    A rewrite that would raise the cost of its node, beyond what the rule is worth, is refused; and so is a sweep after
+    which a long program would have grown GROWTH times, by rewrites that looked cheap where each of them stood.
     """
     current = list(roots)
+    most = 0
     for _ in range(LIMIT if rules else 0):
         fresh = sweep(current, rules)
         if all(map(is_, fresh, current)):
+            break
+        most = most or GROWTH * max(len(topological(roots)), SHORT)
+        if len(topological(fresh)) > most:
+            for node in topological(current):
+                node.settled |= marks_of(rules)[1]
             break
         current = fresh
     return current
@@ -65,43 +97,57 @@ def sweep(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
 
     A node on which no rule fires, nor on any below it, is marked as settled: no later sweep looks at it again.
     """
-    verbose = debug_level() >= 2
     table = table_of(rules)
     done: dict[Node, Node] = {}
-    mark = mark_of(rules)
-    bit = 1 << TABLES[rules]
-    for node in topological(roots, lambda n: () if n.settled & bit else n.children):
-        if node.settled & bit:
+    settled, held, tried = marks_of(rules)
+    for node in topological(roots, lambda n: () if n.settled & settled else n.children):
+        if node.settled & settled:
             continue
         fresh = node
-        for child in node.children:
+        for child in node.children if done else ():
             if child in done:
                 fresh = rebuild(node, [done.get(c, c) for c in node.children])
                 if fresh is not node and fresh.origin is None:
                     fresh.origin = node.origin
                 break
-        head = fresh.function.name if fresh.__class__ is Map else fresh.__class__.__name__
-        if head in table:
-            names = {child.function.name for child in fresh.children if child.__class__ is Map}
-            for rule in table[head]:
-                changed = rule.rewrite(fresh) if not rule.beside or rule.beside in names else None
-                if changed is not None and changed is not fresh and not costs_more(changed, fresh, rule.worth):
-                    if verbose:
-                        report(rule, fresh, changed)
-                    changed.origin = changed.origin or node.origin
-                    fresh = changed
-                    break
+        made = None if fresh.settled & tried else rewritten(fresh, table)
+        if made is not None:
+            made.origin = made.origin or node.origin
+            fresh = made
+        else:
+            fresh.settled |= tried
+            if fresh is node or all([child.settled & settled for child in fresh.children]):
+                fresh.settled |= held
         if fresh is not node:
             done[node] = fresh
-        else:
-            node.settled |= mark
     return [done.get(root, root) for root in roots]
 
 
-def mark_of(rules: tuple[Rule, ...]) -> int:
-    """The bits that say "settled" for these rules, and for every table seen so far that holds no others."""
-    TABLES.setdefault(rules, len(TABLES))
-    return sum([1 << k for table, k in TABLES.items() if set(table) <= set(rules)])
+def rewritten(node: Node, table: Table) -> Node | None:
+    """What the first rule of a table that fires on a node makes of it, where that does not cost too much."""
+    rules, asked = table.get(node.function.name if node.__class__ is Map else node.__class__.__name__, NOTHING)
+    if not rules:
+        return None
+    names = ingredients(node)
+    if asked and asked.isdisjoint(names):
+        return None
+    for rule in rules:
+        made = rule.rewrite(node) if not rule.beside or not names.isdisjoint(rule.beside) else None
+        if made is not None and made is not node and not costs_more(made, node, rule.worth):
+            if debug_level() >= 2:
+                report(rule, node, made)
+            return made
+    return None
+
+
+def marks_of(rules: tuple[Rule, ...]) -> tuple[int, int, int]:
+    """The bits of `Node.settled` for these rules: that of "settled", those to set with it, that of "no rule fires here".
+
+    With a table every other one seen so far that holds none but its rules is settled.
+    """
+    place = 2 * TABLES.setdefault(rules, len(TABLES)) + 1
+    held = sum([VALUE_ASKED << 2 * k + 1 for table, k in TABLES.items() if set(table) <= set(rules)])
+    return VALUE_ASKED << place, held, VALUE_ASKED << place + 1
 
 
 def report(rule: Rule, before: Node, after: Node) -> None:
@@ -119,6 +165,7 @@ def brief(node: Node) -> str:
 def costs_more(after: Node, before: Node, worth: float = 1.0) -> bool:
     """Whether a rewrite raises the cost `worth` times: what it adds against what it no longer needs, near the two nodes."""
     old = nearby(before)
+    most = worth * sum(map(node_cost, old))
     added = 0
     kept: set[Node] = set()
     stack = [after]
@@ -131,15 +178,17 @@ def costs_more(after: Node, before: Node, worth: float = 1.0) -> bool:
             stack.extend([child for child in node.children if child in old])
         else:
             added += node_cost(node)
+            if added > most:
+                return True
             stack.extend(node.children)
     return added > worth * sum([node_cost(node) for node in old if node not in kept])
 
 
 def nearby(node: Node) -> dict[Node, int]:
-    """The nodes that a rule can see from a node: those at most REACH steps below it."""
+    """The nodes that a rule can see from a node: those at most REACH steps below it, the nearest where they are many."""
     found = {node: 0}
     for now in (queue := [node]):
-        if found[now] < REACH:
+        if found[now] < REACH and len(found) < MOST_SEEN:
             for child in now.children:
                 if child not in found:
                     found[child] = found[now] + 1

@@ -43,6 +43,42 @@ def long_sum(count: int) -> Any:
     return node
 
 
+def program(seed: int, count: int) -> Any:
+    """A program of random operations, full of exponentials and what divides them."""
+    rng = np.random.default_rng(seed)
+    steps: list[Callable[[Any, Any], Any]] = [
+        lambda x, z: x * z, lambda x, z: x + 0.5 * z, lambda x, z: sd.sin(x), lambda x, z: x / (1 + z * z),
+        lambda x, z: sd.exp(-x * x), lambda x, z: sd.sigmoid(x), lambda x, z: sd.log(1 + sd.exp(sd.sin(x))),
+        lambda x, z: sd.exp(sd.sin(x)) / (1 + sd.exp(sd.sin(x)) + z * z)]
+    pool = [a, b]
+    for _ in range(count):
+        x, z = (pool[-1 - rng.integers(min(20, len(pool)))] for _ in range(2))
+        pool.append(steps[rng.integers(len(steps))](x, z))
+    return sd.sin(sum(pool[-20:]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_long_programs_do_not_grow_under_the_rules(seed: int) -> None:
+    f = program(seed, 1000)
+    gradient = sd.grad(f, a)
+    assert len(topological([f, gradient])) < 8 * len(topological([f]))
+    assert sd.simplify(gradient) is gradient
+    at = {b: np.asarray(0.4)}
+    slope, up, down = (float(evaluate_nodes([node], {a: np.asarray(x), **at}, {})[0])
+                       for node, x in ((gradient, 0.3), (f, 0.3 + 1e-6), (f, 0.3 - 1e-6)))
+    assert math.isclose(slope, (up - down) / 2e-6, rel_tol=1e-4, abs_tol=1e-6)
+
+
+def test_a_chain_of_sigmoids_is_searched_in_linear_work() -> None:
+    nodes = []
+    for count in (500, 1000):
+        node = a
+        for _ in range(count):
+            node = sd.sigmoid(node * b + a)
+        nodes.append(len(topological([sd.grad(node, a)])))
+    assert nodes[1] < 2.2 * nodes[0]
+
+
 @pytest.mark.parametrize(("build", "count"), [(deep, 50_000), (bushy, 25_000), (long_sum, 50_000)])
 def test_hundred_thousand_nodes(build: Callable[[int], Any], count: int) -> None:
     f = build(count)
