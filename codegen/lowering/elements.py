@@ -26,6 +26,8 @@ from symdiff.sizes import Dim
 from symdiff.tensor_type import FLOATING, promote
 
 DEEPEST = 5
+# So many terms of a sum stand in one expression.
+LONGEST = 16
 
 
 class Request(NamedTuple):
@@ -131,11 +133,14 @@ class Elements:
             named = outer or height > DEEPEST or self.shared.get(node, 0) > 1 or (isinstance(node, Map) and is_costly(node))
         if not named:
             return value
-        register = self.scopes.names.fresh("v")
-        scope.body.append(Let(register, node.dtype, value))
-        result = Register(register)
-        scope.known[node, at] = result
+        result = scope.known[node, at] = self.named(value, node.dtype, at)
         return result
+
+    def named(self, value: Value, dtype: str, at: At) -> Register:
+        """A register with the value, in the scope of `at`."""
+        register = self.scopes.names.fresh("v")
+        self.scopes.chain[self.scopes.depth_of(at)].body.append(Let(register, dtype, value))
+        return Register(register)
 
     def height(self, value: Value) -> int:
         """The depth of an expression."""
@@ -168,9 +173,11 @@ class Elements:
                 return Call("neg", (value,), node.dtype)
         result: Value | None = None
         positive_first = sorted(node.terms, key=lambda t: t[0] < 0)
-        for c, term in positive_first:
+        for k, (c, term) in enumerate(positive_first):
             value = yield Request(term, request.at, request.free)
             result = add(result, c, cast(value, term.dtype, node.dtype), node.dtype)
+            if request.free and k % LONGEST == LONGEST - 1 and k < len(positive_first) - 1:
+                result = self.named(result, node.dtype, request.at)
         assert result is not None
         return result
 

@@ -94,7 +94,7 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
                    type: TensorType) -> list[Term]:
     """The terms whose sum is coefficient · Σ Π factors written at `out`, a value of the given type."""
     target = Contraction(coefficient, factors, out, extents, max(extents, default=-1) + 1)
-    position = 0
+    position, opened = 0, False
     try:
         while position < len(target.factors):
             node, indices = target.factors[position]
@@ -112,9 +112,12 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
                     # A replaced label may have given an earlier factor a repeated index: look again at all of them.
                     if kept[:position] != target.factors[:position]:
                         position = 0
-                    target = merged
+                    target, opened = merged, True
                     continue
             position += 1
+        if target.coefficient != 0 and reads_one_sum(target, type, opened):
+            # The terms as they are: sums within sums, which programs share many times, are not walked through.
+            return [(times(target.coefficient, c), term) for c, term in target.factors[0][0].terms]  # type: ignore[attr-defined]
         for position, (node, indices) in enumerate(target.factors):
             if node.__class__ is Add:
                 parts = distribution(target, position, node, indices)
@@ -127,6 +130,19 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
     except Vanishes:
         return []
     return finish(target, type)
+
+
+def reads_one_sum(target: Contraction, type: TensorType, opened: bool) -> bool:
+    """Whether the product is a sum read as it is, maybe with a coefficient; of a product that was `opened`, one without
+    patterns, which may be narrower in it.
+    """
+    if len(target.factors) != 1 or target.factors[0][0].__class__ is not Add:
+        return False
+    node, indices = target.factors[0]
+    if opened and any([patterned(t) for _, t in node.terms]):  # type: ignore[attr-defined]
+        return False
+    return node.type == type and tuple(target.out) == indices == tuple(range(len(target.extents))) and (
+        all([target.extents[k] == size for k, size in enumerate(type.shape)]))
 
 
 def stays(node: Product, indices: tuple[Index, ...], target: Contraction) -> bool:

@@ -21,11 +21,6 @@ def product(coefficient: Number, factors: list[Factor], out: list[Index], extent
     node = dense_product(coefficient, factors, out, extents, type)
     if node is not None:
         return node
-    if len(factors) == 1 and coefficient != 0:
-        node, at = factors[0]
-        if node.__class__ is Add and node.type == type and tuple(out) == at == tuple(range(len(extents))) and (
-                all([extents[k] == size for k, size in enumerate(type.shape)])):
-            return add([(times(coefficient, c), t) for c, t in node.terms], type)
     return add(expand_product(coefficient, factors, out, extents, type), type)
 
 
