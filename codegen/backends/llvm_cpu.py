@@ -26,6 +26,8 @@ from codegen.scheduling.schedule import VECTOR_SCHEDULE
 Loaded = TypeVar("Loaded")
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
+# A module of more lines is straight code of thousands of operations, for which LLVM's best takes quadratic time.
+LONG = 12_000
 # A module that multiplies vectors by powers of two.
 SCALED = """
 declare <8 x double> @llvm.ldexp.v8f64.v8i64(<8 x double>, <8 x i64>)
@@ -66,14 +68,23 @@ class Machine:
         self.objects = objects_are_known()
         self.lock = threading.Lock()
 
-    def described(self) -> Any:
+    def described(self, opt: int = 3) -> Any:
         """The processor as LLVM knows it."""
-        return self.target.create_target_machine(cpu=self.cpu, features=self.features, opt=3, jit=True)
+        return self.target.create_target_machine(cpu=self.cpu, features=self.features, opt=opt, jit=True)
 
     @cached_property
     def target_machine(self) -> Any:
         """What writes machine code; where all of it is kept on disk, none is needed."""
         return self.described()
+
+    @cached_property
+    def hasty_machine(self) -> Any:
+        """What writes the machine code of long modules, in time linear in their length."""
+        return self.described(opt=1)
+
+    def machine_for(self, text: str) -> Any:
+        """What writes the machine code of a module."""
+        return self.hasty_machine if text.count("\n") > LONG else self.target_machine
 
     @cached_property
     def scales(self) -> bool:
@@ -88,12 +99,12 @@ class Machine:
         """The machine code of a module."""
         with self.lock:
             module = self.binding.parse_assembly(text)
-            return bytes(self.target_machine.emit_object(module))
+            return bytes(self.machine_for(text).emit_object(module))
 
     def assembly_of(self, text: str) -> str:
         """The machine code of a module, to read."""
         with self.lock:
-            return str(self.target_machine.emit_assembly(self.binding.parse_assembly(text)))
+            return str(self.machine_for(text).emit_assembly(self.binding.parse_assembly(text)))
 
     def load(self, code: bytes, *names: str) -> tuple[Any, list[int]]:
         """(what keeps it loaded, the addresses of its functions)."""

@@ -117,7 +117,7 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
             position += 1
         if target.coefficient != 0 and reads_one_sum(target, type, opened):
             # The terms as they are: sums within sums, which programs share many times, are not walked through.
-            return [(times(target.coefficient, c), term) for c, term in target.factors[0][0].terms]  # type: ignore[attr-defined]
+            return [(times(target.coefficient, c), term) for c, term in target.factors[0][0].terms]
         for position, (node, indices) in enumerate(target.factors):
             if node.__class__ is Add:
                 parts = distribution(target, position, node, indices)
@@ -133,13 +133,14 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
 
 
 def reads_one_sum(target: Contraction, type: TensorType, opened: bool) -> bool:
-    """Whether the product is a sum read as it is, maybe with a coefficient; of a product that was `opened`, one without
-    patterns, which may be narrower in it.
+    """Whether the product is a sum read as it is, maybe with a coefficient.
+
+    In a product that was `opened` the patterns in the terms may be narrower: they are worked out again.
     """
     if len(target.factors) != 1 or target.factors[0][0].__class__ is not Add:
         return False
     node, indices = target.factors[0]
-    if opened and any([patterned(t) for _, t in node.terms]):  # type: ignore[attr-defined]
+    if opened and any([patterned(t) for _, t in node.terms]):
         return False
     return node.type == type and tuple(target.out) == indices == tuple(range(len(target.extents))) and (
         all([target.extents[k] == size for k, size in enumerate(type.shape)]))

@@ -9,7 +9,7 @@ import threading
 
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.index_notation import Index, Label, labels_of
-from symdiff.normal_form.numbers import broadcast_axes, exact, number, times
+from symdiff.normal_form.numbers import broadcast_axes, exact, number
 from symdiff.normal_form.products import Term, dense_product, expand_product, structural, with_coefficient
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType

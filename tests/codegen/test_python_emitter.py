@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numba import njit
 
+import symdiff as sd
 from codegen.backends.numba_cpu import load_module
 from codegen.emitters.python import emit
 from codegen.emitters.python_values import literal_text
@@ -159,3 +160,21 @@ def test_no_foreign_names_in_source():
     for program, _, _ in CASES.values():
         names = {node.id for node in ast.walk(ast.parse(emit(program))) if isinstance(node, ast.Name)}
         assert not names & {"n", "d", "X", "y"}
+
+
+def test_long_programs_are_written_in_short_lines() -> None:
+    """Neither a chain nor a sum of thousands of terms becomes one expression, which Python could not read."""
+    xs = sd.symbols("p q r")
+    y = xs[0]
+    for k in range(1500):
+        y = sd.sin(y) + xs[k % 3]
+    f = sd.compile([y, *sd.grad(y, xs)], xs, cache=False)
+    assert max(map(len, f.source.split("\n"))) < 1000
+    tree = ast.parse(f.source)
+    tree.body = [s for s in tree.body if not (isinstance(s, ast.ImportFrom) and s.module == "numba")]
+    plain = ast.unparse(tree).replace("@njit", "@(lambda *a, **k: a[0] if a else (lambda f: f))")
+    scope: dict[str, object] = {}
+    exec(compile(plain, "kernel", "exec"), scope)
+    at = (0.3, 0.2, 0.1)
+    for a, b in zip(scope["run"](*at), f(*at), strict=True):
+        assert abs(a - b) <= 1e-9 * (1 + abs(b))

@@ -69,6 +69,20 @@ def test_long_programs_do_not_grow_under_the_rules(seed: int) -> None:
     assert math.isclose(slope, (up - down) / 2e-6, rel_tol=1e-4, abs_tol=1e-6)
 
 
+def test_sums_within_sums_are_not_walked_through() -> None:
+    """Programs of + and · alone, whose sums hold other sums many times over."""
+    rng = np.random.default_rng(0)
+    xs = sd.symbols("p q r s")
+    steps: list[Callable[[Any, Any], Any]] = [
+        lambda x, z: x + z, lambda x, z: x * z, lambda x, z: x - z, lambda x, z: x + 2 * z, lambda x, z: x * z - x]
+    pool = list(xs)
+    for _ in range(1000):
+        x, z = (pool[-1 - rng.integers(min(30, len(pool)))] for _ in range(2))
+        pool.append(steps[rng.integers(len(steps))](x, z))
+    f = sum(pool[-30:])
+    assert len(topological([f, *sd.grad(f, xs)])) < 6 * len(topological([f]))
+
+
 def test_a_chain_of_sigmoids_is_searched_in_linear_work() -> None:
     nodes = []
     for count in (500, 1000):
