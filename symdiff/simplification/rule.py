@@ -77,30 +77,32 @@ def apply_rules(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
     A rewrite that would raise the cost of its node, beyond what the rule is worth, is refused; and so is a sweep after
     which a long program would have grown GROWTH times, by rewrites that looked cheap where each of them stood.
     """
-    current = list(roots)
+    settled, held, _ = marks_of(rules)
+    current = before = list(roots)
     most = 0
     for _ in range(LIMIT if rules else 0):
-        fresh = sweep(current, rules)
+        order = topological(current, lambda n: () if n.settled & settled else n.children)
+        most = most or GROWTH * max(len(order), SHORT)
+        if len(order) > most:
+            for node in topological(before):
+                node.settled |= held
+            return before
+        fresh = sweep(current, order, rules)
         if all(map(is_, fresh, current)):
             break
-        most = most or GROWTH * max(len(topological(roots)), SHORT)
-        if len(topological(fresh)) > most:
-            for node in topological(current):
-                node.settled |= marks_of(rules)[1]
-            break
-        current = fresh
+        before, current = current, fresh
     return current
 
 
-def sweep(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
-    """The roots with the rules applied once to every node, children first.
+def sweep(roots: Sequence[Node], order: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
+    """The roots with the rules applied once to every node of an order, children first.
 
     A node on which no rule fires, nor on any below it, is marked as settled: no later sweep looks at it again.
     """
     table = table_of(rules)
     done: dict[Node, Node] = {}
     settled, held, tried = marks_of(rules)
-    for node in topological(roots, lambda n: () if n.settled & settled else n.children):
+    for node in order:
         if node.settled & settled:
             continue
         fresh = node
