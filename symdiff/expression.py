@@ -96,7 +96,7 @@ def name_key(text: str) -> int:
 
 def shape_key(shape: tuple[Size, ...]) -> int:
     """A process-independent hash of a shape."""
-    return hash(tuple(s if type(s) is int else hash(s) for s in shape))
+    return hash(tuple([s if s.__class__ is int else hash(s) for s in shape])) if shape else NO_INDEX
 
 
 class Node:

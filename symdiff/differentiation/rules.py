@@ -14,7 +14,12 @@ from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, TensorType
 
 
-def shifted(index: Index, by: int) -> Index:
+def shifted(indices: tuple[Index, ...], by: int) -> tuple[Index, ...]:
+    """The indices with every label moved up by `by`."""
+    return tuple([moved(i, by) for i in indices]) if by else indices
+
+
+def moved(index: Index, by: int) -> Index:
     """The index with every label moved up by `by`."""
     if index.__class__ is int:
         return index + by
@@ -60,12 +65,11 @@ def factor_adjoint(node: Product, k: int, adjoint: Node) -> Node:
     s = adjoint.ndim - node.ndim
     child, at = node.factors[k]
     seed = tuple(range(s))
-    factors: list[Factor] = [(adjoint, (*seed, *[shifted(i, s) for i in node.out]))]
-    factors += [(other, tuple([shifted(i, s) for i in indices])) for j, (other, indices) in enumerate(node.factors) if j != k]
-    extents: dict[int, Size] = dict(enumerate(adjoint.shape[:s]))
-    extents.update({label + s: extent for label, extent in enumerate(node.extents)})
-    return product(node.coefficient, factors, [*seed, *[shifted(i, s) for i in at]], extents,
-                   TensorType(child.dtype, (*adjoint.shape[:s], *child.shape)))
+    factors: list[Factor] = [(adjoint, (*seed, *shifted(node.out, s)))]
+    factors += [(other, shifted(indices, s)) for j, (other, indices) in enumerate(node.factors) if j != k]
+    extents: dict[int, Size] = dict(enumerate((*adjoint.shape[:s], *node.extents)))
+    type = TensorType(child.dtype, (*adjoint.shape[:s], *child.shape)) if s else child.type
+    return product(node.coefficient, factors, [*seed, *shifted(at, s)], extents, type)
 
 
 def partial_of(node: Map, k: int) -> Node | None:
