@@ -291,6 +291,7 @@ def structural(coefficient: Number, factors: tuple[Factor, ...], out: tuple[Inde
 
 def gather_powers(factors: list[Factor], dtype: str) -> list[Factor]:
     """x · x → x², xᵃ · xᵇ → xᵃ⁺ᵇ for integers a, b of one sign (of any sign for sizes); a guard counts once (R12)."""
+    # Most products hold no base twice: seen here without asking whether exponents are numbers.
     apart = {(node.children[0] if node.__class__ is Map and node.function.name == "power" else node, at) for node, at in factors}
     if len(apart) == len(factors):
         return factors

@@ -40,8 +40,6 @@ def half_tanh(x: Node) -> Node:
 def sigmoid_difference(node: Node) -> Node | None:
     """y σ(−x) − y σ(x) → −y tanh(x/2), y − y σ(x) → y σ(−x), y − 2y σ(x) → −y tanh(x/2), for products y."""
     assert isinstance(node, Add)
-    if not any([holds_sigmoid(t) for _, t in node.terms]):
-        return None
     products = [factor_powers(t) for _, t in node.terms]
     # The terms by their factors, and by what is left of them without one σ.
     wholes: dict[frozenset[object], list[int]] = {}
@@ -66,13 +64,6 @@ def sigmoid_difference(node: Node) -> Node | None:
                     left = [term for i, term in enumerate(node.terms) if i not in (j, k)]
                     return add([*left, (c, without(t, f, at, half_tanh(x)))], node.type)
     return None
-
-
-def holds_sigmoid(node: Node) -> bool:
-    """Whether the node is σ(x), or a product with it or a power of it."""
-    if node.__class__ is Product:
-        return any([is_map(base_and_exponent(child)[0], "sigmoid") for child in node.children])
-    return is_map(node, "sigmoid")
 
 
 def factor_powers(node: Node) -> Powers | None:

@@ -14,9 +14,11 @@ from symdiff.sizes import typical_value
 from symdiff.traversal import rebuild, topological
 
 LIMIT = 8
+# So many times a program may grow under the rules; one of fewer nodes than SHORT may grow as if it had as many.
 GROWTH = 2
 SHORT = 500
 TRANSCENDENTAL = 16
+# How far below a node a rule sees, and how many nodes: what a rewrite costs is judged by these alone.
 REACH = 6
 MOST_SEEN = 200
 SELECTIONS = frozenset("where guard number maximum minimum abs sign relu step shift stop_gradient".split())
