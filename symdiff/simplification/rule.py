@@ -82,14 +82,14 @@ def apply_rules(roots: Sequence[Node], rules: tuple[Rule, ...]) -> list[Node]:
     settled, held, _ = marks_of(rules)
     current = before = list(roots)
     most = 0
-    for _ in range(LIMIT if rules else 0):
+    for sweeps in range(LIMIT + 1 if rules else 0):
         order = topological(current, lambda n: () if n.settled & settled else n.children)
         most = most or GROWTH * max(len(order), SHORT)
         if len(order) > most:
             for node in topological(before):
                 node.settled |= held
             return before
-        fresh = sweep(current, order, rules)
+        fresh = sweep(current, order, rules) if sweeps < LIMIT else current
         if all(map(is_, fresh, current)):
             break
         before, current = current, fresh
