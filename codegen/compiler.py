@@ -40,9 +40,9 @@ from codegen.planning.windows import write_in_windows
 from codegen.runtime.kernel import Kernel, Planned
 from codegen.runtime.kernel_store import KernelStore
 from symdiff.binding import argument_of, demands_of
-from symdiff.collection import without_collection
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
+from symdiff.long_calls import long_call
 from symdiff.namesakes import refuse_doubles, refuse_namesakes
 from symdiff.option_values import check_number, check_switch
 from symdiff.reference import evaluate_nodes
@@ -87,7 +87,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     arguments = [argument_of(s) for s in symbols]
     structure = unflatten(leaves)
 
-    @without_collection
+    @long_call
     def plan(sizes: dict[str, int] | None) -> Planned:
         start = time.perf_counter()
         hints = Hints(sizes or {})
@@ -108,7 +108,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         seconds = {"plan": planned - start, "lower": lowered_at - planned}
 
         @remembered
-        @without_collection
+        @long_call
         def code() -> str:
             began = time.perf_counter()
             text = chosen.emit(program, options)

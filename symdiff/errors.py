@@ -59,7 +59,7 @@ class TypeMismatch(SymdiffError, TypeError):
 
 
 class UnknownAttribute(TypeMismatch, AttributeError):
-    """An attribute or method that expressions do not have; it is an `AttributeError`, so that `hasattr` works."""
+    """An attribute that other libraries' arrays have and expressions have not; an `AttributeError`, so that `hasattr` works."""
 
 
 class NotDifferentiable(SymdiffError, ValueError):

@@ -11,8 +11,8 @@
 Two equal nodes are the same object: a table with weak references holds every living node, so equality is identity, and
 Python's own hash of identity serves sets and dictionaries.  `node.key` is a structural hash that is the same in every
 process and whatever the order of creation; canonical orders rest on it.  Nodes are built by `symdiff.normal_form`; the
-constructors here only intern.  Operators are given to the class by `symdiff.operators` through `METHODS`, so that this
-floor need not know them.
+constructors here only intern.  Operators are given to the class by `symdiff.operators` through `METHODS` and `member`, so
+that this floor need not know them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 from weakref import ref
 
 import numpy as np
@@ -131,8 +131,9 @@ class Node:
 
     __hash__ = object.__hash__
 
-    def __getattr__(self, name: str) -> Any:
-        return METHODS["getattr"](self, name)
+    if TYPE_CHECKING:
+        # What `member` adds.  At run time such a method would make Python read every attribute the slow way.
+        def __getattr__(self, name: str) -> Any: ...
 
 
 def fitting(c: Number, dtype: str) -> Number:
@@ -168,8 +169,13 @@ def forward(name: str) -> Callable[..., Any]:
 for _name in ("add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul neg pos "
               "abs lt le gt ge eq ne and rand or ror xor rxor invert getitem setitem delitem str repr format round "
               "bool len iter float int index complex array array_ufunc array_function array_namespace copy deepcopy "
-              "reduce").split():
+              "reduce dir").split():
     setattr(Node, f"__{_name}__", forward(_name))
+
+
+def member(name: str, read: Callable[[Any], Any]) -> None:
+    """Give expressions an attribute: `x.name` is `read(x)`."""
+    setattr(Node, name, property(read))
 
 
 class Symbol(Node):

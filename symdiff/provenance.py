@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from types import FrameType
 from typing import Any
 
@@ -19,6 +20,15 @@ OURS: dict[str, bool] = {}
 LONGEST = 60
 
 
+class Caller(threading.local):
+    """`file:line` of the user's call that runs in this thread, where a long one does (see `symdiff.long_calls`)."""
+
+    line: str | None = None
+
+
+CALLER = Caller()
+
+
 def is_own(filename: str) -> bool:
     """Whether a source file is one of ours (or NumPy's), and not the user's."""
     own = OURS.get(filename)
@@ -30,7 +40,7 @@ def is_own(filename: str) -> bool:
 def user_line() -> str:
     """`file:line` of the nearest caller outside symdiff."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and is_own(frame.f_code.co_filename):
+    while frame is not None and (OURS[name] if (name := frame.f_code.co_filename) in OURS else is_own(name)):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
 

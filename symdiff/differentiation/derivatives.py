@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from symdiff.collection import without_collection
 from symdiff.differentiation.blocked import refuse_blocked
 from symdiff.differentiation.sweeps import forward, identity_seed, reverse
 from symdiff.errors import ArgumentMismatch, NotDifferentiable, ShapeMismatch, TypeMismatch
 from symdiff.expression import Node, Symbol
 from symdiff.fitting import fitted
+from symdiff.long_calls import long_call
 from symdiff.namesakes import refuse_namesakes
 from symdiff.normal_form import number
 from symdiff.operators.coercion import as_node, describe
@@ -65,7 +65,7 @@ def scalar(operation: str, f: Any) -> Node:
     return node
 
 
-@without_collection
+@long_call
 def grad(f: Any, wrt: Tree) -> Tree:
     """The gradient of a scalar expression: for each symbol an expression of its shape.
 
@@ -81,14 +81,14 @@ def grad(f: Any, wrt: Tree) -> Tree:
     return back(simplify(reverse(node, number(1, node.dtype), targets)))
 
 
-@without_collection
+@long_call
 def value_and_grad(f: Any, wrt: Tree) -> tuple[Node, Tree]:
     """(f, gradient)."""
     gradient = grad(f, wrt)
     return simplify(before_differentiation(as_node(f))), gradient
 
 
-@without_collection
+@long_call
 def jacobian(f: Any, wrt: Tree) -> Tree:
     """All partial derivatives: for each symbol an expression of shape f.shape + symbol.shape."""
     targets, back = targets_of("jacobian", wrt, f)
@@ -96,7 +96,7 @@ def jacobian(f: Any, wrt: Tree) -> Tree:
     return back(simplify(reverse(node, identity_seed(node), targets)))
 
 
-@without_collection
+@long_call
 def hessian(f: Any, wrt: Tree) -> Tree:
     """Second partial derivatives of a scalar expression: shape wrt.shape + wrt.shape; for a tree a tree of trees.
 
@@ -116,7 +116,7 @@ def hessian(f: Any, wrt: Tree) -> Tree:
     return back(rows)
 
 
-@without_collection
+@long_call
 def vjp(f: Any, wrt: Tree, cotangent: Any) -> Tree:
     """Σ cotangent · ∂f: for each symbol an expression of its shape; the cotangent has the shape of f."""
     targets, back = targets_of("vjp", wrt, f)
@@ -125,7 +125,7 @@ def vjp(f: Any, wrt: Tree, cotangent: Any) -> Tree:
     return back(simplify(reverse(node, seed, targets)))
 
 
-@without_collection
+@long_call
 def jvp(f: Any, wrt: Tree, tangent: Tree) -> Node:
     """∂f · tangent: an expression of the shape of f; `tangent` has the structure and shapes of `wrt`.
 
@@ -143,7 +143,7 @@ def jvp(f: Any, wrt: Tree, tangent: Tree) -> Node:
     return simplify(forward(node, changes))
 
 
-@without_collection
+@long_call
 def hvp(f: Any, wrt: Tree, vector: Tree) -> Tree:
     """The Hessian times a vector, as the change of the gradient along the vector: the Hessian is never formed."""
     targets, back = targets_of("hvp", wrt, f)

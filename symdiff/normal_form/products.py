@@ -17,7 +17,7 @@ from symdiff.tensor_type import INTEGRAL, TensorType, promote
 
 Term = tuple[Number, Node]
 # A longer product inside a product stays a factor: merging a chain of factors again and again would take quadratic time.
-FACTOR_LIMIT = 16
+FACTOR_LIMIT = 8
 
 
 def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], extents: dict[Label, Size],

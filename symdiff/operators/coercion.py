@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +13,7 @@ from symdiff.functions import ROWS
 from symdiff.functions.row import BUILDERS, ScalarRow
 from symdiff.normal_form import constant_array, exact, expand, map_node, number, size_number
 from symdiff.normal_form.numbers import is_size_constant, number_of
-from symdiff.provenance import OURS, is_own, plain, user_line
+from symdiff.provenance import CALLER, plain, user_line
 from symdiff.sizes import Dim, Size
 from symdiff.tensor_type import DTYPES, FLOATING, INTEGRAL, TensorType, promote, shape_text, with_number
 
@@ -25,11 +24,7 @@ Value = Any
 def located(node: Node) -> Node:
     """The node, which remembers where the user first wrote it."""
     if node.origin is None and node.children:
-        frame = sys._getframe(1)
-        while frame is not None and (OURS[name] if (name := frame.f_code.co_filename) in OURS else is_own(name)):
-            frame = frame.f_back  # type: ignore[assignment]
-        if frame is not None:
-            node.origin = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        node.origin = CALLER.line or user_line() or None
     return node
 
 

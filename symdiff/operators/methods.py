@@ -13,7 +13,7 @@ import numpy as np
 
 from symdiff import sizes
 from symdiff.errors import TypeMismatch
-from symdiff.expression import METHODS, VALUE_ASKED, Node
+from symdiff.expression import METHODS, VALUE_ASKED, Node, member
 from symdiff.functions import ROWS
 from symdiff.operators import (
     arithmetic,
@@ -175,7 +175,7 @@ def namespace(self: Node, api_version: str | None = None) -> ModuleType:
 
 
 def install() -> None:
-    """Fill METHODS and BEYOND."""
+    """Fill METHODS and BEYOND, and give expressions their members."""
     sizes.BEYOND["array_ufunc"] = size_ufunc
     binary: dict[str, Callable[[Any, Any], Any]] = {
         "add": arithmetic.add, "sub": arithmetic.subtract, "mul": arithmetic.multiply, "truediv": arithmetic.divide,
@@ -195,17 +195,19 @@ def install() -> None:
                     "full_like": creation.full_like})
     for name in ("sum mean prod max min argmax argmin any all var std squeeze ravel astype clip trace diagonal "
                  "round dot repeat swapaxes reshape").split():
-        METHODS["." + name] = bound(name)
+        member(name, bound(name))
     for name in ("copy", "conj", "conjugate"):
-        METHODS["." + name] = lambda self: lambda: self
+        member(name, lambda self: lambda: self)
     METHODS.update(protocols.ANSWERS)
-    METHODS[".real"] = lambda self: self
-    METHODS[".transpose"] = lambda self: lambda *axes: shaping.permute_dims(
-        self, (axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes) or None)
-    METHODS[".flatten"] = bound("ravel")
-    METHODS[".T"] = shaping.permute_dims
-    METHODS[".mT"] = shaping.matrix_transpose
-    METHODS[".size"] = lambda self: sizes.product(self.shape)
+    for name, mend in protocols.HABITS.items():
+        member(name, protocols.no_attribute(name, mend))
+    member("real", lambda self: self)
+    member("transpose", lambda self: lambda *axes: shaping.permute_dims(
+        self, (axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes) or None))
+    member("flatten", bound("ravel"))
+    member("T", shaping.permute_dims)
+    member("mT", shaping.matrix_transpose)
+    member("size", lambda self: sizes.product(self.shape))
 
 
 def guarded(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

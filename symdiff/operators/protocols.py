@@ -1,8 +1,7 @@
-"""What Python asks of any value, and how expressions answer: truth, length, items, numbers, text, unknown attributes."""
+"""What Python asks of any value, and how expressions answer: truth, length, items, numbers, text, other libraries' attributes."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -85,21 +84,19 @@ def formatted(node: Node, spec: str) -> str:
                            mend=f"leave {spec!r} out to print the formula; {TO_NUMBERS}") from None
 
 
-def attribute(node: Node, name: str) -> Any:
-    """`x.name` where no property has that name: a method of the table, else raises `UnknownAttribute`."""
-    method = METHODS.get("." + name)
-    if method is not None:
-        return method(node)
-    if name.startswith("_"):
-        raise AttributeError(f"an expression has no attribute {name!r}")
-    known = [key[1:] for key in METHODS if key.startswith(".")] + ["shape", "dtype", "ndim"]
-    near = difflib.get_close_matches(name, known, 2, 0.7)
-    mend = HABITS.get(name) or (f"did you mean {' or '.join(near)}?" if near else
-                                "use the functions of symdiff; print(dir(symdiff)) lists them")
-    raise UnknownAttribute(f"an expression has no attribute {name!r}", mend=mend,
-                           where=f".{name} of an expression of type {node.type} at {user_line()}")
+def no_attribute(name: str, mend: str) -> Callable[[Node], NoReturn]:
+    """`x.name`, which other libraries' arrays have and expressions have not: raises `UnknownAttribute`."""
+    def refuse(node: Node) -> NoReturn:
+        raise UnknownAttribute(f"an expression has no attribute {name!r}", mend=mend,
+                               where=f".{name} of an expression of type {node.type} at {user_line()}")
+    return refuse
+
+
+def names(node: Node) -> list[str]:
+    """`dir(x)`: what an expression has, for completion and for Python's own "did you mean"."""
+    return sorted(name for name in object.__dir__(node) if name not in HABITS)
 
 
 ANSWERS: dict[str, Callable[..., Any]] = {"bool": truth, "len": length, "iter": items, "array": no_array, "setitem": no_assignment,
-           "delitem": no_assignment, "format": formatted, "getattr": attribute,
+           "delitem": no_assignment, "format": formatted, "dir": names,
            **dict.fromkeys(("float", "int", "index", "complex"), no_number)}

@@ -5,10 +5,10 @@ Importing this package gives expressions their `str` and `repr`, and notebooks t
 
 from functools import partial
 
-from symdiff.expression import METHODS
+from symdiff.expression import METHODS, member
 from symdiff.printing.formulas import brief, document, formula, latex, notebook_latex, text_of
 
 METHODS["str"], METHODS["repr"] = text_of, brief
-METHODS["._repr_latex_"] = lambda node: partial(notebook_latex, node)
+member("_repr_latex_", lambda node: partial(notebook_latex, node))
 
 __all__ = ["brief", "document", "formula", "latex", "notebook_latex", "text_of"]

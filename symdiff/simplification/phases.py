@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from symdiff.collection import without_collection
 from symdiff.expression import Node
+from symdiff.long_calls import long_call
 from symdiff.simplification.collect import RULES as COLLECT
 from symdiff.simplification.rule import Rule, apply_rules
 from symdiff.simplification.stabilise import RULES as STABILISE
@@ -28,7 +28,7 @@ def before_differentiation(node: Node) -> Node:
     return apply_rules([node], BEFORE)[0]
 
 
-@without_collection
+@long_call
 def simplify(x: Tree) -> Tree:
     """The expression, or each of a tree of them, after all phases; simplifying twice changes nothing.
 

@@ -1,4 +1,4 @@
-"""Python's garbage collector, paused while a great many nodes are built.
+"""Calls that build a great many nodes: Python's garbage collector waits, and the user's line is looked for once.
 
 Nodes hold no circles: they die by their reference counts, and a collector that walks over all of them again and again
 while a large expression is differentiated or compiled takes a fifth of the time and finds nothing.
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from symdiff.provenance import CALLER, user_line
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -23,15 +25,18 @@ class Pause:
     ran = False
 
 
-def without_collection(function: Function) -> Function:
-    """The function, while which runs the collector waits; it stays off where it was off before.
+def long_call(function: Function) -> Function:
+    """The function, while which runs the collector waits (it stays off where it was off before) and nodes are the caller's.
 
     >>> import gc
-    >>> without_collection(gc.isenabled)(), gc.isenabled()
+    >>> long_call(gc.isenabled)(), gc.isenabled()
     (False, True)
     """
     @wraps(function)
-    def paused(*args: Any, **options: Any) -> Any:
+    def called(*args: Any, **options: Any) -> Any:
+        outer = CALLER.line
+        if outer is None:
+            CALLER.line = user_line()
         with Pause.lock:
             if Pause.asked == 0:
                 Pause.ran = gc.isenabled()
@@ -40,8 +45,9 @@ def without_collection(function: Function) -> Function:
         try:
             return function(*args, **options)
         finally:
+            CALLER.line = outer
             with Pause.lock:
                 Pause.asked -= 1
                 if Pause.asked == 0 and Pause.ran:
                     gc.enable()
-    return cast(Function, paused)
+    return cast(Function, called)
