@@ -19,7 +19,7 @@ TOP = Path(__file__).parents[1]
 
 # What codegen may know of symdiff: pure mathematics at or below the expression, and what rewrites it.
 GROUND = (
-    "symdiff.errors", "symdiff.collection", "symdiff.provenance", "symdiff.settings",
+    "symdiff.errors", "symdiff.long_calls", "symdiff.provenance", "symdiff.settings",
     "symdiff.sizes", "symdiff.bounds", "symdiff.tensor_type",
     "symdiff.notation",
     "symdiff.index_notation", "symdiff.functions", "symdiff.expression", "symdiff.normal_form", "symdiff.reference",
