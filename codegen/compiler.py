@@ -46,7 +46,7 @@ from symdiff.long_calls import long_call
 from symdiff.namesakes import refuse_doubles, refuse_namesakes
 from symdiff.option_values import check_number, check_switch
 from symdiff.reference import evaluate_nodes
-from symdiff.settings import cache_folder, checks_programs, default_target
+from symdiff.settings import cache_folder, checks_programs, default_target, default_threads
 from symdiff.simplification.phases import before_differentiation
 from symdiff.tensor_type import dtype_name
 from symdiff.traversal import symbols_of
@@ -63,8 +63,9 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     `inputs` is one symbol, or a list or tuple of them; without it the order is that of first appearance.  `target` is
     "cpu" (unless SYMDIFF_TARGET names another), "numba", "numpy" (the reference) or "interpreter" (of the loop IR);
     `check=True` refuses NaN and infinities in arguments.  With target "cpu" the machine code is kept on disk, in the folder
-    `cache` or (True) in that of `symdiff.settings.cache_folder`; False keeps it in memory alone.  Kernels run on one
-    thread: `threads` is checked, and changes nothing yet.  An input named `out` is passed by position, as `out=` at a call
+    `cache` or (True) in that of `symdiff.settings.cache_folder`; False keeps it in memory alone.  Large calls run
+    on at most `threads` threads (target "cpu"; without it SYMDIFF_THREADS, or as many as there are processors), with the same
+    results, bit by bit, for any number of them.  An input named `out` is passed by position, as `out=` at a call
     means the arrays for the outputs.
     Raises `TypeMismatch`, `ArgumentMismatch`, `BackendUnavailable`.
 
@@ -133,6 +134,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
 
     return Kernel(plan, arguments, unflatten, regroup, check=check, names=[f"out{place}" for place in places(structure)],
                   demands=demands_of(leaves), form=form_of(outputs),
+                  threads=default_threads() if threads is None else int(threads),
                   formula=lambda: "\n".join(str(METHODS["str"](leaf)) for leaf in leaves))
 
 

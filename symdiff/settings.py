@@ -1,10 +1,11 @@
-"""The environment variables that symdiff reads: these four, and no more but where the system says that caches go.
+"""The environment variables that symdiff reads: these five, and no more but where the system says that caches go.
 
 | variable | meaning |
 |---|---|
 | `SYMDIFF_DEBUG` | 2 or more: each rule that fires is told on the error stream |
 | `SYMDIFF_CHECK` | anything but 0: the loop IR is checked after every pass |
 | `SYMDIFF_TARGET` | the target of `compile` where the call names none |
+| `SYMDIFF_THREADS` | how many threads a kernel may use where `compile` names no number; else one for each processor |
 | `SYMDIFF_CACHE_DIR` | the folder for compiled kernels, instead of `symdiff` in the user's cache folder |
 """
 
@@ -42,6 +43,22 @@ def checks_programs() -> bool:
 def default_target() -> str:
     """SYMDIFF_TARGET, or "cpu"."""
     return os.environ.get("SYMDIFF_TARGET", "") or "cpu"
+
+
+def default_threads() -> int:
+    """SYMDIFF_THREADS, or the number of processors that this process may use; raises `ArgumentMismatch` for no number.
+
+    >>> default_threads() >= 1
+    True
+    """
+    text = os.environ.get("SYMDIFF_THREADS", "")
+    if text:
+        if not text.isdigit() or int(text) < 1:
+            raise ArgumentMismatch(f"SYMDIFF_THREADS is {text!r:.60}, no number of threads",
+                                   mend="set it to 1 or more, or not at all")
+        return int(text)
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return processors or 1
 
 
 def cache_folder() -> str:

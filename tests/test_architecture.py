@@ -42,7 +42,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 MAX_LINES = 400
-ENVIRONMENT = {"SYMDIFF_DEBUG", "SYMDIFF_CHECK", "SYMDIFF_TARGET", "SYMDIFF_CACHE_DIR"}
+ENVIRONMENT = {"SYMDIFF_DEBUG", "SYMDIFF_THREADS", "SYMDIFF_CHECK", "SYMDIFF_TARGET", "SYMDIFF_CACHE_DIR"}
 BAD_NAME = re.compile(r"^(?!__)(.*_)?((utils?|misc|helpers?)(_|$)|(new|old)_)")
 OWN = ("symdiff", "codegen")
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -227,7 +227,7 @@ def environment_reads(tree: ast.AST) -> Iterator[tuple[int, ast.expr]]:
 
 
 def environment_faults(house: House) -> list[str]:
-    """Environment variables beyond the four; only `symdiff.settings` may compute a variable's name."""
+    """Environment variables beyond the five; only `symdiff.settings` may compute a variable's name."""
     faults = set()
     for name, tree in house.trees.items():
         for line, key in environment_reads(tree):

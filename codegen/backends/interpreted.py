@@ -26,7 +26,7 @@ class InterpretedExecutable:
         self.inputs = [k for k, role in enumerate(roles) if role in INPUTS]
         self.outputs = [k for k, role in enumerate(roles) if role == "out"]
 
-    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
+    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int], threads: int = 1) -> None:
         """Run on arrays and sizes in the order of `parameters`; scratch is the interpreter's own."""
         inputs = [arrays[k] for k in self.inputs]
         results = interpret(self.program, inputs, dict(zip(self.program.sizes, sizes, strict=True)))

@@ -6,6 +6,7 @@ import ctypes
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -14,13 +15,16 @@ import numpy as np
 from codegen.backends import fast_calls
 from codegen.backends.numba_cpu import inlined, load_module
 from codegen.backends.object_keys import ChangedSource, object_key, text_key
+from codegen.backends.parted_calls import PartedCalls, timed
 from codegen.backends.protocol import Array, BuildOptions, Code, DirectCall, Executable, Pass
 from codegen.emitters import python
 from codegen.emitters.llvm import module as llvm_module
+from codegen.emitters.llvm.parts import DATA_OFFSET, entry_names
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.walks import parameters
 from codegen.runtime import blas
 from codegen.runtime.kernel_store import KernelStore
+from codegen.scheduling.independent_parts import with_instances
 from codegen.scheduling.schedule import VECTOR_SCHEDULE
 
 Loaded = TypeVar("Loaded")
@@ -145,7 +149,7 @@ def objects_are_known() -> bool:
     if sys.implementation.name != "cpython":
         return False
     probes: list[Array] = [np.zeros(3), np.zeros((2, 2), np.float32)[1:], np.broadcast_to(np.zeros(1), (4,)), np.zeros(())]
-    return all(ctypes.c_void_p.from_address(id(a) + llvm_module.DATA_OFFSET).value == a.ctypes.data for a in probes)
+    return all(ctypes.c_void_p.from_address(id(a) + DATA_OFFSET).value == a.ctypes.data for a in probes)
 
 
 MACHINES: list[Machine] = []
@@ -167,17 +171,38 @@ class LlvmExecutable:
     store: KernelStore | None = None
 
     def __init__(self, program: Program, code: bytes, fast_math: bool) -> None:
-        self.library, addresses = machine().load(code, "kernel", "kernel_of_objects")
+        self.library, addresses = machine().load(code, *entry_names(program))
         self.address = addresses[0]
         self.entry = ENTRY(addresses[machine().objects])
         self.program, self.fast_math, self.objects = program, fast_math, machine().objects
-        self.arrays = ctypes.c_void_p * max(len(parameters(program)), 1)
+        self.arrays = ctypes.c_void_p * max(len(parameters(with_instances(program))), 1)
         self.sizes = ctypes.c_int64 * max(len(program.sizes), 1)
         self.routines = blas.addresses() if llvm_module.multiplies(program) else None
         self.inlined: Any = None
+        named = dict(zip(entry_names(program), addresses, strict=True))
+        self.parted = PartedCalls(program, named.__getitem__) if len(named) > 2 else None
 
-    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
+    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int], threads: int = 1) -> None:
         """Run on arrays and sizes in the order of `parameters`; other Python threads go on meanwhile."""
+        if self.parted is None:
+            self.run(arrays, sizes)
+            return
+        frame, pace = self.parted.storage(sizes)
+        own = frame.take()
+        arrays = [*arrays, *own]
+        try:
+            if threads == 1:
+                self.run(arrays, sizes)
+            elif pace.threaded():
+                given, parted = self.sizes(*sizes), self.parted
+                timed(pace, True, lambda: parted.run_threaded(arrays, sizes, given, self.routines, threads))
+            else:
+                timed(pace, False, lambda: self.run(arrays, sizes))
+        finally:
+            frame.give(own)
+
+    def run(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
+        """Run on one thread."""
         places = map(id, arrays) if self.objects else [a.ctypes.data for a in arrays]
         self.entry(self.arrays(*places), self.sizes(*sizes), self.routines)
 
@@ -190,6 +215,8 @@ class LlvmExecutable:
     def direct(self, call: DirectCall) -> Any:
         """A built-in function for small kernels; the lock of the interpreter is held while it runs."""
         code = machine().fast_call(self.store)
+        if self.parted is not None:
+            call = replace(call, scratch=[*call.scratch, *self.parted.storage(call.sizes)[0].allocate()])
         return None if code is None else fast_calls.bound(code, self.address, self.routines, call)
 
 

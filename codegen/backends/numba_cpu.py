@@ -40,7 +40,7 @@ class NumbaExecutable:
         products = any(isinstance(s, (MatMul, MatVec)) for section in program.sections for s in statements(section.body))
         self.context = blas.one_thread if products else nullcontext
 
-    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
+    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int], threads: int = 1) -> None:
         """Run on arrays and sizes in the order of `parameters`."""
         with self.context():
             self.entry(*arrays, *sizes)

@@ -21,6 +21,7 @@ TOP = Path(__file__).parents[2]
 WRITERS = (
     "codegen/emitters/llvm", "codegen/backends/llvm_cpu.py", "codegen/backends/object_keys.py", "codegen/runtime/blas.py",
     "codegen/loop_ir/folds.py", "codegen/loop_ir/identity.py", "codegen/loop_ir/nodes.py", "codegen/loop_ir/walks.py",
+    "codegen/scheduling/independent_parts.py",
     "symdiff/sizes.py",
 )
 LOADED = time.time()

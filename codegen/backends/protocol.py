@@ -50,8 +50,10 @@ class Executable(Protocol):
 
     cache: str
 
-    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
-        """Run on arrays (arguments, constants, outputs, scratch) and sizes, each in the program's order.
+    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int], threads: int = 1) -> None:
+        """Run on arrays (arguments, constants, outputs, scratch) and sizes, each in the program's order, on so many threads.
+
+        The results do not depend on their number.
 
         Every array is C-contiguous, aligned, and of the dtype and shape that its buffer states.
         """

@@ -19,7 +19,7 @@ class Reference:
     def __init__(self, outputs: Sequence[Node], inputs: Sequence[Symbol], names: Sequence[str], constants: int) -> None:
         self.outputs, self.inputs, self.names, self.constants = list(outputs), inputs, names, constants
 
-    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
+    def __call__(self, arrays: Sequence[Array], sizes: Sequence[int], threads: int = 1) -> None:
         """Run on arrays (inputs, constants, outputs, scratch) and sizes in the program's order."""
         values: dict[Node, Array] = dict(zip(self.inputs, arrays, strict=False))
         results = evaluate_nodes(self.outputs, values, dict(zip(self.names, sizes, strict=True)))

@@ -12,7 +12,6 @@ from codegen.loop_ir.nodes import (
     Assign,
     Barrier,
     Carried,
-    Combine,
     Fill,
     Fold,
     If,
@@ -93,7 +92,7 @@ class StatementWriter(ValueWriter):
                 yield self.vector_product(statement)
             case Mirror(buffer, axes):
                 yield from self.mirror(buffer, axes)
-            case Barrier() | Combine():
+            case Barrier():
                 return  # one thread runs one instance
 
     def fold(self, op: Fold, place: str, value: str, factor: str, dtype: str) -> str:

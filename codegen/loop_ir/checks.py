@@ -19,7 +19,6 @@ from codegen.loop_ir.nodes import (
     Buffer,
     Call,
     Carried,
-    Combine,
     Fill,
     If,
     IndexValue,
@@ -177,10 +176,6 @@ class SectionCheck:
                 shape = self.target(buffer).shape
                 if len(shape) < 2 * axes or shape[-axes:] != shape[-2 * axes:-axes]:
                     self.fail("only square matrices are mirrored")
-            case Combine(buffers):
-                for name in buffers:
-                    if self.buffer(name).role not in ("accumulator", "out"):
-                        self.fail(f"{name} is no accumulator")
             case Barrier():
                 pass
 

@@ -22,7 +22,6 @@ from codegen.loop_ir.nodes import (
     Barrier,
     Buffer,
     Call,
-    Combine,
     Fill,
     Fold,
     If,
@@ -154,7 +153,7 @@ class Machine:
                 array = array.reshape(*array.shape[:array.ndim - 2 * axes], count, count)
                 lower = np.tril_indices(array.shape[-1], -1)
                 array[..., lower[1], lower[0]] = array[..., lower[0], lower[1]]
-            case Barrier() | Combine():
+            case Barrier():
                 pass  # one instance: nothing to wait for, nothing to fold
 
     def carry(self, loop: Loop | SampleLoop) -> None:

@@ -1,14 +1,14 @@
 """The loop IR: the closed language in which kernels are planned, checked, interpreted and emitted.
 
     program   = Program(name, sizes, buffers, sections)
-    section   = Section(kind: init|range|finish, pass_number, body)
-    buffer    = Buffer(name, dtype, shape, role: arg|out|const|full|tile|accumulator|shared, sample_axis, slot)
+    section   = Section(kind: init|range|finish, pass_number, body, cut)
+    buffer    = Buffer(name, dtype, shape, role: arg|out|const|full|tile|accumulator|shared, sample_axis, slot, fold)
     statement = TileLoop(var, rows, body)                       the range [lo, hi) of a section, `rows` at a time
               | Loop(var, lo, hi, step, kind: serial|lane|grid|thread|unrolled, carried, body)
               | If(condition, body) | Let(register, value)
               | Store(buffer, index, value) | Accumulate(op: add|max|min|mul, buffer, index, value)
               | Update(op, register, value) | Assign(register, value) | Fill(buffer, value) | Mirror(buffer)
-              | MatVec(form, A, x, y, beta) | MatMul(A, B, C, ...) | Barrier() | Combine(buffers)
+              | MatVec(form, A, x, y, beta) | MatMul(A, B, C, ...) | Barrier()
     value     = Literal | Register | SizeValue(size) | IndexValue(index) | Load(buffer, index) | Call(function, args)
               | Inside(index, size)                              0 ≤ index < size, a bool
     index     = Affine(const, ((var, coefficient), …)); a var is a loop variable, an int64 register,
@@ -66,6 +66,8 @@ class Affine:
 class Buffer:
     """A named array. `sample_axis` is the axis that passes over the data cut; `slot` the storage that it shares.
 
+    `fold` says how range sections gather values of their samples in it, where they do.
+
     The shape of a tile buffer is the logical one, full along its sample axis; only the rows of a tile are stored.
     """
 
@@ -75,6 +77,7 @@ class Buffer:
     role: Role
     sample_axis: int | None = None
     slot: int | None = None
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,16 +340,22 @@ class Barrier:
     """All threads of a block have reached this point."""
 
 
-@dataclass(frozen=True, slots=True)
-class Combine:
-    """Fold the accumulators of the ranges of a pass, in the order of the ranges."""
-
-    buffers: tuple[str, ...]
-    op: Fold = "add"
-
-
 Statement = Union[Let, Store, Accumulate, Update, Assign, If, Loop, TileLoop, SampleLoop, Fill, MatMul, MatVec, Mirror,
-                  Barrier, Combine]
+                  Barrier]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How the range of a section is cut into parts that may run at the same time.
+
+    There are `most` parts, or fewer of at least `rows` samples, all of the same whole number of times `rows` but the last:
+    the same ones for any number of threads.  The first gathers in the buffers themselves, each other in instances of
+    its own of the buffers `gathered`, which are folded into them in the order of the parts.
+    """
+
+    rows: int
+    most: int
+    gathered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +367,7 @@ class Section:
     body: tuple[Statement, ...]
     extent: Size | None = None
     comment: str = ""
+    cut: Cut | None = None
 
 
 @dataclass(frozen=True, slots=True)

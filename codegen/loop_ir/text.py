@@ -15,7 +15,7 @@ from codegen.loop_ir.nodes import (
     Barrier,
     Call,
     Carried,
-    Combine,
+    Cut,
     Fill,
     If,
     IndexValue,
@@ -64,12 +64,21 @@ def program_text(program: Program) -> str:
         shape = ", ".join(size(s) for s in b.shape)
         sample = "" if b.sample_axis is None else f" sample {b.sample_axis}"
         slot = "" if b.slot is None else f" slot {b.slot}"
-        lines.append(f"  {b.role} {b.name}: {b.dtype}[{shape}]{sample}{slot}")
+        fold = "" if b.fold is None else f" fold {b.fold}"
+        lines.append(f"  {b.role} {b.name}: {b.dtype}[{shape}]{sample}{slot}{fold}")
     for section in program.sections:
         over = "" if section.extent is None else f" over {size(section.extent)}"
-        lines.append(f"{section.kind} {section.pass_number}{over}{comment(section.comment)}")
+        lines.append(f"{section.kind} {section.pass_number}{over}{cut_text(section.cut)}{comment(section.comment)}")
         lines += body_lines(section.body)
     return "\n".join(lines)
+
+
+def cut_text(cut: Cut | None) -> str:
+    """How a range is cut."""
+    if cut is None:
+        return ""
+    apart = f", each but the first with its own {', '.join(cut.gathered)}" if cut.gathered else ""
+    return f" in at most {cut.most} parts of at least {cut.rows}{apart}"
 
 
 def body_lines(body: tuple[Statement, ...], depth: int = 1) -> Iterator[str]:
@@ -118,8 +127,6 @@ def statement_text(statement: Statement) -> str:
             return f"mirror {buffer}"
         case Barrier():
             return "barrier"
-        case Combine(buffers, op):
-            return f"combine {op} {', '.join(buffers)}"
 
 
 def value_text(value: Value) -> str:

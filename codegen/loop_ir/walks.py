@@ -10,7 +10,6 @@ from codegen.loop_ir.nodes import (
     Assign,
     Buffer,
     Call,
-    Combine,
     Fill,
     If,
     IndexValue,
@@ -124,8 +123,6 @@ def written(statement: Statement) -> tuple[str, ...]:
     match statement:
         case Store(buffer=name) | Accumulate(buffer=name) | Fill(buffer=name) | Mirror(buffer=name):
             return (name,)
-        case Combine(buffers=names):
-            return names
         case MatMul(C=panel) | MatVec(y=panel):
             return (panel.buffer,)
         case _:

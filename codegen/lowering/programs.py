@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from codegen.loop_ir.folds import identity
-from codegen.loop_ir.nodes import Buffer, Fill, Mirror, Program, Role, Section, Statement
+from codegen.loop_ir.nodes import Buffer, Fill, Fold, Mirror, Program, Role, Section, Statement
 from codegen.loop_ir.walks import section_buffers
 from codegen.lowering.loops import LoopNests
 from codegen.lowering.nests import Nests, fold_of, use_counts
 from codegen.lowering.scopes import Names
 from codegen.planning.costs import Hints
-from codegen.planning.cuts import plan_passes, tile_rows
+from codegen.planning.cuts import parts, plan_passes, tile_rows
 from codegen.planning.materialisation import choose_stored
 from codegen.planning.matrices import MatrixForm, matrix_form
 from codegen.planning.passes import Passes, is_leaf, is_pattern
@@ -45,7 +45,8 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     distinct = list(dict.fromkeys(roots))
     passes = plan_passes(distinct, hints)
     stored = choose_stored(distinct, passes, hints)
-    order = [node for node in topological(distinct, children_read) if node in stored and not is_leaf(node)]
+    everything = topological(distinct, children_read)
+    order = [node for node in everything if node in stored and not is_leaf(node)]
     found = [(node, matrix_form(node, hints, passes.label.get(node))) for node in order if isinstance(node, Product)]
     forms: dict[Node, MatrixForm] = {node: form for node, form in found if form is not None}
     naming = Naming(roots, inputs, order, stored, passes)
@@ -75,7 +76,8 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
             nests = Nests(passes, naming.buffers, naming.tiles, shared, rows, names)
             for node in during:
                 nests.compute(node, forms.get(node))
-            sections.append(Section("range", number, nests.statements(), passes.size))
+            cut = parts(everything, passes, number, rows, hints)
+            sections.append(Section("range", number, nests.statements(), passes.size, cut=cut))
     if naming.copies:
         nests = Nests(passes, naming.buffers, naming.tiles, shared, None, names)
         for name, node in naming.copies:
@@ -158,7 +160,7 @@ class Naming:
                 self.table.append(Buffer(name, node.dtype, node.shape, "out"))
                 self.copies.append((name, node))
             else:
-                self.add(node, name, "out", passes.sample.get(node))
+                self.add(node, name, "out", passes.sample.get(node), fold_of(node) if node in passes.folded else None)
         self.tiles: set[str] = set()
         count = 0
         for node in order:
@@ -167,7 +169,7 @@ class Naming:
             axis = passes.sample.get(node)
             role: Role = "accumulator" if node in passes.folded else "tile" if axis is not None and node not in passes.full \
                 and not used_later(node, order, passes) else "full"
-            self.add(node, f"t{count}", role, axis)
+            self.add(node, f"t{count}", role, axis, fold_of(node) if node in passes.folded else None)
             if role == "tile":
                 self.tiles.add(f"t{count}")
             count += 1
@@ -178,9 +180,9 @@ class Naming:
         self.table.append(Buffer(name, dtype, shape, "full"))
         return name
 
-    def add(self, node: Node, name: str, role: Role, axis: int | None) -> None:
+    def add(self, node: Node, name: str, role: Role, axis: int | None, fold: Fold | None = None) -> None:
         """One more buffer."""
-        self.table.append(Buffer(name, node.dtype, node.shape, role, axis))
+        self.table.append(Buffer(name, node.dtype, node.shape, role, axis, fold=fold))
         self.buffers[node] = name
 
 

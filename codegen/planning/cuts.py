@@ -1,4 +1,4 @@
-"""Cuts: along which axis the data is cut into tiles, and whether it is, by the memory traffic of each plan.
+"""Cuts: along which axis the data is cut into tiles and parts, and whether it is, by the memory traffic of each plan.
 
 What is computed sample by sample stays in the cache with its tile; all else is written in full and read again.  An array
 without the sample axis is read again with every tile, and a sum over samples is touched with every tile.
@@ -6,13 +6,16 @@ without the sample axis is read again with every tile, and a sum over samples is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from codegen.loop_ir.nodes import Cut
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import is_contraction, is_costly
 from codegen.planning.passes import BYTES, SMALLEST_SAMPLE_AXIS, Passes, is_leaf, is_pattern, placed, sample_sizes
-from symdiff.expression import Apply, Node, Symbol
+from symdiff.expression import Apply, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read
+from symdiff.simplification.rule import TRANSCENDENTAL
 from symdiff.traversal import topological
 
 TILE_BYTES = 256 * 1024
@@ -23,6 +26,11 @@ CACHED = 0.25
 CACHE_BYTES = 8 * 1024 * 1024
 # What each pass over the data adds: more loops to build and to run.
 PASS = 0.1
+# A part of a range takes so many operations, some 20 to 50 microseconds, and so many times what folding its sums takes.
+PART_WORK, FOLD_WORK = 1 << 16, 32
+MOST_PARTS = 64
+# What the sums of all parts may take together.
+PART_BYTES = 1 << 25
 # Rows of an axis that does not come first lie apart.
 ASIDE = 1.5
 
@@ -50,6 +58,26 @@ def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: 
         rows = power_of_two_below(STREAM_BYTES // given)
         return min(rows, MOST_ROWS) if rows >= LEAST_ROWS // 2 else max(power_of_two_below(TILE_BYTES // given), LEAST_ROWS // 2)
     return min(max(power_of_two_below(TILE_BYTES // stored), LEAST_ROWS), MOST_ROWS)
+
+
+def parts(order: Sequence[Node], passes: Passes, number: int, rows: int, hints: Hints) -> Cut | None:
+    """How the range of a pass is cut into parts of whole tiles, None where its sums are too large to have several of."""
+    here = [n for n in order if passes.level.get(n) == number and (n in passes.sample or n in passes.folded)]
+    samples = 1 if passes.size is None else hints.value(passes.size)
+    work = sum(operations(node, hints) for node in here) / samples
+    sums = [node for node in here if node in passes.folded]
+    most = min(MOST_PARTS, PART_BYTES // (1 + sum(BYTES[n.dtype] * hints.count(n.shape) for n in sums)))
+    least = (PART_WORK + FOLD_WORK * sum(hints.count(n.shape) for n in sums)) / max(work, 1)
+    return Cut(rows * math.ceil(least / rows), most) if most > 1 else None
+
+
+def operations(node: Node, hints: Hints) -> int:
+    """Operations to compute a node from its children, roughly."""
+    if isinstance(node, Product):
+        return hints.count(node.extents) * max(len(node.factors), 1)
+    if isinstance(node, Reduce):
+        return hints.count(node.arg.shape)
+    return hints.count(node.shape) * (TRANSCENDENTAL if is_costly(node) else max(len(node.children), 1))
 
 
 def power_of_two_below(number: int) -> int:

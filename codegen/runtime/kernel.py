@@ -58,10 +58,10 @@ class Kernel:
     def __init__(self, plan: Callable[[dict[str, int] | None], Planned], arguments: Sequence[Argument],
                  unflatten: Callable[[list[Any]], Tree], flatten: Callable[[Tree], list[Any]], *,
                  formula: Callable[[], str] = str, check: bool = False, names: Sequence[str] = (),
-                 demands: Demands = NO_DEMANDS, form: str = "") -> None:
+                 demands: Demands = NO_DEMANDS, form: str = "", threads: int = 1) -> None:
         self.plan, self.unflatten, self.flatten, self.names = plan, unflatten, flatten, names
         self.binder = Binder(arguments, check, demands=demands)
-        self.formula_text = formula
+        self.formula_text, self.threads = formula, threads
         self.lock = threading.RLock()
         self.ready: Planned | None = None
         self.storage: Storage | None = None
@@ -93,7 +93,7 @@ class Kernel:
         targets = fresh_outputs(frame) if given is None else given_outputs(frame, given, arrays, self.names)
         scratch = frame.take()
         try:
-            executable([*arrays, *planned.constants, *targets, *scratch], values)
+            executable([*arrays, *planned.constants, *targets, *scratch], values, self.threads)
         finally:
             frame.give(scratch)
         with self.lock:
@@ -242,7 +242,8 @@ class Kernel:
 
         `cache` is "hit" for machine code from the disk, "miss" for code that was compiled and kept there, "off" or
         "refused: " and why for code that is not kept, None before it is built.
-        `flops` and `bytes` are those of the last call (of arguments and outputs, each once), None before the first.
+        `threads` is the most that a call uses; `flops` and `bytes` are those of the last call (of arguments and outputs, each
+        once), None before the first.
         """
         planned = self.planned()
         program = planned.program
@@ -256,6 +257,7 @@ class Kernel:
             "source_lines": planned.source().count("\n") + 1,
             "seconds": seconds,
             "cache": None if self.executable is None else self.executable.cache,
+            "threads": self.threads,
             "calls": self.calls + self.fast_calls(),
             "scratch_bytes": self.scratch_bytes,
             "flops": None if self.last_sizes is None else flops_of(program, self.last_sizes),

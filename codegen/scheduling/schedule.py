@@ -5,11 +5,12 @@ from __future__ import annotations
 from codegen.backends.protocol import Pass
 from codegen.scheduling.dead_code import drop_dead_code
 from codegen.scheduling.fused_loops import fuse
+from codegen.scheduling.independent_parts import cut_ranges
 from codegen.scheduling.jammed_loops import jam
 from codegen.scheduling.opened_products import open_products
 from codegen.scheduling.parted_sections import part_sections
 from codegen.scheduling.vector_loops import vectorise
 
-SCHEDULE: tuple[Pass, ...] = (fuse, drop_dead_code, part_sections)
+SCHEDULE: tuple[Pass, ...] = (fuse, drop_dead_code, part_sections, cut_ranges)
 # Where no compiler after us opens products and vectorises loops.
 VECTOR_SCHEDULE: tuple[Pass, ...] = (*SCHEDULE, open_products, vectorise, jam)

@@ -5,21 +5,32 @@ runs them on storage: `void kernel(ptr arrays, ptr sizes, ptr routines)`.  `arra
 the order of `parameters` (for `kernel_of_objects` to NumPy's array objects, which hold their address at DATA_OFFSET), `sizes`
 to the named sizes, `routines` to the addresses of the BLAS routines of `ROUTINES`.  No address and no text of the user stands
 in the module, so it may be kept.  A program with matrix products sets BLAS to one thread, and back in the end.
+
+Where a range is cut into parts, `codegen.emitters.llvm.parts` writes `kernel`, and with it entries for the parts.
 """
 
 from __future__ import annotations
 
-from codegen.emitters.llvm.indices import ZERO
 from codegen.emitters.llvm.instructions import Ssa
+from codegen.emitters.llvm.parts import (
+    STORAGE,
+    Calls,
+    beside,
+    call_section,
+    cut_kernel,
+    entry_text,
+    entry_writer,
+    section_sizes_whole,
+    size_names,
+    storage_lines,
+)
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
 from codegen.loop_ir.nodes import MatMul, Program, Section
-from codegen.loop_ir.walks import parameters, section_buffers, section_name, section_sizes, statements, tile_rows
+from codegen.loop_ir.walks import buffers_of, section_buffers, section_name, statements, tile_rows
 from codegen.runtime.blas import ROUTINES
-from symdiff.sizes import named_sizes
+from codegen.scheduling.independent_parts import with_instances
 
-# Where an array object of NumPy holds the address of its elements; whoever calls `kernel_of_objects` has tried it.
-DATA_OFFSET = 16
 HEAD = f"""\
 {NOWHERE} = private unnamed_addr constant [64 x i8] zeroinitializer, align 64
 """
@@ -39,6 +50,7 @@ ONE_THREAD = [
     "%.none = icmp eq ptr %.given, null", "%.get = select i1 %.none, ptr @.tell, ptr %.given", "%.threads = call i32 %.get()",
     "%.one = icmp eq i32 %.threads, 1", "%.switch = select i1 %.one, ptr @.keep, ptr %.put", "call void %.switch(i32 1)",
 ]
+AS_BEFORE = "call void %.switch(i32 %.threads)"
 ATTRIBUTES = "attributes #0 = { nounwind willreturn memory(none) }"
 
 
@@ -46,15 +58,22 @@ def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False, scal
     """The module of a program, for vectors of so many bytes; `scales` says that 2ᵏ is multiplied to them by an instruction."""
     declared: dict[str, str] = {}
     functions = []
-    calls = []
+    calls: Calls = []
     taken: set[str] = set()
+    cut = any(section.cut for section in program.sections)
+    program = with_instances(program)
     for section in program.sections:
         if not section.body:
             continue
         name = section_name(section, taken)
-        functions.append(section_function(name, section, program, vector_bytes, fast_math, scales, declared))
+        for called, part in ((name, section), *beside(name, section, buffers_of(program))):
+            functions.append(section_function(called, part, program, vector_bytes, fast_math, scales, declared))
         calls.append((name, section))
-    functions += [kernel_function(program, calls, objects) for objects in (False, True)]
+    if cut:
+        products = multiplies(program)
+        functions += cut_kernel(program, calls, ONE_THREAD if products else [], [AS_BEFORE] if products else [])
+    else:
+        functions += [kernel_function(program, calls, objects) for objects in (False, True)]
     stubs = [STUBS] if multiplies(program) else []
     return "\n".join([HEAD, *sorted(declared.values()), "", "\n\n".join([*stubs, *functions]), "", ATTRIBUTES, ""])
 
@@ -87,50 +106,12 @@ def section_function(name: str, section: Section, program: Program, vector_bytes
     return "\n".join([f"define void @{name}({', '.join(given)}) {{", *writer.lines(), "}"])
 
 
-def size_names(program: Program) -> dict[str, str]:
-    """The values that hold the named sizes."""
-    return {name: f"%.n{k}" for k, name in enumerate(program.sizes)}
-
-
-def section_sizes_whole(section: Section, program: Program) -> list[str]:
-    """The names of the sizes that a section needs: those of its statements, and of the strides of its buffers."""
-    names = set(section_sizes(section, program))
-    for b in section_buffers(section, program):
-        for size in b.shape:
-            names |= named_sizes(size)
-    return [name for name in program.sizes if name in names]
-
-
-def kernel_function(program: Program, calls: list[tuple[str, Section]], objects: bool) -> str:
+def kernel_function(program: Program, calls: Calls, objects: bool) -> str:
     """The function that takes the storage apart, addresses or `objects`, and runs the sections in order."""
-    numbers = size_names(program)
-    sizes = {name: Ssa(numbers[name], "i64") for name in program.sizes}
-    writer = ProductWriter(sizes, {}, {})
-    lines = []
-    for k, b in enumerate(parameters(program)):
-        lines.append(f"%.p{k} = getelementptr inbounds ptr, ptr %.arrays, i64 {k}")
-        if objects:
-            lines += [f"%.o{k} = load ptr, ptr %.p{k}, align 8",
-                      f"%.d{k} = getelementptr inbounds i8, ptr %.o{k}, i64 {DATA_OFFSET}"]
-        lines.append(f"%{b.name} = load ptr, ptr {f'%.d{k}' if objects else f'%.p{k}'}, align 8")
-    for k, name in enumerate(program.sizes):
-        lines += [f"%.q{k} = getelementptr inbounds i64, ptr %.sizes, i64 {k}", f"{numbers[name]} = load i64, ptr %.q{k}, align 8"]
     products = multiplies(program)
-    if products:
-        lines += ONE_THREAD
-    for line in lines:
-        writer.do(line)
+    writer = entry_writer(program, storage_lines(program, objects) + (ONE_THREAD if products else []))
     for name, section in calls:
-        ends = []
-        if section.kind == "range":
-            extent = ZERO if section.extent is None else writer.size(section.extent)
-            ends = ["i64 0", f"i64 {extent.name}"]
-        given = [*ends, *[f"ptr %{b.name}" for b in section_buffers(section, program)],
-                 *[f"i64 {numbers[size]}" for size in section_sizes_whole(section, program)], "ptr %.routines"]
-        writer.do(f"call void @{name}({', '.join(given)})")
+        call_section(writer, name, section, program)
     if products:
-        writer.do("call void %.switch(i32 %.threads)")
-    writer.block.end = "ret void"
-    name = "kernel_of_objects" if objects else "kernel"
-    head = f"define void @{name}(ptr %.arrays, ptr %.sizes, ptr %.routines) {{"
-    return "\n".join([head, *writer.lines(), "}"])
+        writer.do(AS_BEFORE)
+    return entry_text("kernel_of_objects" if objects else "kernel", STORAGE, writer)

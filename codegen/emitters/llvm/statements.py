@@ -22,7 +22,6 @@ from codegen.loop_ir.nodes import (
     Barrier,
     Call,
     Carried,
-    Combine,
     Fill,
     Fold,
     If,
@@ -86,8 +85,8 @@ class StatementWriter(ValueWriter):
                 self.fill(buffer, literal(value.value, KINDS[value.dtype]))
             case Mirror(buffer, axes):
                 self.mirror(buffer, axes)
-            case Barrier() | Combine():
-                pass  # one instance: nothing to wait for, nothing to fold
+            case Barrier():
+                pass  # one thread runs it: nothing to wait for
             case MatMul() | MatVec():
                 self.matrix_product(statement)
 

@@ -1,0 +1,151 @@
+"""Calls of kernels whose ranges are cut: storage for the parts, run one after the other or by several threads.
+
+The parts are the same, and folded in the same order, for any number of threads, so the results are too, bit by bit.  Whether
+threads are worth their while is measured: a call that takes `LEAST_SECONDS` on one thread is tried on several, and what took
+less is what later calls of these sizes do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from codegen.backends.protocol import Array
+from codegen.emitters.llvm.parts import stages_of
+from codegen.loop_ir.nodes import Buffer, Cut, Program
+from codegen.loop_ir.walks import parameters, storage_shape, tile_rows
+from codegen.runtime import blas, workers
+from codegen.runtime.storage import REMEMBERED, Frame
+from codegen.scheduling.independent_parts import instance_of, with_instances
+from symdiff.sizes import Size, value_of
+
+STORAGE = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+STAGE = ctypes.CFUNCTYPE(None, *STORAGE)
+PART = ctypes.CFUNCTYPE(None, *STORAGE, ctypes.c_int64, ctypes.c_int64)
+# Waking a thread takes 10 to 50 microseconds.
+LEAST_SECONDS = 1e-4
+# So many calls of each kind are timed before one is chosen.
+TRIALS = 3
+
+
+@dataclass(slots=True)
+class Pace:
+    """The least seconds of calls of some sizes, on one thread and on several, and how many were timed."""
+
+    best: list[float] = field(default_factory=lambda: [float("inf"), float("inf")])
+    timed: list[int] = field(default_factory=lambda: [0, 0])
+
+    def threaded(self) -> bool:
+        """Whether the next call runs on several threads."""
+        if self.timed[0] < TRIALS or self.best[0] < LEAST_SECONDS:
+            return False
+        return self.timed[1] < TRIALS or self.best[1] < self.best[0]
+
+    def note(self, threaded: bool, seconds: float) -> None:
+        """One more call."""
+        self.best[threaded] = min(self.best[threaded], seconds)
+        self.timed[threaded] += 1
+
+
+class Stage:
+    """Sections that run as one (`entry`), or a cut range: its parts, and what folds them."""
+
+    def __init__(self, entry: Any, fold: Any = None, extent: Size = 0, cut: Cut | None = None, own: Sequence[int] = ()) -> None:
+        self.entry, self.fold, self.extent, self.cut, self.own = entry, fold, extent, cut, own
+
+    def ends(self, sizes: Mapping[str, int]) -> list[tuple[int, int]]:
+        """Where the parts begin and end."""
+        assert self.cut is not None
+        samples = value_of(self.extent, sizes)
+        rows = self.cut.rows * -(-samples // (self.cut.rows * self.cut.most))
+        return [(lo, min(lo + rows, samples)) for lo in range(0, samples, max(rows, 1))]
+
+
+class PartedCalls:
+    """The calls of one program that has a cut range; `address` tells that of a function of its module."""
+
+    def __init__(self, program: Program, address: Callable[[str], int]) -> None:
+        self.program, self.rows = program, tile_rows(program)
+        self.given = parameters(with_instances(program))
+        self.places = {b.name: k for k, b in enumerate(self.given)}
+        self.own = self.given[len(program.buffers):]
+        self.tiles = [b for b in self.given if b.role == "tile"]
+        self.stages: list[Stage] = []
+        for k, stage in enumerate(stages_of([("", section) for section in program.sections if section.body])):
+            _, section = stage[0]
+            if section.cut is None:
+                self.stages.append(Stage(STAGE(address(f"stage_{k}"))))
+            else:
+                own = [self.places[instance_of(name)] for name in section.cut.gathered]
+                self.stages.append(Stage(PART(address(f"part_{k}")), STAGE(address(f"fold_{k}")), section.extent or 0,
+                                         section.cut, own))
+        self.known: dict[tuple[int, ...], tuple[Frame, Pace]] = {}
+
+    def storage(self, sizes: Sequence[int]) -> tuple[Frame, Pace]:
+        """Instances for one thread, and how long calls took, for some sizes."""
+        key = tuple(sizes)
+        found = self.known.get(key)
+        if found is None:
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            values = dict(zip(self.program.sizes, key, strict=True))
+            found = self.known[key] = self.frame([(b, "") for b in self.own], values), Pace()
+        return found
+
+    def frame(self, buffers: Sequence[tuple[Buffer, str]], values: Mapping[str, int]) -> Frame:
+        """Storage for buffers, each under its name and a suffix."""
+        return Frame([], [(replace(b, name=b.name + suffix), tuple([value_of(s, values) for s in storage_shape(b, self.rows)]))
+                          for b, suffix in buffers])
+
+    def run_threaded(self, arrays: Sequence[Array], sizes: Sequence[int], given: Any, routines: Any, threads: int) -> None:
+        """Run on arrays in the order of `parameters`, instances included; `given` are the sizes as the kernel takes them."""
+        values = dict(zip(self.program.sizes, sizes, strict=True))
+        table = (ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays])
+        with nullcontext() if routines is None else blas.one_thread():
+            for stage in self.stages:
+                if stage.cut is None:
+                    stage.entry(table, given, routines)
+                elif len(ends := stage.ends(values)) < 2:
+                    for lo, hi in ends:
+                        stage.entry(table, given, routines, lo, hi)
+                else:
+                    self.run_parts(stage, ends, table, given, routines, values, threads)
+
+    def run_parts(self, stage: Stage, ends: list[tuple[int, int]], table: Any, given: Any, routines: Any,
+                  values: Mapping[str, int], threads: int) -> None:
+        """Run the parts of a range on several threads, then fold them in order."""
+        helpers, entry = min(threads, len(ends)) - 1, stage.entry
+        own = [self.given[place] for place in stage.own]
+        rest = self.frame([(b, f"_{k}") for k in range(1, len(ends)) for b in own]
+                          + [(b, f"_{k}") for k in range(helpers) for b in self.tiles], values).allocate()
+        addresses = [a.ctypes.data for a in rest]
+        instances = [list(zip(stage.own, addresses[k * len(own):], strict=False)) for k in range(len(ends) - 1)]
+        tables = [table]
+        for k in range(helpers):
+            tiles = addresses[len(own) * (len(ends) - 1) + k * len(self.tiles):]
+            tables.append(type(table)(*table))
+            for b, address in zip(self.tiles, tiles, strict=False):
+                tables[-1][self.places[b.name]] = address
+
+        def work(place: int, part: int) -> None:
+            mine = tables[place]
+            if part:
+                for at, address in instances[part - 1]:
+                    mine[at] = address
+            entry(mine, given, routines, *ends[part])
+        workers.run(len(ends), work, threads)
+        for instance in instances if own else ():
+            for at, address in instance:
+                table[at] = address
+            stage.fold(table, given, routines)
+
+
+def timed(pace: Pace, threaded: bool, call: Callable[[], None]) -> None:
+    """Make a call, and note what it took."""
+    begin = time.perf_counter()
+    call()
+    pace.note(threaded, time.perf_counter() - begin)

@@ -1,0 +1,194 @@
+"""Programs whose ranges are cut: entries for the parts, and `kernel`, which runs them one after the other.
+
+Sections that are not cut and follow each other are a stage.  The module holds, for stages and cut ranges by their place,
+
+    stage_k(ptr arrays, ptr sizes, ptr routines)                    the sections of a stage
+    part_k(ptr arrays, ptr sizes, ptr routines, i64 lo, i64 hi)     a part of a range, in instances unless it is the first
+    fold_k(ptr arrays, ptr sizes, ptr routines)                     the instances, folded into the buffers
+
+Whoever runs the parts at the same time hands each an `arrays` with tiles and instances of its own, and folds in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from codegen.emitters.llvm.instructions import Ssa, literal
+from codegen.emitters.llvm.products import ProductWriter
+from codegen.loop_ir.nodes import Buffer, Cut, Program, Section
+from codegen.loop_ir.walks import buffers_of, parameters, section_buffers, section_sizes
+from codegen.scheduling.independent_parts import clearing, folding, instance_of
+from symdiff.sizes import named_sizes
+
+# Where an array object of NumPy holds the address of its elements; whoever calls `kernel_of_objects` has tried it.
+DATA_OFFSET = 16
+# Parameters of an entry, and what it hands on to another.
+STORAGE = "ptr %.arrays, ptr %.sizes, ptr %.routines"
+Calls = list[tuple[str, Section]]
+
+
+def size_names(program: Program) -> dict[str, str]:
+    """The values that hold the named sizes."""
+    return {name: f"%.n{k}" for k, name in enumerate(program.sizes)}
+
+
+def section_sizes_whole(section: Section, program: Program) -> list[str]:
+    """The names of the sizes that a section needs: those of its statements, and of the strides of its buffers."""
+    names = set(section_sizes(section, program))
+    for b in section_buffers(section, program):
+        for size in b.shape:
+            names |= named_sizes(size)
+    return [name for name in program.sizes if name in names]
+
+
+def size_lines(program: Program) -> list[str]:
+    """The lines that read the sizes."""
+    lines = []
+    for k, name in enumerate(size_names(program).values()):
+        lines += [f"%.q{k} = getelementptr inbounds i64, ptr %.sizes, i64 {k}", f"{name} = load i64, ptr %.q{k}, align 8"]
+    return lines
+
+
+def storage_lines(program: Program, objects: bool = False) -> list[str]:
+    """The lines that take the storage apart, addresses or `objects`."""
+    lines = []
+    for k, b in enumerate(parameters(program)):
+        lines.append(f"%.p{k} = getelementptr inbounds ptr, ptr %.arrays, i64 {k}")
+        if objects:
+            lines += [f"%.o{k} = load ptr, ptr %.p{k}, align 8",
+                      f"%.d{k} = getelementptr inbounds i8, ptr %.o{k}, i64 {DATA_OFFSET}"]
+        lines.append(f"%{b.name} = load ptr, ptr {f'%.d{k}' if objects else f'%.p{k}'}, align 8")
+    return lines + size_lines(program)
+
+
+def entry_writer(program: Program, lines: list[str]) -> ProductWriter:
+    """The writer of a function that begins with such lines and knows the sizes."""
+    writer = ProductWriter({name: Ssa(number, "i64") for name, number in size_names(program).items()}, {}, {})
+    for line in lines:
+        writer.do(line)
+    return writer
+
+
+def entry_text(name: str, parameters: str, writer: ProductWriter) -> str:
+    """The text of a function that ends where its writer stands."""
+    writer.block.end = "ret void"
+    return "\n".join([f"define void @{name}({parameters}) {{", *writer.lines(), "}"])
+
+
+def call_section(writer: ProductWriter, name: str, section: Section, program: Program, ends: tuple[str, str] | None = None,
+                 own: tuple[str, ...] = ()) -> None:
+    """Call a section's function, over the whole range or between `ends`; for buffers of its `own` it is given instances."""
+    if section.kind == "range" and ends is None:
+        ends = "0", "0" if section.extent is None else writer.size(section.extent).name
+    given = [*[f"i64 {end}" for end in ends or ()],
+             *[f"ptr %{instance_of(b.name) if b.name in own else b.name}" for b in section_buffers(section, program)],
+             *[f"i64 {writer.sizes[size].name}" for size in section_sizes_whole(section, program)], "ptr %.routines"]
+    writer.do(f"call void @{name}({', '.join(given)})")
+
+
+def beside(name: str, section: Section, buffers: Mapping[str, Buffer]) -> list[tuple[str, Section]]:
+    """The sections that clear and fold the instances of a cut one, by name."""
+    if section.cut is None or not section.cut.gathered:
+        return []
+    return [(f"{name}.clear", Section("init", section.pass_number, clearing(section, buffers))),
+            (f"{name}.fold", Section("init", section.pass_number, folding(section, buffers)))]
+
+
+def stages_of(calls: Calls) -> list[Calls]:
+    """The sections that are called one after the other; a cut one is a stage alone."""
+    stages: list[Calls] = []
+    for name, section in calls:
+        if section.cut is not None or not stages or stages[-1][-1][1].cut is not None:
+            stages.append([])
+        stages[-1].append((name, section))
+    return stages
+
+
+def entry_names(program: Program) -> list[str]:
+    """The names of the functions that are called from outside: two, and where a range is cut those of the stages."""
+    names = ["kernel", "kernel_of_objects"]
+    if any(section.cut for section in program.sections):
+        for k, stage in enumerate(stages_of([("", section) for section in program.sections if section.body])):
+            names += [f"stage_{k}"] if stage[0][1].cut is None else [f"part_{k}", f"fold_{k}"]
+    return names
+
+
+def cut_kernel(program: Program, calls: Calls, head: list[str], tail: list[str]) -> list[str]:
+    """The entries, and `kernel`; `head` and `tail` are what it does before and after its stages."""
+    buffers = buffers_of(program)
+    kernel = entry_writer(program, [*size_lines(program), *head])
+    functions: list[str] = []
+    for k, stage in enumerate(stages_of(calls)):
+        name, section = stage[0]
+        if section.cut is None:
+            entry = entry_writer(program, storage_lines(program))
+            for name, section in stage:
+                call_section(entry, name, section, program)
+            functions.append(entry_text(f"stage_{k}", STORAGE, entry))
+            kernel.do(f"call void @stage_{k}({STORAGE})")
+            continue
+        functions.append(part_text(k, name, section, program, buffers))
+        entry = entry_writer(program, storage_lines(program))
+        for fold, folds in beside(name, section, buffers)[1:]:
+            call_section(entry, fold, folds, program)
+        functions.append(entry_text(f"fold_{k}", STORAGE, entry))
+        run_parts(kernel, k, section, section.cut)
+    for line in tail:
+        kernel.do(line)
+    functions.append(entry_text("kernel", STORAGE, kernel))
+    return [*functions, objects_text(program)]
+
+
+def part_text(k: int, name: str, section: Section, program: Program, buffers: Mapping[str, Buffer]) -> str:
+    """The function of a part."""
+    assert section.cut is not None
+    writer = entry_writer(program, [*storage_lines(program), "%.first = icmp eq i64 %.lo, 0"])
+    start, sides, after = writer.block, (writer.begin_block(), writer.begin_block()), writer.begin_block()
+    start.end = f"br i1 %.first, label %{sides[0].label}, label %{sides[1].label}"
+    for own, block in zip(((), section.cut.gathered), sides, strict=True):
+        writer.move_to(block)
+        for clear, clears in beside(name, section, buffers)[:1] if own else ():
+            call_section(writer, clear, clears, program)
+        call_section(writer, name, section, program, ("%.lo", "%.hi"), own)
+        block.end = f"br label %{after.label}"
+    writer.move_to(after)
+    return entry_text(f"part_{k}", f"{STORAGE}, i64 %.lo, i64 %.hi", writer)
+
+
+def run_parts(writer: ProductWriter, k: int, section: Section, cut: Cut) -> None:
+    """Run the parts of a range in order, and fold each but the first."""
+    samples = literal(0, "i64") if section.extent is None else writer.size(section.extent)
+    turns = writer.quotient("udiv", writer.plus(samples, literal(cut.rows * cut.most - 1, "i64")),
+                            literal(cut.rows * cut.most, "i64"))
+    rows = writer.times(turns, literal(cut.rows, "i64"))
+    before = writer.block
+    head, part, again, after = [writer.begin_block() for _ in range(4)]
+    before.end = f"br label %{head.label}"
+    head.phis.append(f"%.lo{k} = phi i64 [ 0, %{before.label} ], [ %.next{k}, %{again.label} ]")
+    writer.move_to(head)
+    writer.do(f"%.more{k} = icmp ult i64 %.lo{k}, {samples.name}")
+    head.end = f"br i1 %.more{k}, label %{part.label}, label %{after.label}"
+    writer.move_to(part)
+    writer.do(f"%.next{k} = add i64 %.lo{k}, {rows.name}")
+    writer.do(f"%.last{k} = icmp ugt i64 %.next{k}, {samples.name}")
+    writer.do(f"%.hi{k} = select i1 %.last{k}, i64 {samples.name}, i64 %.next{k}")
+    writer.do(f"call void @part_{k}({STORAGE}, i64 %.lo{k}, i64 %.hi{k})")
+    writer.do(f"%.first{k} = icmp eq i64 %.lo{k}, 0")
+    fold = writer.begin_block()
+    part.end = f"br i1 %.first{k}, label %{again.label}, label %{fold.label}"
+    writer.move_to(fold)
+    writer.do(f"call void @fold_{k}({STORAGE})")
+    fold.end = f"br label %{again.label}"
+    again.end = f"br label %{head.label}"
+    writer.move_to(after)
+
+
+def objects_text(program: Program) -> str:
+    """`kernel_of_objects`, which gives `kernel` the addresses."""
+    given = parameters(program)
+    writer = entry_writer(program, [*storage_lines(program, objects=True), f"%.table = alloca ptr, i64 {max(len(given), 1)}"])
+    for k, b in enumerate(given):
+        writer.do(f"%.t{k} = getelementptr inbounds ptr, ptr %.table, i64 {k}")
+        writer.do(f"store ptr %{b.name}, ptr %.t{k}, align 8")
+    writer.do("call void @kernel(ptr %.table, ptr %.sizes, ptr %.routines)")
+    return entry_text("kernel_of_objects", STORAGE, writer)

@@ -1,0 +1,203 @@
+"""Threads: the same bits for any number of them, and nothing that goes wrong when callers, compilers and forks meet."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symdiff as sd
+from codegen.backends.parted_calls import Pace
+from codegen.loop_ir.nodes import Accumulate, Affine, Buffer, Cut, Load, Program, SampleLoop, Section
+from codegen.planning import cuts
+from codegen.runtime import workers
+from codegen.scheduling.independent_parts import cut_ranges
+
+N = 5003
+n = sd.dim("n")
+x, y = sd.symbol("x", n), sd.symbol("y", n)
+X = sd.symbol("X", (n, 5))
+w = sd.symbol("w", 5)
+W = sd.symbol("W", (5, 7))
+T = sd.symbol("T", (11, 5))
+idx = sd.symbol("idx", n, "int64")
+X32, w32 = sd.symbol("X32", (n, 5), "float32"), sd.symbol("w32", 5, "float32")
+R = np.random.default_rng(7)
+VALUES: dict[str, Any] = {
+    "x": R.normal(size=N), "y": np.sign(R.normal(size=N)), "X": R.normal(size=(N, 5)), "w": R.normal(size=5),
+    "W": R.normal(size=(5, 7)), "T": R.normal(size=(11, 5)), "idx": R.integers(0, 11, N),
+    "X32": R.normal(size=(N, 5)).astype("float32"), "w32": R.normal(size=5).astype("float32"),
+}
+LOGISTIC = sd.mean(sd.softplus(-y * (X @ w)))
+LOGITS = X @ W
+CASES: dict[str, Any] = {
+    "sums": [sd.sum(x * y), sd.mean(x**2), sd.sum(X, axis=0)],
+    "extremes": [sd.max(x), sd.min(x + y), sd.max(X, axis=0), sd.prod(1 + x / 1000)],
+    "rows": [sd.exp(x) * y, X @ w, LOGITS, sd.softmax(LOGITS, axis=1)],
+    "logistic": [LOGISTIC, sd.grad(LOGISTIC, w), sd.hessian(LOGISTIC, w)],
+    "standardised": sd.grad(sd.sum(((X - sd.mean(X, axis=0)) / sd.std(X, axis=0)) ** 4 @ w), X),
+    "softmax over samples": [sd.logsumexp(x), sd.grad(sd.logsumexp(x * y), x)],
+    "layers": sd.grad(sd.mean(sd.logsumexp(sd.tanh(LOGITS), axis=1)), W),
+    "gathered": [sd.sum((X - T[idx]) ** 2), sd.grad(sd.sum((X - T[idx]) ** 2), T)],
+    "positions": [sd.argmax(x), sd.sum(x[1:] * x[:-1]), sd.grad(sd.sum((x[1:] - x[:-1]) ** 2), x)],
+    "single": [sd.sum(sd.exp(X32 @ w32)), sd.grad(sd.sum(sd.exp(X32 @ w32)), w32)],
+    "counts": [sd.sum(idx), sd.max(idx), sd.any(x > 3), sd.all(x > -9)],
+}
+# Kernels of these have no pass over samples.
+WHOLE = {"positions"}
+
+
+@pytest.fixture(autouse=True)
+def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small parts, and threads for every call."""
+    monkeypatch.setattr(cuts, "PART_WORK", 1)
+    monkeypatch.setattr(cuts, "FOLD_WORK", 0)
+    monkeypatch.setattr(Pace, "threaded", lambda self: True)
+
+
+def outputs(case: Any, threads: int, **options: Any) -> list[Any]:
+    f = sd.compile(case, threads=threads, cache=False, **options)
+    given = {a.name: VALUES[a.name] for a in f.binder.arguments}
+    f(**given)
+    found = f(**given)
+    return [np.asarray(v) for v in (found if isinstance(found, (list, tuple)) else [found])]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_same_bits_for_any_number_of_threads(name: str) -> None:
+    one = outputs(CASES[name], 1)
+    for threads in (2, 3, 4):
+        for a, b in zip(one, outputs(CASES[name], threads), strict=True):
+            assert a.tobytes() == b.tobytes()
+    for a, b in zip(one, outputs(CASES[name], 1, target="numpy"), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4 if a.dtype == "float32" else 1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ranges_are_cut_in_many_parts(name: str) -> None:
+    f = sd.compile(CASES[name], cache=False, threads=2)
+    f(**{a.name: VALUES[a.name] for a in f.binder.arguments})
+    program = f.planned().program
+    parts = [s.cut for s in program.sections if s.kind == "range"]
+    assert any(parts) != (name in WHOLE)
+    executable: Any = f.executable
+    if any(parts):
+        assert any(len(s.ends({"n": N})) >= 10 for s in executable.parted.stages if s.cut)
+
+
+def test_parts_that_would_meet_are_not_cut() -> None:
+    """A buffer that is neither folded nor written at the sample alone is one for the whole range."""
+    size = sd.dim("n")
+    at = Affine(0, (("i", 1),))
+    value = Load("a0", (at,))
+    for index, fold, cut in ((at, None, True), (Affine(0), None, False), (Affine(0), "add", True)):
+        out = Buffer("o0", "float64", (size,), "out", 0 if fold is None else None, fold=fold)
+        body = SampleLoop("i", (Accumulate("add", "o0", (index,), value),))
+        program = Program("kernel", ("n",), (Buffer("a0", "float64", (size,), "arg", 0), out),
+                          (Section("range", 0, (body,), size, cut=Cut(8, 4)),))
+        assert (cut_ranges(program).sections[0].cut is not None) == cut
+
+
+def test_fewer_samples_than_a_part() -> None:
+    v = sd.symbol("v", sd.dim("anything", minimum=0))
+    f = sd.compile([sd.sum(v), sd.exp(v)], v, threads=4, cache=False)
+    for size in (N, 1, 3, 0, 600):
+        values = R.normal(size=size)
+        for _ in range(2):
+            total, each = f(values)
+            np.testing.assert_allclose(total, values.sum(), rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(each, np.exp(values), rtol=1e-15)
+
+
+def test_eight_callers_at_once() -> None:
+    """Each caller has values of its own, and the first calls compile."""
+    f = sd.compile([LOGISTIC, sd.grad(LOGISTIC, w)], [X, y, w], threads=4, cache=False)
+    g = sd.compile(sd.exp(x), x, threads=3, cache=False)
+    alone = sd.compile([LOGISTIC, sd.grad(LOGISTIC, w)], [X, y, w], threads=1, cache=False)
+    points = [np.random.default_rng(k).normal(size=5) for k in range(8)]
+    expected = [alone(VALUES["X"], VALUES["y"], p)[1].tobytes() for p in points]
+    wrong: list[str] = []
+
+    def call(k: int) -> None:
+        for _ in range(30):
+            if f(VALUES["X"], VALUES["y"], points[k])[1].tobytes() != expected[k]:
+                wrong.append(f"caller {k}")
+            if not np.allclose(g(VALUES["x"]), np.exp(VALUES["x"]), rtol=1e-14):
+                wrong.append(f"caller {k}, exp")
+    callers = [threading.Thread(target=call, args=(k,)) for k in range(8)]
+    for t in callers:
+        t.start()
+    for t in callers:
+        t.join()
+    assert not wrong
+
+
+FORKED = """
+    import os, sys, warnings
+    import numpy as np
+    import symdiff as sd
+    from codegen.backends.parted_calls import Pace
+    from codegen.planning import cuts
+    cuts.PART_WORK = 1
+    Pace.threaded = lambda self: True
+    x = sd.symbol("x", sd.dim("n"))
+    f = sd.compile(sd.sum(sd.exp(x)), x, threads=4, cache=False)
+    values = np.linspace(0, 1, 5000)
+    before = f(values)
+    warnings.simplefilter("ignore")  # Python 3.12 warns of threads at a fork
+    child = os.fork()
+    if child == 0:
+        g = sd.compile(sd.sum(sd.sin(x)), x, threads=4, cache=False)
+        right = f(values) == before and abs(g(values) - np.sin(values).sum()) < 1e-9
+        os._exit(0 if right else 1)
+    _, status = os.waitpid(child, 0)
+    assert f(values) == before
+    sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_has_workers_of_its_own() -> None:
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(FORKED)], timeout=120, check=False)
+    assert done.returncode == 0
+
+
+def test_what_a_part_raises_is_told() -> None:
+    def work(place: int, part: int) -> None:
+        if part == 5:
+            raise ValueError("part 5")
+    with pytest.raises(ValueError, match="part 5"):
+        workers.run(9, work, 3)
+    done: list[int] = []
+    workers.run(9, lambda place, part: done.append(part), 3)
+    assert sorted(done) == list(range(9))
+
+
+def test_threads_are_chosen_by_what_calls_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    pace = Pace()
+    for seconds in (0.5, 0.4, 0.4):
+        assert not pace.threaded()
+        pace.note(False, seconds)
+    for seconds in (0.9, 0.21, 0.3):
+        assert pace.threaded()
+        pace.note(True, seconds)
+    assert pace.threaded()
+    slow = Pace(best=[0.4, 0.41], timed=[3, 3])
+    assert not slow.threaded()
+    assert not Pace(best=[1e-5, float("inf")], timed=[3, 0]).threaded()
+
+
+def test_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYMDIFF_THREADS", "3")
+    assert sd.compile(x + 1, x, cache=False).stats()["threads"] == 3
+    assert sd.compile(x + 1, x, cache=False, threads=2).stats()["threads"] == 2
+    monkeypatch.setenv("SYMDIFF_THREADS", "many")
+    with pytest.raises(sd.ArgumentMismatch, match=r"SYMDIFF_THREADS is 'many'"):
+        sd.compile(x + 1, x)
