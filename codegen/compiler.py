@@ -28,6 +28,7 @@ from codegen.backends.registry import REFERENCE, backend
 from codegen.loop_ir.checks import check as check_program
 from codegen.loop_ir.interpreter import interpret
 from codegen.loop_ir.nodes import Program
+from codegen.lowering.explanation import explain
 from codegen.lowering.programs import lower
 from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
@@ -126,8 +127,9 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
             steps = (("written", leaves), ("simplified", simple), ("expanded", expanded), ("ordered", roots))
             found = [(name, evaluate_nodes(nodes, values, sizes)) for name, nodes in steps]
             return [*found, ("loop IR", interpret(program, [*arrays, *lowered.constants], sizes))]
-        return Planned(program, lambda: chosen.source(program, options), build, lambda: "\n".join(lowered.notes()), seconds,
-                       lowered.constants, stations=stations, listings=chosen.listings(code))
+        return Planned(program, lambda: chosen.source(program, options), build,
+                       lambda: explain(program, lowered.notes(), hints, [s.name for s in symbols]), seconds, lowered.constants,
+                       stations=stations, listings=chosen.listings(code))
 
     def regroup(values: Tree) -> list[Any]:
         return [array for _, array in flatten_like(values, structure, "out", "the output")]

@@ -19,6 +19,7 @@ class InterpretedExecutable:
     """A program that is interpreted at each call."""
 
     cache = "off"
+    own_bytes = 0
 
     def __init__(self, program: Program) -> None:
         self.program = program

@@ -168,6 +168,7 @@ class LlvmExecutable:
     """A compiled kernel, called by address."""
 
     cache = "off"
+    own_bytes = 0
     store: KernelStore | None = None
 
     def __init__(self, program: Program, code: bytes, fast_math: bool) -> None:
@@ -200,6 +201,7 @@ class LlvmExecutable:
                 timed(pace, False, lambda: self.run(arrays, sizes))
         finally:
             frame.give(own)
+            self.own_bytes = max(self.own_bytes, frame.scratch_bytes + self.parted.part_bytes)
 
     def run(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
         """Run on one thread."""

@@ -22,6 +22,7 @@ class NumbaExecutable:
     """A compiled kernel, called through the entry of its one signature, past Numba's dispatch."""
 
     cache = "off"
+    own_bytes = 0
 
     def __init__(self, module: dict[str, Any], program: Program) -> None:
         import numba

@@ -83,6 +83,8 @@ class PartedCalls:
                 own = [self.places[instance_of(name)] for name in section.cut.gathered]
                 self.stages.append(Stage(PART(address(f"part_{k}")), STAGE(address(f"fold_{k}")), section.extent or 0,
                                          section.cut, own))
+        # The most storage that parts run at the same time have had.
+        self.part_bytes = 0
         self.known: dict[tuple[int, ...], tuple[Frame, Pace]] = {}
 
     def storage(self, sizes: Sequence[int]) -> tuple[Frame, Pace]:
@@ -97,9 +99,9 @@ class PartedCalls:
         return found
 
     def frame(self, buffers: Sequence[tuple[Buffer, str]], values: Mapping[str, int]) -> Frame:
-        """Storage for buffers, each under its name and a suffix."""
-        return Frame([], [(replace(b, name=b.name + suffix), tuple([value_of(s, values) for s in storage_shape(b, self.rows)]))
-                          for b, suffix in buffers])
+        """Storage for buffers, that of each slot with a suffix."""
+        named = [(replace(b, name=f"{b.name if b.slot is None else b.slot}{suffix}", slot=None), b) for b, suffix in buffers]
+        return Frame([], [(own, tuple([value_of(s, values) for s in storage_shape(b, self.rows)])) for own, b in named])
 
     def run_threaded(self, arrays: Sequence[Array], sizes: Sequence[int], given: Any, routines: Any, threads: int) -> None:
         """Run on arrays in the order of `parameters`, instances included; `given` are the sizes as the kernel takes them."""
@@ -120,8 +122,10 @@ class PartedCalls:
         """Run the parts of a range on several threads, then fold them in order."""
         helpers, entry = min(threads, len(ends)) - 1, stage.entry
         own = [self.given[place] for place in stage.own]
-        rest = self.frame([(b, f"_{k}") for k in range(1, len(ends)) for b in own]
-                          + [(b, f"_{k}") for k in range(helpers) for b in self.tiles], values).allocate()
+        frame = self.frame([(b, f"_{k}") for k in range(1, len(ends)) for b in own]
+                           + [(b, f"_{k}") for k in range(helpers) for b in self.tiles], values)
+        self.part_bytes = max(self.part_bytes, frame.scratch_bytes)
+        rest = frame.allocate()
         addresses = [a.ctypes.data for a in rest]
         instances = [list(zip(stage.own, addresses[k * len(own):], strict=False)) for k in range(len(ends) - 1)]
         tables = [table]

@@ -46,9 +46,13 @@ class DirectCall:
 
 
 class Executable(Protocol):
-    """A built program; `cache` says how it came: "hit", "miss" or "off", or "refused: " and why nothing is kept."""
+    """A built program; `cache` says how it came: "hit", "miss" or "off", or "refused: " and why nothing is kept.
+
+    `own_bytes` is the most storage that it has used in a call beside what it was given.
+    """
 
     cache: str
+    own_bytes: int
 
     def __call__(self, arrays: Sequence[Array], sizes: Sequence[int], threads: int = 1) -> None:
         """Run on arrays (arguments, constants, outputs, scratch) and sizes, each in the program's order, on so many threads.

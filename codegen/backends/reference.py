@@ -15,6 +15,7 @@ class Reference:
     """Evaluates the outputs node by node with NumPy at each call."""
 
     cache = "off"
+    own_bytes = 0
 
     def __init__(self, outputs: Sequence[Node], inputs: Sequence[Symbol], names: Sequence[str], constants: int) -> None:
         self.outputs, self.inputs, self.names, self.constants = list(outputs), inputs, names, constants

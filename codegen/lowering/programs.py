@@ -7,7 +7,7 @@ sums is in the `init` of the next pass, or in the `finish` of the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import Buffer, Fill, Fold, Mirror, Program, Role, Section, Statement
 from codegen.loop_ir.walks import section_buffers
+from codegen.lowering.explanation import Note, notes_of
 from codegen.lowering.loops import LoopNests
 from codegen.lowering.nests import Nests, fold_of, use_counts
 from codegen.lowering.scopes import Names
@@ -33,11 +34,11 @@ from symdiff.traversal import topological
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """A program, the arrays of its constant buffers, and where each stored node went, for people."""
+    """A program, the arrays of its constant buffers, and what was stored or recomputed, for people."""
 
     program: Program
     constants: tuple[np.ndarray[Any, Any], ...]
-    notes: Callable[[], list[str]]
+    notes: Callable[[], list[Note]]
 
 
 def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowered:
@@ -86,7 +87,7 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     sizes = tuple(sorted({name for buffer in naming.table for s in buffer.shape for name in named_sizes(s)}
                          | {name for node in deep(distinct) for name in sizes_of(node)}))
     program = kept_whole(Program("kernel", sizes, tuple(naming.table), tuple(sections)))
-    return Lowered(program, tuple(naming.constants), lambda: explain(order, naming, passes, forms))
+    return Lowered(program, tuple(naming.constants), lambda: notes_of(everything, naming.buffers, stored, forms, passes))
 
 
 def kept_whole(program: Program) -> Program:
@@ -137,7 +138,7 @@ def fills(during: Sequence[Node], naming: Naming, passes: Passes) -> list[Statem
 class Naming:
     """Buffers: arguments a0 …, constants c0 …, outputs o0 …, temporaries t0 and so on."""
 
-    def __init__(self, roots: Sequence[Node], inputs: Sequence[Symbol], order: Sequence[Node], stored: set[Node],
+    def __init__(self, roots: Sequence[Node], inputs: Sequence[Symbol], order: Sequence[Node], stored: Mapping[Node, str],
                  passes: Passes) -> None:
         self.table: list[Buffer] = []
         self.buffers: dict[Node, str] = {}
@@ -204,20 +205,3 @@ def used_later(node: Node, order: Sequence[Node], passes: Passes) -> bool:
         seen.add(child)
         stack.extend(children_read(child))
     return False
-
-
-def explain(order: Sequence[Node], naming: Naming, passes: Passes, forms: dict[Node, MatrixForm]) -> list[str]:
-    """A line for each stored node: buffer, shape, pass, how it is computed."""
-    lines = []
-    if passes.size is not None:
-        lines.append(f"sample axis: size {passes.size}; passes over the data: {passes.count}")
-    roles = {b.name: b.role for b in naming.table}
-    for node in order:
-        if node not in naming.buffers:
-            continue
-        name = naming.buffers[node]
-        how = "matrix product" if node in forms else "folded over samples" if node in passes.folded else \
-            "per sample" if node in passes.sample else "once"
-        text = str(node).split("\n")[0]
-        lines.append(f"{name}: {roles[name]} {node.type}, pass {passes.level[node]}, {how}: {text[:70]}")
-    return lines

@@ -14,11 +14,15 @@ class Hints:
 
     sizes: Mapping[str, int]
 
+    def named(self, name: str) -> int:
+        """A named size as a number."""
+        return self.sizes.get(name) or NAMED[name].typical or 100
+
     def value(self, size: Size) -> int:
         """The size as a number."""
         if isinstance(size, int):
             return size
-        names = {name: self.sizes.get(name) or NAMED[name].typical or 100 for name in named_sizes(size)}
+        names = {name: self.named(name) for name in named_sizes(size)}
         return max(value_of(size, names), 1)
 
     def count(self, sizes: Iterable[Size]) -> int:

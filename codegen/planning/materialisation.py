@@ -45,10 +45,13 @@ def is_small_power(node: Map) -> bool:
         and not from_number.factors
 
 
-def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> set[Node]:
-    """The nodes that get a buffer."""
+def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[Node, str]:
+    """The nodes that get a buffer, each with the reason."""
     order = topological(roots, children_read)
-    stored = set(roots) | {n for n in passes.full if not is_leaf(n)}
+    stored = dict.fromkeys(roots, "an output")
+    for node in passes.full:
+        if not is_leaf(node):
+            stored.setdefault(node, "another pass reads it, or another sample")
     users: dict[Node, list[Node]] = {}
     for node in order:
         for child in dict.fromkeys(children_read(node)):
@@ -57,19 +60,27 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> set[No
         if is_leaf(node):
             continue
         if is_contraction(node) or must_push(node):
-            stored.add(node)
+            stored.setdefault(node, "it sums" if not isinstance(node, Reduce) else "it folds")
         if isinstance(node, Apply):
-            stored.add(node)
-            stored.update(arg for arg in node.children if not is_leaf(arg))
+            stored.setdefault(node, "a loop writes it")
+            for arg in node.children:
+                if not is_leaf(arg):
+                    stored.setdefault(arg, "a loop reads it")
         if isinstance(node, Product):
             form = matrix_form(node, hints, passes.label.get(node))
-            if form is not None:
-                stored.update(f.node for f in (form.A, form.B) if not isinstance(f.node, Symbol))
-            stored.update(f for f, at in factors_read(node) if not is_leaf(f) and guarded(node, f, at))
+            for operand in (form.A, form.B) if form is not None else ():
+                if not isinstance(operand.node, Symbol):
+                    stored.setdefault(operand.node, "an operand of a matrix product")
+            for f, at in factors_read(node):
+                if not is_leaf(f) and guarded(node, f, at):
+                    stored.setdefault(f, "it is read under a range test")
         if is_pattern(node):
             continue
-        if node.shape and is_costly(node) and (len(users.get(node, ())) > 1 or broadcast_up(node, users.get(node, ()))):
-            stored.add(node)
+        if node.shape and is_costly(node):
+            if len(users.get(node, ())) > 1:
+                stored.setdefault(node, f"costly, and read at {len(users[node])} places")
+            elif broadcast_up(node, users.get(node, ())):
+                stored.setdefault(node, "costly, and read again along another axis")
     share(order, stored, users)
     return stored
 
@@ -95,7 +106,7 @@ def broadcast_up(node: Node, users: Sequence[Node]) -> bool:
     return any(isinstance(user, Product) and len(user.extents) > node.ndim for user in users)
 
 
-def share(order: Sequence[Node], stored: set[Node], users: dict[Node, list[Node]]) -> None:
+def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list[Node]]) -> None:
     """Store array nodes of some size that several stored nodes would otherwise recompute each."""
     readers: dict[Node, set[Node]] = {}
     work: dict[Node, int] = {}
@@ -111,4 +122,4 @@ def share(order: Sequence[Node], stored: set[Node], users: dict[Node, list[Node]
         readers[node] = found
         if len(found) > 1 and work[node] >= COSTLY_OPERATIONS and node.shape and node not in stored and not (
                 is_leaf(node) or is_pattern(node) or is_view(node)):
-            stored.add(node)
+            stored[node] = f"{work[node]} operations that {len(found)} stored values share"

@@ -99,7 +99,7 @@ class Kernel:
         with self.lock:
             self.calls += 1
             self.last_sizes = sizes
-            self.scratch_bytes = max(self.scratch_bytes, frame.scratch_bytes)
+            self.scratch_bytes = max(self.scratch_bytes, frame.scratch_bytes + executable.own_bytes)
         if given is None:
             if self.form and not named:
                 self.shorten(arrays, sizes, values, frame)

@@ -117,5 +117,6 @@ def instance_of(name: str) -> str:
 def with_instances(program: Program) -> Program:
     """The program with a part's own instances of the buffers that are gathered in, after all others."""
     names = {name for section in program.sections if section.cut for name in section.cut.gathered}
-    own = [replace(b, name=instance_of(b.name), role="accumulator", fold=None) for b in program.buffers if b.name in names]
+    own = [replace(b, name=instance_of(b.name), role="accumulator", slot=None, fold=None)
+           for b in program.buffers if b.name in names]
     return replace(program, buffers=(*program.buffers, *own))

@@ -9,8 +9,10 @@ from codegen.scheduling.independent_parts import cut_ranges
 from codegen.scheduling.jammed_loops import jam
 from codegen.scheduling.opened_products import open_products
 from codegen.scheduling.parted_sections import part_sections
+from codegen.scheduling.shared_slots import share_slots
 from codegen.scheduling.vector_loops import vectorise
 
-SCHEDULE: tuple[Pass, ...] = (fuse, drop_dead_code, part_sections, cut_ranges)
+LOOPS: tuple[Pass, ...] = (fuse, drop_dead_code, part_sections, cut_ranges)
+SCHEDULE: tuple[Pass, ...] = (*LOOPS, share_slots)
 # Where no compiler after us opens products and vectorises loops.
-VECTOR_SCHEDULE: tuple[Pass, ...] = (*SCHEDULE, open_products, vectorise, jam)
+VECTOR_SCHEDULE: tuple[Pass, ...] = (*LOOPS, open_products, vectorise, jam, share_slots)

@@ -223,3 +223,21 @@ def test_a_pattern_and_a_truth_value_are_added(target: str) -> None:
     given = np.arange(16.0).reshape(4, 4)
     kernel = sd.compile(sd.stack([x, x], axis=-1) + b, [x, b], target=target)
     np.testing.assert_array_equal(kernel(given, True), np.stack([given, given], axis=-1) + 1)
+
+
+def test_explanation_tells_passes_parts_and_why_values_are_stored() -> None:
+    n, d = sd.dims("n d")
+    X, y, w = sd.symbol("X", (n, d)), sd.symbol("y", n), sd.symbol("w", d)
+    loss = sd.mean(sd.softplus(-y * (X @ w)))
+    f = sd.compile([loss, sd.grad(loss, w), sd.hessian(loss, w)], [X, y, w], cache=False)
+    rows, columns = 20_000, 30
+    f(np.ones((rows, columns)), np.ones(rows), np.zeros(columns))
+    lines = f.explain().split("\n")
+    assert lines[:3] == ["sizes: d = 30, n = 20000", "arguments: a0 = X, a1 = y, a2 = w",
+                         "passes over the data: 1, along the axis of size n"]
+    (section,) = [line for line in lines if line.startswith("range 0: tiles of ")]
+    assert " parts of " in section and "flop, 4.97 MB: a0 a1 a2" in section
+    text = "\n".join(lines)
+    assert "per sample, since costly, and read at 2 places: σ(-y ⊙ (X w))" in text
+    assert "since an output: " in text and "an operand of a matrix product" in text
+    assert "recomputed where it is read:\n  at 2 places, cheaper than to store and load it: -y ⊙ (X w)" in text

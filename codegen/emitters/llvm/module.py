@@ -20,14 +20,16 @@ from codegen.emitters.llvm.parts import (
     cut_kernel,
     entry_text,
     entry_writer,
+    given_storages,
     section_sizes_whole,
     size_names,
     storage_lines,
+    storages,
 )
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
 from codegen.loop_ir.nodes import MatMul, Program, Section
-from codegen.loop_ir.walks import buffers_of, section_buffers, section_name, statements, tile_rows
+from codegen.loop_ir.walks import buffers_of, section_name, statements, tile_rows
 from codegen.runtime.blas import ROUTINES
 from codegen.scheduling.independent_parts import with_instances
 
@@ -93,7 +95,7 @@ def section_function(name: str, section: Section, program: Program, vector_bytes
     writer.vector_bytes = vector_bytes
     writer.scales = scales
     writer.flags = "fast" if fast_math else ""
-    writer.pointers = {b.name: Ssa(f"%{b.name}", "ptr") for b in section_buffers(section, program)}
+    writer.pointers = {name: Ssa(f"%{b.name}", "ptr") for name, b in storages(section, program).items()}
     ends = []
     if section.kind == "range":
         writer.lo, writer.hi = Ssa("%.lo", "i64"), Ssa("%.hi", "i64")
@@ -101,7 +103,7 @@ def section_function(name: str, section: Section, program: Program, vector_bytes
     writer.body(section.body)
     writer.block.end = "ret void"
     declared.update(writer.declared)
-    given = [*ends, *[f"ptr noalias %{b.name}" for b in section_buffers(section, program)],
+    given = [*ends, *[f"ptr noalias %{name}" for name in given_storages(section, program)],
              *[f"i64 {v.name}" for v in sizes.values()], "ptr %.routines"]
     return "\n".join([f"define void @{name}({', '.join(given)}) {{", *writer.lines(), "}"])
 

@@ -41,6 +41,17 @@ def section_sizes_whole(section: Section, program: Program) -> list[str]:
     return [name for name in program.sizes if name in names]
 
 
+def storages(section: Section, program: Program) -> dict[str, Buffer]:
+    """The buffers of a section by name, each with the first one there that lies in the same storage: one pointer tells of both."""
+    first: dict[int | str, Buffer] = {}
+    return {b.name: first.setdefault(b.name if b.slot is None else b.slot, b) for b in section_buffers(section, program)}
+
+
+def given_storages(section: Section, program: Program) -> list[str]:
+    """The names of the buffers whose storage a section's function is given, in order."""
+    return list(dict.fromkeys(b.name for b in storages(section, program).values()))
+
+
 def size_lines(program: Program) -> list[str]:
     """The lines that read the sizes."""
     lines = []
@@ -81,7 +92,7 @@ def call_section(writer: ProductWriter, name: str, section: Section, program: Pr
     if section.kind == "range" and ends is None:
         ends = "0", "0" if section.extent is None else writer.size(section.extent).name
     given = [*[f"i64 {end}" for end in ends or ()],
-             *[f"ptr %{instance_of(b.name) if b.name in own else b.name}" for b in section_buffers(section, program)],
+             *[f"ptr %{instance_of(name) if name in own else name}" for name in given_storages(section, program)],
              *[f"i64 {writer.sizes[size].name}" for size in section_sizes_whole(section, program)], "ptr %.routines"]
     writer.do(f"call void @{name}({', '.join(given)})")
 

@@ -1,0 +1,144 @@
+"""Shared slots: scratch buffers that are never needed at the same time lie in the same storage.
+
+before:  t0 is written, read; t1 is written, read; t2[i] = exp(t1[i])
+after:   t0, t1 and t2 have slot 0: t1 begins when t0 is done with, and t2 takes the place of t1 element by element
+
+A buffer is needed from the first statement that touches it to the last; what happens inside of a loop happens in all of it, but
+for tiles, which begin anew with each turn of the loop over tiles.  Slots hold buffers of one size, for whatever sizes a call
+brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from codegen.loop_ir.nodes import Affine, Buffer, If, Load, Loop, Program, SampleLoop, Statement, Store, TileLoop
+from codegen.loop_ir.walks import buffers_of, read, statements, storage_shape, subvalues, tile_rows, values_of, written
+from symdiff.sizes import product as product_of
+
+WIDTHS = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "bool": 1}
+SCRATCH = frozenset({"full", "tile", "accumulator"})
+
+
+@dataclass(slots=True)
+class Life:
+    """The places of the first and of the last statement that touch a buffer."""
+
+    first: int
+    last: int
+
+
+def share_slots(program: Program) -> Program:
+    """The program with slots for its scratch buffers."""
+    buffers, rows = buffers_of(program), tile_rows(program)
+    places = list(statement_places(program, buffers))
+    lives = lives_of(places)
+    slots: dict[str, int] = {}
+    free: dict[tuple[object, ...], list[tuple[int, Buffer]]] = {}
+    count = 0
+    scratch = [b for b in program.buffers if b.role in SCRATCH and b.name in lives]
+    for b in sorted(scratch, key=lambda b: (lives[b.name].first, b.name)):
+        life = lives[b.name]
+        size = product_of(storage_shape(b, rows))
+        key = (b.role == "tile", *((size * WIDTHS[b.dtype],) if isinstance(size, int) else (size, WIDTHS[b.dtype])))
+        held = free.setdefault(key, [])
+        for k, (slot, before) in enumerate(held):
+            last = lives[before.name].last
+            if last < life.first or (last == life.first and takes_over(before, b, places[last][1])):
+                held[k] = slot, b
+                slots[b.name] = slot
+                break
+        else:
+            slots[b.name] = count
+            held.append((count, b))
+            count += 1
+    return replace(program, buffers=tuple(replace(b, slot=slots[b.name]) if b.name in slots else b for b in program.buffers))
+
+
+def statement_places(program: Program, buffers: Mapping[str, Buffer]) -> Iterator[tuple[tuple[str, ...], tuple[Statement, ...]]]:
+    """The buffers that each place touches, and its statements; a tile loop has a place for each statement in it.
+
+    What is no tile, and is touched in a range, is so from its begin to its end.
+    """
+    for section in program.sections:
+        body = section.body
+        if section.kind == "range":
+            lasting = tuple(name for name in touched(body) if buffers[name].role != "tile")
+            yield lasting, ()
+            for statement in body:
+                for inner in statement.body if isinstance(statement, TileLoop) else (statement,):
+                    yield touched((inner,)), (inner,)
+            yield lasting, ()
+        else:
+            for statement in body:
+                yield touched((statement,)), (statement,)
+
+
+def touched(body: tuple[Statement, ...]) -> tuple[str, ...]:
+    """The buffers that statements read or write, each once."""
+    return tuple(dict.fromkeys(name for s in statements(body) for name in (*read(s), *written(s))))
+
+
+def lives_of(places: list[tuple[tuple[str, ...], tuple[Statement, ...]]]) -> dict[str, Life]:
+    """The life of each buffer."""
+    lives: dict[str, Life] = {}
+    for place, (names, _) in enumerate(places):
+        for name in names:
+            lives.setdefault(name, Life(place, place)).last = place
+    return lives
+
+
+def takes_over(before: Buffer, after: Buffer, body: tuple[Statement, ...]) -> bool:
+    """Whether a nest reads the buffer `before` for the last time and writes `after` at the same elements, each once and later."""
+    if before.dtype != after.dtype or before.shape != after.shape or before.sample_axis != after.sample_axis:
+        return False
+    inside = list(nest(body))
+    stores = [found for found in inside if after.name in written(found.statement)]
+    store = stores[0].statement if len(stores) == 1 else None
+    if not isinstance(store, Store) or not visits_once(store.index, stores[0].loops):
+        return False
+    for found in inside:
+        if after.name in read(found.statement) or before.name in written(found.statement):
+            return False
+        if before.name in read(found.statement):
+            beside = found.home == stores[0].home and found.place <= stores[0].place
+            if not beside or any(index != store.index for index in loads(found.statement, before.name)):
+                return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """A statement of a nest: the body that it stands in, told by a number, its place there, and the loops around it."""
+
+    statement: Statement
+    home: int
+    place: int
+    loops: tuple[str, ...]
+
+
+def nest(body: tuple[Statement, ...]) -> Iterator[Inner]:
+    """Every statement of a nest."""
+    bodies: list[tuple[tuple[Statement, ...], tuple[str, ...]]] = [(body, ())]
+    for home, (present, loops) in enumerate(bodies):
+        for place, statement in enumerate(present):
+            yield Inner(statement, home, place, loops)
+            if isinstance(statement, (Loop, SampleLoop, TileLoop)):
+                bodies.append((statement.body, (*loops, statement.var)))
+            elif isinstance(statement, If):
+                bodies.append((statement.body, loops))
+
+
+def visits_once(index: tuple[Affine, ...], loops: tuple[str, ...]) -> bool:
+    """Whether loops come to each element at an index once: every axis has a variable of its own, and every loop an axis."""
+    variables = [term for i in index for term in i.terms]
+    return all(c == 1 for _, c in variables) and sorted(loops) == sorted(v for v, _ in variables if isinstance(v, str)) \
+        and all(len(i.terms) == 1 for i in index)
+
+
+def loads(statement: Statement, name: str) -> list[tuple[Affine, ...] | None]:
+    """Where a statement itself loads from a buffer; None where it reads it otherwise, as an operand of a matrix product."""
+    found: list[tuple[Affine, ...] | None] = [v.index for outer in values_of(statement) for v in subvalues(outer)
+                                              if isinstance(v, Load) and v.buffer == name]
+    return found or [None]
