@@ -65,6 +65,39 @@ class Stage:
         return [(lo, min(lo + rows, samples)) for lo in range(0, samples, max(rows, 1))]
 
 
+class Crew:
+    """What a range needs to be run by several threads at once: ends, instances for all parts but the first, tiles for helpers."""
+
+    def __init__(self, ends: list[tuple[int, int]], frame: Frame, gathered: int, tiles: Sequence[int], own: Sequence[int]) -> None:
+        self.ends, self.bytes = ends, frame.scratch_bytes
+        self.arrays = frame.allocate()
+        addresses = [a.ctypes.data for a in self.arrays]
+        count = gathered * (len(ends) - 1)
+        self.instances = [list(zip(own, addresses[k:k + gathered], strict=True)) for k in range(0, count, gathered or 1)]
+        self.tiles = [list(zip(tiles, addresses[k:k + len(tiles)], strict=True))
+                      for k in range(count, len(addresses), len(tiles) or 1)]
+
+    def run(self, stage: Stage, table: Any, given: Any, routines: Any, threads: int) -> None:
+        """Run the parts on several threads, then fold them in order; `table` holds the addresses of the call's arrays."""
+        tables = [table]
+        for k in range(threads - 1):
+            tables.append(type(table)(*table))
+            for at, address in self.tiles[k] if self.tiles else ():
+                tables[-1][at] = address
+        ends, entry, instances = self.ends, stage.entry, self.instances
+
+        def work(place: int, part: int) -> None:
+            mine = tables[place]
+            for at, address in instances[part - 1] if part and instances else ():
+                mine[at] = address
+            entry(mine, given, routines, *ends[part])
+        workers.run(len(ends), work, threads)
+        for instance in instances:
+            for at, address in instance:
+                table[at] = address
+            stage.fold(table, given, routines)
+
+
 class PartedCalls:
     """The calls of one program that has a cut range; `address` tells that of a function of its module."""
 
@@ -83,6 +116,8 @@ class PartedCalls:
                 own = [self.places[instance_of(name)] for name in section.cut.gathered]
                 self.stages.append(Stage(PART(address(f"part_{k}")), STAGE(address(f"fold_{k}")), section.extent or 0,
                                          section.cut, own))
+        # Crews that have no call at the moment, by sizes, stage and threads.
+        self.crews: dict[tuple[int, ...], list[Crew]] = {}
         # The most storage that parts run at the same time have had.
         self.part_bytes = 0
         self.known: dict[tuple[int, ...], tuple[Frame, Pace]] = {}
@@ -94,6 +129,7 @@ class PartedCalls:
         if found is None:
             if len(self.known) >= REMEMBERED:
                 self.known.clear()
+                self.crews.clear()
             values = dict(zip(self.program.sizes, key, strict=True))
             found = self.known[key] = self.frame([(b, "") for b in self.own], values), Pace()
         return found
@@ -108,44 +144,27 @@ class PartedCalls:
         values = dict(zip(self.program.sizes, sizes, strict=True))
         table = (ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays])
         with nullcontext() if routines is None else blas.one_thread():
-            for stage in self.stages:
+            for at, stage in enumerate(self.stages):
                 if stage.cut is None:
                     stage.entry(table, given, routines)
                 elif len(ends := stage.ends(values)) < 2:
                     for lo, hi in ends:
                         stage.entry(table, given, routines, lo, hi)
                 else:
-                    self.run_parts(stage, ends, table, given, routines, values, threads)
+                    key = (*sizes, at, threads)
+                    free = self.crews.setdefault(key, [])
+                    crew = free.pop() if free else self.crew(stage, ends, values, min(threads, len(ends)))
+                    crew.run(stage, table, given, routines, min(threads, len(ends)))
+                    free.append(crew)
 
-    def run_parts(self, stage: Stage, ends: list[tuple[int, int]], table: Any, given: Any, routines: Any,
-                  values: Mapping[str, int], threads: int) -> None:
-        """Run the parts of a range on several threads, then fold them in order."""
-        helpers, entry = min(threads, len(ends)) - 1, stage.entry
+    def crew(self, stage: Stage, ends: list[tuple[int, int]], values: Mapping[str, int], threads: int) -> Crew:
+        """A new crew."""
         own = [self.given[place] for place in stage.own]
         frame = self.frame([(b, f"_{k}") for k in range(1, len(ends)) for b in own]
-                           + [(b, f"_{k}") for k in range(helpers) for b in self.tiles], values)
-        self.part_bytes = max(self.part_bytes, frame.scratch_bytes)
-        rest = frame.allocate()
-        addresses = [a.ctypes.data for a in rest]
-        instances = [list(zip(stage.own, addresses[k * len(own):], strict=False)) for k in range(len(ends) - 1)]
-        tables = [table]
-        for k in range(helpers):
-            tiles = addresses[len(own) * (len(ends) - 1) + k * len(self.tiles):]
-            tables.append(type(table)(*table))
-            for b, address in zip(self.tiles, tiles, strict=False):
-                tables[-1][self.places[b.name]] = address
-
-        def work(place: int, part: int) -> None:
-            mine = tables[place]
-            if part:
-                for at, address in instances[part - 1]:
-                    mine[at] = address
-            entry(mine, given, routines, *ends[part])
-        workers.run(len(ends), work, threads)
-        for instance in instances if own else ():
-            for at, address in instance:
-                table[at] = address
-            stage.fold(table, given, routines)
+                           + [(b, f"_{k}") for k in range(threads - 1) for b in self.tiles], values)
+        crew = Crew(ends, frame, len(own), [self.places[b.name] for b in self.tiles], stage.own)
+        self.part_bytes = max(self.part_bytes, crew.bytes)
+        return crew
 
 
 def timed(pace: Pace, threaded: bool, call: Callable[[], None]) -> None:

@@ -28,7 +28,7 @@ CACHE_BYTES = 8 * 1024 * 1024
 PASS = 0.1
 # A part of a range takes so many operations, some 20 to 50 microseconds, and so many times what folding its sums takes.
 PART_WORK, FOLD_WORK = 1 << 16, 32
-MOST_PARTS = 64
+MOST_PARTS = 32
 # What the sums of all parts may take together.
 PART_BYTES = 1 << 25
 # Rows of an axis that does not come first lie apart.
