@@ -137,7 +137,8 @@ def in_order(node: Product) -> Product:
     before:  y[b,i,j] = Σ_pq t[b, i + 1 − p, p, j + 1 − q, q]
     after:   y[b,i,j] = Σ_pq u[b, p, q, i + 1 − p, j + 1 − q] with u[b,p,q,a,e] = t[b,a,p,e,q]
 
-    The rows of u are read one after the other, and its axes are groups that a matrix product takes for one.
+    The rows of u are read one after the other; axes that one factor of t brings stand together, behind the first axis, since a
+    matrix product takes such a group for one.
     """
     if len(node.factors) != 1 or not node.is_core:
         return node
@@ -148,6 +149,9 @@ def in_order(node: Product) -> Product:
     summed = set(node.summed)
     rest = sorted(range(ahead, len(at)), key=lambda k: not summed.issuperset(labels_of(at[k])))
     order = [*range(ahead), *rest]
+    brought = {axis: tuple([axis in labels_in(there) for _, there in inner.factors]) for axis in order}
+    groups = list(dict.fromkeys([brought[axis] for axis in rest]))
+    order[1:] = sorted(order[1:], key=lambda axis: groups.index(brought[axis]) if brought[axis] in groups else -1)
     if order == list(range(len(at))):
         return node
     names = {axis: place for place, axis in enumerate(order)}
@@ -157,3 +161,8 @@ def in_order(node: Product) -> Product:
     shape = tuple(inner.shape[axis] for axis in order)
     turned = Product(1, factors, tuple(range(inner.ndim)), extents, TensorType(inner.dtype, shape))
     return Product(node.coefficient, ((turned, tuple(at[axis] for axis in order)),), node.out, node.extents, node.type)
+
+
+def labels_in(at: Sequence[Index]) -> set[Label]:
+    """The labels of several indices."""
+    return {label for index in at for label in labels_of(index)}

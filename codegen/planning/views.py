@@ -73,7 +73,9 @@ def in_groups(at: Sequence[Index], labels: Sequence[Label], shared: Sequence[Lab
     if sum((a in shared) != (b in shared) for a, b in pairwise(labels)) < 2:
         return list(labels)
     ahead = next(k for k, index in enumerate(at) if len(form_of(index)[1]) > 1)
-    first = [label for label in labels if label in {i for index in at[:ahead] for i in labels_of(index)}]
+    leading = [label for label in labels if label in {i for index in at[:ahead] for i in labels_of(index)}]
+    # What comes before the windows stays ahead of all, or of its own group.
+    first, labels = leading[:1], [*leading[1:], *[label for label in labels if label not in leading]]
     last = max(labels_of(next(index for index in reversed(at) if form_of(index)[1])), key=lambda i: hints.value(node.extents[i]))
     own = [label for label in labels if label not in first and label not in shared]
     common = [label for label in shared if label not in first]
