@@ -24,6 +24,8 @@ MOST_ROWS, LEAST_ROWS = 512, 16
 # What a byte costs in the cache, beside one in memory; a plan that stores no more than this stays in the cache as a whole.
 CACHED = 0.25
 CACHE_BYTES = 8 * 1024 * 1024
+# What is touched with every tile stays in the second cache up to this size.
+HOT_BYTES = 1024 * 1024
 # What each pass over the data adds: more loops to build and to run.
 PASS = 0.1
 # A part of a range takes so many operations, some 20 to 50 microseconds, and so many times what folding its sums takes.
@@ -116,7 +118,8 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
             else:
                 total += size + (tiles - 1) * size * near * (node in readers)
         elif node in passes.folded:
-            total += 2 * tiles * size * near
+            # A sum is touched with every tile, and so stays nearer than what is written once.
+            total += 2 * tiles * size * (CACHED if small or size <= HOT_BYTES else 1.0)
         elif node in passes.sample and node not in passes.full:
             total += 2 * size * (CACHED if LEAST_ROWS * row_bytes(node, passes, hints) <= TILE_BYTES else near)
         else:
