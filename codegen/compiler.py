@@ -38,7 +38,7 @@ from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
 from codegen.planning.sliding import sum_over_windows
 from codegen.planning.windows import write_in_windows
-from codegen.runtime.kernel import Kernel, Planned
+from codegen.runtime.kernel import NESTED, Kernel, Planned
 from codegen.runtime.kernel_store import KernelStore
 from symdiff.binding import argument_of, demands_of
 from symdiff.errors import ArgumentMismatch, TypeMismatch
@@ -141,11 +141,11 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
 
 
 def form_of(outputs: Tree) -> str:
-    """What a direct call may return: one output, or a flat list or tuple of them; empty for any other tree."""
+    """What a direct call returns: one output, a flat list or tuple of them, or a tree of more levels."""
     if isinstance(outputs, Node):
         return "single"
     flat = type(outputs) in (list, tuple) and all(isinstance(v, Node) for v in outputs)
-    return type(outputs).__name__ if flat else ""
+    return type(outputs).__name__ if flat else NESTED
 
 
 def unchecked(program: Program) -> Program:

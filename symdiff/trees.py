@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate, pairwise
 from typing import Any
 
 from symdiff.errors import ArgumentMismatch, SymdiffError, TypeMismatch
@@ -21,7 +22,7 @@ def flatten(tree: Any, leaf: Callable[[Any], bool], what: str) -> tuple[list[Any
     ([1, 2, 3], {'a': 10, 'b': [20, 30]})
     """
     if leaf(tree):
-        return [tree], lambda values: values[0]
+        return [tree], single
     if isinstance(tree, dict):
         parts = [flatten(value, leaf, what) for value in tree.values()]
         keys = list(tree)
@@ -39,15 +40,19 @@ def flatten(tree: Any, leaf: Callable[[Any], bool], what: str) -> tuple[list[Any
 def joined(parts: list[tuple[list[Any], Unflatten]], build: Callable[[list[Any]], Any]) -> tuple[list[Any], Unflatten]:
     """One flat list of the parts, and their common unflattening."""
     leaves = [value for values, _ in parts for value in values]
+    if all(back is single for _, back in parts):
+        return leaves, build
+    ends = list(accumulate([len(own) for own, _ in parts], initial=0))
+    places = [(back, lo, hi) for (_, back), (lo, hi) in zip(parts, pairwise(ends), strict=True)]
 
     def unflatten(values: list[Any]) -> Any:
-        items = []
-        start = 0
-        for own, back in parts:
-            items.append(back(values[start:start + len(own)]))
-            start += len(own)
-        return build(items)
+        return build([values[lo] if back is single else back(values[lo:hi]) for back, lo, hi in places])
     return leaves, unflatten
+
+
+def single(values: list[Any]) -> Any:
+    """The value of a leaf."""
+    return values[0]
 
 
 def flatten_like(tree: Any, like: Any, name: str, of: str, *, partial: bool = False,

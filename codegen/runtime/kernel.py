@@ -27,6 +27,8 @@ Array = np.ndarray[Any, Any]
 Tree = Any
 # Up to this size the lock of the interpreter is kept for a call: some ten microseconds.
 SMALL_BYTES, SMALL_FLOPS = 1 << 17, 100_000
+# The form of outputs that are a tree of more than one level.
+NESTED = "nested"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,10 @@ class Kernel:
 
     def __call__(self, /, *args: Any, out: Tree = None, **named: Any) -> Tree:
         """The outputs for the values given; with `out=`, arrays of the same structure, they are written there."""
+        return self.unflatten(self.values(args, named, out))
+
+    def values(self, args: tuple[Any, ...], named: dict[str, Any], out: Tree = None) -> list[Any]:
+        """The outputs in order."""
         if out is not None:
             self.refuse_output_as_input(len(args))
         arrays, sizes = self.binder.bind(args, named)
@@ -103,11 +109,11 @@ class Kernel:
         if given is None:
             if self.form and not named:
                 self.shorten(arrays, sizes, values, frame)
-            return self.unflatten([x if x.ndim else x[()] for x in targets])
+            return [x if x.ndim else x[()] for x in targets]
         for array, target in zip(given, targets, strict=True):
             if array is not target:
                 array[...] = target
-        return self.unflatten(given)
+        return given
 
     def shorten(self, arrays: Sequence[Array], sizes: dict[str, int], values: tuple[int, ...], frame: Frame) -> None:
         """Let further calls with arrays of the same shapes go past Python, where the kernel is small.
@@ -127,15 +133,18 @@ class Kernel:
             self.form = ""
             return
         with self.lock:
-            call = DirectCall(arrays, planned.constants, frame.outputs, frame.allocate(), values, self.form,
-                              MethodType(Kernel.__call__, self))
+            nested = self.form == NESTED
+            careful = (lambda *args: self.values(args, {})) if nested else MethodType(Kernel.__call__, self)
+            call = DirectCall(arrays, planned.constants, frame.outputs, frame.allocate(), values, "list" if nested else self.form,
+                              careful)
             fast = executable.direct(call)
             if fast is None:
                 self.form = ""
                 return
             self.calls += self.fast_calls()
             self.fast, self.fast_shapes = fast, shapes
-            members = {"__slots__": (), "__call__": fast, "__module__": __name__, "__doc__": Kernel.__doc__}
+            called = structured(fast, self.unflatten) if nested else fast
+            members = {"__slots__": (), "__call__": called, "__module__": __name__, "__doc__": Kernel.__doc__}
             self.__class__ = type("Kernel", (Kernel,), members)
 
     def fast_calls(self) -> int:
@@ -263,6 +272,13 @@ class Kernel:
             "flops": None if self.last_sizes is None else flops_of(program, self.last_sizes),
             "bytes": None if self.last_sizes is None else least_bytes(program, self.last_sizes),
         }
+
+
+def structured(fast: Callable[..., list[Any]], unflatten: Callable[[list[Any]], Tree]) -> Callable[..., Tree]:
+    """The call of a kernel whose outputs are a tree of more than one level, by a function that returns them in a row."""
+    def call(self: Kernel, /, *args: Any, **named: Any) -> Tree:
+        return Kernel.__call__(self, *args, **named) if named else unflatten(fast(*args))
+    return call
 
 
 def relative_difference(value: Array, reference: Array) -> float:

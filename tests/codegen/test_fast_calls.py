@@ -30,6 +30,9 @@ def hot(outputs: Any, inputs: Any, *values: Any, **options: Any) -> Any:
 
 def same(x: Any, y: Any) -> None:
     """Equal in value, type, dtype and shape."""
+    if isinstance(x, dict):
+        assert list(x) == list(y)
+        x, y = list(x.values()), list(y.values())
     if isinstance(x, (list, tuple)):
         assert type(x) is type(y) and len(x) == len(y)
         for p, q in zip(x, y, strict=True):
@@ -40,7 +43,8 @@ def same(x: Any, y: Any) -> None:
 
 
 @pytest.mark.parametrize("outputs", [
-    A @ B, sd.sum(A * T), [A @ B, sd.sum(A), A.T * T], (A @ B,), [sd.sum(A > 0), A > T, sd.argmax(A, axis=1)]])
+    A @ B, sd.sum(A * T), [A @ B, sd.sum(A), A.T * T], (A @ B,), [sd.sum(A > 0), A > T, sd.argmax(A, axis=1)],
+    (sd.sum(A * T), [A @ B, (A.T, sd.sum(B))]), {"loss": sd.sum(A * T), "parts": [B * T, A @ B]}])
 def test_values_and_types(outputs: Any) -> None:
     kernel = hot(outputs, [A, B, T], a, b, 0.5)
     for values in ((a, b, 0.5), (2 * a, -b, np.float64(1.5)), (a, b, np.array(0.25))):
@@ -77,6 +81,22 @@ def test_all_other_calls_are_careful() -> None:
         with pytest.raises(ArgumentMismatch, match=text):
             call()
     same(kernel(a, b), expected)
+
+
+def test_values_and_gradients_as_they_come() -> None:
+    """A tree of more than one level is as fast, and as careful."""
+    loss = sd.sum((A @ B) ** 2)
+    kernel = hot(sd.value_and_grad(loss, [A, B]), [A, B], a, b)
+    value, (by_a, by_b) = kernel(a, b)
+    assert kernel.fast_calls() == 1 and np.isclose(value, ((a @ b) ** 2).sum())
+    for again in (kernel(a.tolist(), b), kernel(a, b=b)):
+        same(again, (value, [by_a, by_b]))
+    out = (np.empty(()), [np.empty((4, 3)), np.empty(3)])
+    assert kernel(a, b, out=out)[1][1] is out[1][1]
+    np.testing.assert_array_equal(out[1][0], by_a)
+    with pytest.raises(ArgumentMismatch, match="no value is given for b"):
+        kernel(a)
+    assert kernel.fast_calls() == 1
 
 
 def test_unaligned_and_byte_swapped_arrays() -> None:
