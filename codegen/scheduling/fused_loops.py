@@ -57,11 +57,16 @@ class Fuser:
         """A body with its loops fused, outer ones first."""
         found: list[Statement] = []
         for statement in body:
-            last = found[-1] if found else None
-            if isinstance(statement, Loop) and isinstance(last, Loop):
+            place = len(found) - 1
+            while place > 0 and isinstance(found[place], Let):
+                place -= 1
+            last, between = found[place] if found else None, found[place + 1:]
+            if isinstance(statement, Loop) and isinstance(last, Loop) and not written_in(last) & {
+                    p[0] for let in between for p in reads(let)}:
                 one = together(last, statement)
                 if one is not None:
-                    found[-1] = one
+                    # What is named between the two is named before both.
+                    found[place:] = [*between, one]
                     continue
             found.append(statement)
         return tuple(self.inside(statement) for statement in found)
