@@ -14,7 +14,9 @@ from benchmarks.compile_times import compile_table, compile_times
 from benchmarks.contests import CONTESTANTS, OWN, contest, installed
 from benchmarks.growth import grow, growth_table, write_growth_plot
 from benchmarks.lines import GROUPS, TABLE
+from benchmarks.mapped import mapped, mapped_table
 from benchmarks.plots import write_plot
+from benchmarks.scaling import scaling, scaling_table
 from benchmarks.soak import soak, soak_table
 from benchmarks.tables import everyone, markdown, summary, text_of
 
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_right = True
     for note in notes:
         print(note)
-    names = options.lines or ([] if options.growth or options.soak else ["models"])
+    names = options.lines or ([] if options.growth or options.soak or options.threads or options.mapped else ["models"])
     contests = []
     for name in chosen(names):
         for size in options.sizes:
@@ -56,6 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plots.append(lambda folder: write_growth_plot(points, folder / "growth.png"))
     if options.soak:
         sections.append(("Memory", told(soak_table(soak()))))
+    if options.threads:
+        found = scaling(options.rounds)
+        sections.append(("Threads", told(scaling_table(found))))
+        is_right = is_right and all(s.is_same for s in found)
+    if options.mapped:
+        sections.append(("A mapped file", told(mapped_table(mapped()))))
     if options.out is not None:
         write(options.out, sections, notes, plots)
     return 0 if is_right else 1
@@ -98,6 +106,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--rounds", type=whole_number, default=15, help="samples of each contestant (15 unless given)")
     top.add_argument("--growth", action="store_true", help="how calls and compilation grow with sizes, depth and outputs")
     top.add_argument("--soak", action="store_true", help="what memory many calls and many models leave behind")
+    top.add_argument("--threads", action="store_true", help="how much faster passes over the data are on several threads")
+    top.add_argument("--mapped", action="store_true", help="what memory a pass over a mapped file of 4 GB takes")
     top.add_argument("--out", type=Path, metavar="FOLDER", help="write the tables as Markdown and plots there")
     return top
 

@@ -14,6 +14,8 @@ from benchmarks.compile_times import Cold, compile_table
 from benchmarks.contests import CONTESTANTS, HAND, Contest, contest, installed, largest_error
 from benchmarks.growth import Sweep, deep, grow, growth_table, outputs, write_growth_plot
 from benchmarks.lines import TABLE
+from benchmarks.mapped import mapped, mapped_table
+from benchmarks.scaling import scaling, scaling_table
 from benchmarks.soak import soak, soak_table
 from benchmarks.tables import duration, markdown, summary, text_of
 from benchmarks.timing import Sample, interleaved
@@ -82,6 +84,18 @@ def test_growth(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells the resident memory this way")
+def test_threads() -> None:
+    (found,) = scaling(1, ("4",), 0.05)
+    assert found.is_same and 1 in found.samples
+    assert found.title in scaling_table([found])
+
+
+def test_mapped_file() -> None:
+    found = mapped(150_000)
+    assert found.data == 150_000 * 50 * 8 and found.extra < 64 * 2**20
+    assert "| 150,000 | 57 MiB |" in mapped_table(found)
+
+
 def test_soak() -> None:
     assert "| calls of one kernel | 3 |" in soak_table(soak(calls=3, models=2))
 
