@@ -73,4 +73,5 @@ def mapped(samples: int = SAMPLES) -> Mapped:
 def mapped_table(found: Mapped) -> str:
     """One row."""
     data, extra = f"{found.data / 2**20:,.0f} MiB", f"{found.extra / 2**20:.1f} MiB"
-    return table(["samples", "data", "a call", "memory beyond the data"], [[f"{found.samples:,}", data, duration(found.seconds), extra]])
+    row = [f"{found.samples:,}", data, duration(found.seconds), extra]
+    return table(["samples", "data", "a call", "memory beyond the data"], [row])
