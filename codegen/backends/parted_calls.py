@@ -153,7 +153,10 @@ class PartedCalls:
                 else:
                     key = (*sizes, at, threads)
                     free = self.crews.setdefault(key, [])
-                    crew = free.pop() if free else self.crew(stage, ends, values, min(threads, len(ends)))
+                    try:
+                        crew = free.pop()
+                    except IndexError:  # all are at work
+                        crew = self.crew(stage, ends, values, min(threads, len(ends)))
                     crew.run(stage, table, given, routines, min(threads, len(ends)))
                     free.append(crew)
 

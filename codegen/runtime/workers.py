@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from itertools import count
 from queue import SimpleQueue
@@ -26,6 +27,8 @@ class Job:
         self.finished = threading.Lock()
         self.finished.acquire()
         self.failure: BaseException | None = None
+        # The places at which parts are run at the moment.
+        self.busy: set[int] = set()
 
     def help(self) -> None:
         """Run parts at the next place."""
@@ -33,15 +36,25 @@ class Job:
 
     def run_parts(self, place: int) -> None:
         """Run parts until none is left to begin."""
-        for part in self.next_part:
-            if part >= self.parts:
-                return
-            try:
-                self.work(place, part)
-            except BaseException as failure:  # told by the thread that asked
-                self.failure = failure
-            if next(self.ended) == self.parts:
-                self.finished.release()
+        self.busy.add(place)
+        try:
+            for part in self.next_part:
+                if part >= self.parts:
+                    return
+                try:
+                    self.work(place, part)
+                except BaseException as failure:  # told by the thread that asked
+                    self.failure = failure
+                if next(self.ended) == self.parts:
+                    self.finished.release()
+        finally:
+            self.busy.discard(place)
+
+    def abandon(self) -> None:
+        """Begin no more parts, and wait for those that are being run: they write to storage that others will use."""
+        self.parts = 0
+        while self.busy - {0}:
+            time.sleep(1e-4)
 
 
 class Pool:
@@ -91,7 +104,11 @@ def run(parts: int, work: Work, threads: int) -> None:
     job = Job(parts, work)
     for _ in range(helpers):
         pool.jobs.put(job)
-    job.run_parts(0)
-    job.finished.acquire()
+    try:
+        job.run_parts(0)
+        job.finished.acquire()
+    except BaseException:  # Ctrl-C
+        job.abandon()
+        raise
     if job.failure is not None:
         raise job.failure

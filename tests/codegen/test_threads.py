@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -174,6 +175,31 @@ def test_what_a_part_raises_is_told() -> None:
             raise ValueError("part 5")
     with pytest.raises(ValueError, match="part 5"):
         workers.run(9, work, 3)
+    done: list[int] = []
+    workers.run(9, lambda place, part: done.append(part), 3)
+    assert sorted(done) == list(range(9))
+
+
+def test_an_interrupt_waits_for_parts_that_are_run() -> None:
+    """Ctrl-C in the asking thread: nothing runs any more when it is told, and the workers serve the next job."""
+    running: set[int] = set()
+
+    def work(place: int, part: int) -> None:
+        running.add(part)
+        time.sleep(0.05)
+        running.discard(part)
+
+    class Interrupted(workers.Job):
+        def run_parts(self, place: int) -> None:
+            if place == 0:
+                time.sleep(0.02)
+                raise KeyboardInterrupt
+            super().run_parts(place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "Job", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            workers.run(8, work, 3)
+    assert not running
     done: list[int] = []
     workers.run(9, lambda place, part: done.append(part), 3)
     assert sorted(done) == list(range(9))
