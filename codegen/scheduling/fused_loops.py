@@ -57,11 +57,14 @@ class Fuser:
         """A body with its loops fused, outer ones first."""
         found: list[Statement] = []
         for statement in body:
+            if not isinstance(statement, Loop):
+                found.append(statement)
+                continue
             place = len(found) - 1
             while place > 0 and isinstance(found[place], Let):
                 place -= 1
             last, between = found[place] if found else None, found[place + 1:]
-            if isinstance(statement, Loop) and isinstance(last, Loop) and not written_in(last) & {
+            if isinstance(last, Loop) and not written_in(last) & {
                     p[0] for let in between for p in reads(let)}:
                 one = together(last, statement)
                 if one is not None:
