@@ -108,8 +108,9 @@ class PartedCalls:
         self.own = self.given[len(program.buffers):]
         self.tiles = [b for b in self.given if b.role == "tile"]
         self.stages: list[Stage] = []
-        for k, stage in enumerate(stages_of([("", section) for section in program.sections if section.body])):
-            _, section = stage[0]
+        sections = [section for section in program.sections if section.body]
+        for k, stage in enumerate(stages_of(sections)):
+            section = sections[stage[0]]
             if section.cut is None:
                 self.stages.append(Stage(STAGE(address(f"stage_{k}"))))
             else:

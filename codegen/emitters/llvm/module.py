@@ -14,21 +14,18 @@ from __future__ import annotations
 from codegen.emitters.llvm.instructions import Ssa
 from codegen.emitters.llvm.parts import (
     STORAGE,
-    Calls,
-    beside,
+    Callee,
     call_section,
+    callee,
     cut_kernel,
     entry_text,
     entry_writer,
-    given_storages,
-    section_sizes_whole,
     size_names,
     storage_lines,
-    storages,
 )
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
-from codegen.loop_ir.nodes import MatMul, Program, Section
+from codegen.loop_ir.nodes import MatMul, Program
 from codegen.loop_ir.walks import buffers_of, section_name, statements, tile_rows
 from codegen.runtime.blas import ROUTINES
 from codegen.scheduling.independent_parts import with_instances
@@ -60,22 +57,23 @@ def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False, scal
     """The module of a program, for vectors of so many bytes; `scales` says that 2ᵏ is multiplied to them by an instruction."""
     declared: dict[str, str] = {}
     functions = []
-    calls: Calls = []
+    callees: list[Callee] = []
     taken: set[str] = set()
     cut = any(section.cut for section in program.sections)
     program = with_instances(program)
     for section in program.sections:
         if not section.body:
             continue
-        name = section_name(section, taken)
-        for called, part in ((name, section), *beside(name, section, buffers_of(program))):
-            functions.append(section_function(called, part, program, vector_bytes, fast_math, scales, declared))
-        calls.append((name, section))
+        called = callee(section_name(section, taken), section, program)
+        for function in (called, called.clear, called.fold):
+            if function is not None:
+                functions.append(section_function(function, program, vector_bytes, fast_math, scales, declared))
+        callees.append(called)
     if cut:
         products = multiplies(program)
-        functions += cut_kernel(program, calls, ONE_THREAD if products else [], [AS_BEFORE] if products else [])
+        functions += cut_kernel(program, callees, ONE_THREAD if products else [], [AS_BEFORE] if products else [])
     else:
-        functions += [kernel_function(program, calls, objects) for objects in (False, True)]
+        functions += [kernel_function(program, callees, objects) for objects in (False, True)]
     stubs = [STUBS] if multiplies(program) else []
     return "\n".join([HEAD, *sorted(declared.values()), "", "\n\n".join([*stubs, *functions]), "", ATTRIBUTES, ""])
 
@@ -85,35 +83,34 @@ def multiplies(program: Program) -> bool:
     return any(isinstance(s, MatMul) for section in program.sections for s in statements(section.body))
 
 
-def section_function(name: str, section: Section, program: Program, vector_bytes: int, fast_math: bool,
-                     scales: bool, declared: dict[str, str]) -> str:
+def section_function(of: Callee, program: Program, vector_bytes: int, fast_math: bool, scales: bool,
+                     declared: dict[str, str]) -> str:
     """The function of a section."""
-    buffers = {b.name: b for b in program.buffers}
     numbers = size_names(program)
-    sizes = {size: Ssa(numbers[size], "i64") for size in section_sizes_whole(section, program)}
-    writer = ProductWriter(sizes, buffers, tile_rows(program))
+    sizes = {size: Ssa(numbers[size], "i64") for size in of.sizes}
+    writer = ProductWriter(sizes, buffers_of(program), tile_rows(program))
     writer.vector_bytes = vector_bytes
     writer.scales = scales
     writer.flags = "fast" if fast_math else ""
-    writer.pointers = {name: Ssa(f"%{b.name}", "ptr") for name, b in storages(section, program).items()}
+    writer.pointers = {name: Ssa(f"%{storage}", "ptr") for name, storage in of.storages.items()}
     ends = []
-    if section.kind == "range":
+    if of.section.kind == "range":
         writer.lo, writer.hi = Ssa("%.lo", "i64"), Ssa("%.hi", "i64")
         ends = ["i64 %.lo", "i64 %.hi"]
-    writer.body(section.body)
+    writer.body(of.section.body)
     writer.block.end = "ret void"
     declared.update(writer.declared)
-    given = [*ends, *[f"ptr noalias %{name}" for name in given_storages(section, program)],
+    given = [*ends, *[f"ptr noalias %{name}" for name in dict.fromkeys(of.storages.values())],
              *[f"i64 {v.name}" for v in sizes.values()], "ptr %.routines"]
-    return "\n".join([f"define void @{name}({', '.join(given)}) {{", *writer.lines(), "}"])
+    return "\n".join([f"define void @{of.name}({', '.join(given)}) {{", *writer.lines(), "}"])
 
 
-def kernel_function(program: Program, calls: Calls, objects: bool) -> str:
+def kernel_function(program: Program, callees: list[Callee], objects: bool) -> str:
     """The function that takes the storage apart, addresses or `objects`, and runs the sections in order."""
     products = multiplies(program)
     writer = entry_writer(program, storage_lines(program, objects) + (ONE_THREAD if products else []))
-    for name, section in calls:
-        call_section(writer, name, section, program)
+    for called in callees:
+        call_section(writer, called)
     if products:
         writer.do(AS_BEFORE)
     return entry_text("kernel_of_objects" if objects else "kernel", STORAGE, writer)

@@ -11,11 +11,12 @@ Whoever runs the parts at the same time hands each an `arrays` with tiles and in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from codegen.emitters.llvm.instructions import Ssa, literal
 from codegen.emitters.llvm.products import ProductWriter
-from codegen.loop_ir.nodes import Buffer, Cut, Program, Section
+from codegen.loop_ir.nodes import Cut, Program, Section
 from codegen.loop_ir.walks import buffers_of, parameters, section_buffers, section_sizes
 from codegen.scheduling.independent_parts import clearing, folding, instance_of
 from symdiff.sizes import named_sizes
@@ -24,7 +25,6 @@ from symdiff.sizes import named_sizes
 DATA_OFFSET = 16
 # Parameters of an entry, and what it hands on to another.
 STORAGE = "ptr %.arrays, ptr %.sizes, ptr %.routines"
-Calls = list[tuple[str, Section]]
 
 
 def size_names(program: Program) -> dict[str, str]:
@@ -32,24 +32,34 @@ def size_names(program: Program) -> dict[str, str]:
     return {name: f"%.n{k}" for k, name in enumerate(program.sizes)}
 
 
-def section_sizes_whole(section: Section, program: Program) -> list[str]:
-    """The names of the sizes that a section needs: those of its statements, and of the strides of its buffers."""
-    names = set(section_sizes(section, program))
-    for b in section_buffers(section, program):
-        for size in b.shape:
-            names |= named_sizes(size)
-    return [name for name in program.sizes if name in names]
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """The function of a section: its name, the storage and the sizes that it is given, and what clears and folds instances.
+
+    `storages` has the name of each buffer of the section, with that of the first one there that lies in the same storage: one
+    pointer tells of both.
+    """
+
+    name: str
+    section: Section
+    storages: Mapping[str, str]
+    sizes: Sequence[str]
+    clear: Callee | None = None
+    fold: Callee | None = None
 
 
-def storages(section: Section, program: Program) -> dict[str, Buffer]:
-    """The buffers of a section by name, each with the first one there that lies in the same storage: one pointer tells of both."""
-    first: dict[int | str, Buffer] = {}
-    return {b.name: first.setdefault(b.name if b.slot is None else b.slot, b) for b in section_buffers(section, program)}
-
-
-def given_storages(section: Section, program: Program) -> list[str]:
-    """The names of the buffers whose storage a section's function is given, in order."""
-    return list(dict.fromkeys(b.name for b in storages(section, program).values()))
+def callee(name: str, section: Section, program: Program) -> Callee:
+    """The function of a section, under that name."""
+    first: dict[int | str, str] = {}
+    used = section_buffers(section, program)
+    storages = {b.name: first.setdefault(b.name if b.slot is None else b.slot, b.name) for b in used}
+    needed = {*section_sizes(section, program), *[n for b in used for size in b.shape for n in named_sizes(size)]}
+    found = Callee(name, section, storages, [n for n in program.sizes if n in needed])
+    if section.cut is None or not section.cut.gathered:
+        return found
+    buffers, number = buffers_of(program), section.pass_number
+    clear = callee(f"{name}.clear", Section("init", number, clearing(section, buffers)), program)
+    return replace(found, clear=clear, fold=callee(f"{name}.fold", Section("init", number, folding(section, buffers)), program))
 
 
 def size_lines(program: Program) -> list[str]:
@@ -86,32 +96,24 @@ def entry_text(name: str, parameters: str, writer: ProductWriter) -> str:
     return "\n".join([f"define void @{name}({parameters}) {{", *writer.lines(), "}"])
 
 
-def call_section(writer: ProductWriter, name: str, section: Section, program: Program, ends: tuple[str, str] | None = None,
-                 own: tuple[str, ...] = ()) -> None:
+def call_section(writer: ProductWriter, to: Callee, ends: tuple[str, str] | None = None, own: tuple[str, ...] = ()) -> None:
     """Call a section's function, over the whole range or between `ends`; for buffers of its `own` it is given instances."""
-    if section.kind == "range" and ends is None:
-        ends = "0", "0" if section.extent is None else writer.size(section.extent).name
+    if to.section.kind == "range" and ends is None:
+        ends = "0", "0" if to.section.extent is None else writer.size(to.section.extent).name
     given = [*[f"i64 {end}" for end in ends or ()],
-             *[f"ptr %{instance_of(name) if name in own else name}" for name in given_storages(section, program)],
-             *[f"i64 {writer.sizes[size].name}" for size in section_sizes_whole(section, program)], "ptr %.routines"]
-    writer.do(f"call void @{name}({', '.join(given)})")
+             *[f"ptr %{instance_of(name) if name in own else name}" for name in dict.fromkeys(to.storages.values())],
+             *[f"i64 {writer.sizes[size].name}" for size in to.sizes], "ptr %.routines"]
+    writer.do(f"call void @{to.name}({', '.join(given)})")
 
 
-def beside(name: str, section: Section, buffers: Mapping[str, Buffer]) -> list[tuple[str, Section]]:
-    """The sections that clear and fold the instances of a cut one, by name."""
-    if section.cut is None or not section.cut.gathered:
-        return []
-    return [(f"{name}.clear", Section("init", section.pass_number, clearing(section, buffers))),
-            (f"{name}.fold", Section("init", section.pass_number, folding(section, buffers)))]
-
-
-def stages_of(calls: Calls) -> list[Calls]:
-    """The sections that are called one after the other; a cut one is a stage alone."""
-    stages: list[Calls] = []
-    for name, section in calls:
-        if section.cut is not None or not stages or stages[-1][-1][1].cut is not None:
-            stages.append([])
-        stages[-1].append((name, section))
+def stages_of(sections: Sequence[Section]) -> list[range]:
+    """The places of sections that are called one after the other; a cut one is a stage alone."""
+    stages: list[range] = []
+    for place, section in enumerate(sections):
+        if section.cut is not None or not stages or sections[stages[-1][0]].cut is not None:
+            stages.append(range(place, place + 1))
+        else:
+            stages[-1] = range(stages[-1].start, place + 1)
     return stages
 
 
@@ -119,48 +121,47 @@ def entry_names(program: Program) -> list[str]:
     """The names of the functions that are called from outside: two, and where a range is cut those of the stages."""
     names = ["kernel", "kernel_of_objects"]
     if any(section.cut for section in program.sections):
-        for k, stage in enumerate(stages_of([("", section) for section in program.sections if section.body])):
-            names += [f"stage_{k}"] if stage[0][1].cut is None else [f"part_{k}", f"fold_{k}"]
+        sections = [section for section in program.sections if section.body]
+        for k, stage in enumerate(stages_of(sections)):
+            names += [f"stage_{k}"] if sections[stage[0]].cut is None else [f"part_{k}", f"fold_{k}"]
     return names
 
 
-def cut_kernel(program: Program, calls: Calls, head: list[str], tail: list[str]) -> list[str]:
+def cut_kernel(program: Program, callees: Sequence[Callee], head: list[str], tail: list[str]) -> list[str]:
     """The entries, and `kernel`; `head` and `tail` are what it does before and after its stages."""
-    buffers = buffers_of(program)
     kernel = entry_writer(program, [*size_lines(program), *head])
     functions: list[str] = []
-    for k, stage in enumerate(stages_of(calls)):
-        name, section = stage[0]
-        if section.cut is None:
-            entry = entry_writer(program, storage_lines(program))
-            for name, section in stage:
-                call_section(entry, name, section, program)
+    for k, stage in enumerate(stages_of([to.section for to in callees])):
+        first = callees[stage[0]]
+        entry = entry_writer(program, storage_lines(program))
+        if first.section.cut is None:
+            for place in stage:
+                call_section(entry, callees[place])
             functions.append(entry_text(f"stage_{k}", STORAGE, entry))
             kernel.do(f"call void @stage_{k}({STORAGE})")
             continue
-        functions.append(part_text(k, name, section, program, buffers))
-        entry = entry_writer(program, storage_lines(program))
-        for fold, folds in beside(name, section, buffers)[1:]:
-            call_section(entry, fold, folds, program)
+        functions.append(part_text(k, first, program))
+        if first.fold is not None:
+            call_section(entry, first.fold)
         functions.append(entry_text(f"fold_{k}", STORAGE, entry))
-        run_parts(kernel, k, section, section.cut)
+        run_parts(kernel, k, first.section, first.section.cut)
     for line in tail:
         kernel.do(line)
     functions.append(entry_text("kernel", STORAGE, kernel))
     return [*functions, objects_text(program)]
 
 
-def part_text(k: int, name: str, section: Section, program: Program, buffers: Mapping[str, Buffer]) -> str:
+def part_text(k: int, to: Callee, program: Program) -> str:
     """The function of a part."""
-    assert section.cut is not None
+    assert to.section.cut is not None
     writer = entry_writer(program, [*storage_lines(program), "%.first = icmp eq i64 %.lo, 0"])
     start, sides, after = writer.block, (writer.begin_block(), writer.begin_block()), writer.begin_block()
     start.end = f"br i1 %.first, label %{sides[0].label}, label %{sides[1].label}"
-    for own, block in zip(((), section.cut.gathered), sides, strict=True):
+    for own, block in zip(((), to.section.cut.gathered), sides, strict=True):
         writer.move_to(block)
-        for clear, clears in beside(name, section, buffers)[:1] if own else ():
-            call_section(writer, clear, clears, program)
-        call_section(writer, name, section, program, ("%.lo", "%.hi"), own)
+        if own and to.clear is not None:
+            call_section(writer, to.clear)
+        call_section(writer, to, ("%.lo", "%.hi"), own)
         block.end = f"br label %{after.label}"
     writer.move_to(after)
     return entry_text(f"part_{k}", f"{STORAGE}, i64 %.lo, i64 %.hi", writer)
