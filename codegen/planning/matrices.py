@@ -79,29 +79,37 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None) -> Mat
         if all(fits(f, pair, node.extents, sample, f is c) for f, pair in pairs):
             batch = tuple(i for i in sorted(everything, key=lambda i: i != sample) if i not in taken)
             form = MatrixForm(a, b, *groups, batch)
-            return replace(form, symmetric=is_symmetric(node, form, sample)) if hints.count(
-                [node.extents[i] for i in form.rows]) >= LEAST_SYMMETRIC else form
+            if hints.count([node.extents[i] for i in form.rows]) < LEAST_SYMMETRIC:
+                return form
+            # A result that stands the other way round is the product of the two the other way round.
+            turned = MatrixForm(b, a, form.columns, form.rows, form.inner, batch)
+            return next((replace(f, symmetric=True) for f in (form, turned) if is_symmetric(node, f, sample)), form)
     return None
 
 
 def is_symmetric(node: Product, form: MatrixForm, sample: Label | None) -> bool:
     """Whether a product is its own transpose, so that half of it is enough: Σ_n s[n] x[n,i] x[n,j] with the factor s x.
 
-    The factors of B, with columns for rows, are among those of A, and what A has beside them knows no rows.
+    The factors of one, with columns for rows, are among those of the other, and what that has beside them knows neither.
     """
-    turned = dict(zip(form.columns, form.rows, strict=False)) | dict(zip(form.rows, form.columns, strict=False))
     square = [node.extents[i] for i in form.rows] == [node.extents[i] for i in form.columns]
     behind = node.out[len(node.out) - 2 * len(form.rows):]
     if not square or behind != (*form.rows, *form.columns) or sample in node.out:
         return False
-    rest = written_out(form.A)
-    for f, at in written_out(form.B):
+    turned = dict(zip((*form.columns, *form.rows), (*form.rows, *form.columns), strict=True))
+    return scales(form.A, form.B, turned) or scales(form.B, form.A, turned)
+
+
+def scales(whole: Operand, part: Operand, turned: Mapping[Label, Label]) -> bool:
+    """Whether an operand is the other one, with labels `turned`, times factors that know none of these labels."""
+    rest = written_out(whole)
+    for f, at in written_out(part):
         wanted = tuple(rename(i, {label: turned.get(label, label) for label in labels_of(i)}) for i in at)
         found = next((k for k, (other, there) in enumerate(rest) if other is f and there == wanted), None)
         if found is None:
             return False
         del rest[found]
-    return not any(label in form.rows for _, at in rest for i in at for label in labels_of(i))
+    return not any(label in turned for _, at in rest for i in at for label in labels_of(i))
 
 
 def written_out(operand: Operand) -> list[Operand]:

@@ -65,3 +65,17 @@ def test_what_goes_to_blas_and_how_often() -> None:
     for text, operands in (("tbd,tbe->de", (X, Y)), ("tbd,de->tbe", (X, W))):
         lines = [line for line in sd.compile(sd.einsum(text, *operands), operands).loop_ir.splitlines() if "matmul" in line]
         assert len(lines) == 1 and " for " not in lines[0], lines
+
+
+@pytest.mark.parametrize(("written", "power"), [
+    (lambda X, s: (X.T * s) @ X, 1), (lambda X, s: X.T @ (s[:, None] * X), 1),
+    (lambda X, s: sd.einsum("n,nj,ni->ij", s, X, X), 1), (lambda X, s: sd.einsum("ni,n,nj->ij", X, s**3, X), 3)])
+def test_a_scaled_square_is_computed_by_half_whichever_factor_is_scaled(written: Any, power: int) -> None:
+    X, s = sd.symbol("X", ("rows_scaled", 60)), sd.symbol("s", "rows_scaled")
+    f = sd.compile(written(X, s), [X, s], cache=False)
+    rng = np.random.default_rng(3)
+    x, scale = rng.normal(size=(700, 60)), rng.normal(size=700)
+    got = f(x, scale)
+    assert "matmul symmetric" in f.loop_ir
+    assert np.array_equal(got, got.T)
+    np.testing.assert_allclose(got, (x.T * scale**power) @ x, rtol=1e-11, atol=1e-10)
