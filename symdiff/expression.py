@@ -178,6 +178,12 @@ def member(name: str, read: Callable[[Any], Any]) -> None:
     setattr(Node, name, property(read))
 
 
+def operator(name: str, method: Callable[..., Any]) -> None:
+    """Let what Python asks of expressions under that name go to the method at once, where it asks for such a one."""
+    if f"__{name}__" in Node.__dict__:
+        setattr(Node, f"__{name}__", method)
+
+
 class Symbol(Node):
     """A named leaf with facts (`symmetric`, `positive`, …)."""
 

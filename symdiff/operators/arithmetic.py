@@ -29,6 +29,9 @@ Value = Any
 
 def numeric(operation: str, *values: Value) -> tuple[Node, ...]:
     """Broadcast expressions of one dtype; booleans stay as they are beside numbers."""
+    x, y = values[0], values[-1]
+    if isinstance(x, Node) and isinstance(y, Node) and x.type == y.type and x.type.dtype != "bool" and len(values) == 2:
+        return values
     nodes = broadcast(operation, *values)
     if len(nodes) == 2 and nodes[0].type == nodes[1].type and nodes[0].type.dtype != "bool":
         return nodes

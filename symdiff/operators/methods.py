@@ -13,7 +13,7 @@ import numpy as np
 
 from symdiff import sizes
 from symdiff.errors import TypeMismatch
-from symdiff.expression import METHODS, VALUE_ASKED, Node, member
+from symdiff.expression import METHODS, VALUE_ASKED, Node, member, operator
 from symdiff.functions import ROWS
 from symdiff.operators import (
     arithmetic,
@@ -208,12 +208,14 @@ def install() -> None:
     member("T", shaping.permute_dims)
     member("mT", shaping.matrix_transpose)
     member("size", lambda self: sizes.product(self.shape))
+    for name, method in METHODS.items():
+        operator(name, method)
 
 
 def guarded(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """The operator, giving way to other types' own operators where the value is nothing that symdiff knows."""
     def method(x: Any, y: Any) -> Any:
-        for value in (x, y):
+        for value in () if isinstance(x, Node) and isinstance(y, Node) else (x, y):
             if value is None or isinstance(value, (str, bytes, dict, set)):
                 raise TypeMismatch(f"{plain(value)} cannot be combined with an expression", where=user_line(),
                                    mend="use expressions, numbers or NumPy arrays")
