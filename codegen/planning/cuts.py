@@ -21,6 +21,8 @@ from symdiff.traversal import topological
 TILE_BYTES = 256 * 1024
 STREAM_BYTES = 6656
 MOST_ROWS, LEAST_ROWS = 512, 16
+# Matrix products of fewer rows are mostly calls.
+PRODUCT_ROWS = 64
 # What a byte costs in the cache, beside one in memory; a plan that stores no more than this stays in the cache as a whole.
 CACHED = 0.25
 CACHE_BYTES = 8 * 1024 * 1024
@@ -51,7 +53,8 @@ def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: 
     """Rows of a tile: what fits the cache beside its per-sample values, a power of two within bounds.
 
     Where a pass has no matrix product and reads more than it stores, a tile is read from memory once and from the cache after
-    that: a small one, so that memory goes on being read, or where rows are long one that fills the cache.
+    that: a small one, so that memory goes on being read, or where rows are long one that fills the cache.  With a matrix product
+    a tile may fill the last cache rather than have too few rows.
     """
     stored = 8 + sum(row_bytes(node, passes, hints) for node in during if node in passes.sample)
     leaves = {child for node in during for child in node.children if isinstance(child, Symbol) and child in passes.sample}
@@ -59,7 +62,10 @@ def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: 
     if not multiplies and given > stored:
         rows = power_of_two_below(STREAM_BYTES // given)
         return min(rows, MOST_ROWS) if rows >= LEAST_ROWS // 2 else max(power_of_two_below(TILE_BYTES // given), LEAST_ROWS // 2)
-    return min(max(power_of_two_below(TILE_BYTES // stored), LEAST_ROWS), MOST_ROWS)
+    rows = min(max(power_of_two_below(TILE_BYTES // stored), LEAST_ROWS), MOST_ROWS)
+    while multiplies and rows < PRODUCT_ROWS and 2 * rows * stored <= CACHE_BYTES:
+        rows *= 2
+    return rows
 
 
 def parts(order: Sequence[Node], passes: Passes, number: int, rows: int, hints: Hints) -> Cut | None:
