@@ -83,19 +83,20 @@ def test_growth(tmp_path: Path) -> None:
     assert write_growth_plot(points, tmp_path / "growth.png")
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells the resident memory this way")
 def test_threads() -> None:
     (found,) = scaling(1, ("4",), 0.05)
     assert found.is_same and 1 in found.samples
     assert found.title in scaling_table([found])
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells the resident memory this way")
 def test_mapped_file() -> None:
     found = mapped(150_000)
     assert found.data == 150_000 * 50 * 8 and found.extra < 64 * 2**20
     assert "| 150,000 | 57 MiB |" in mapped_table(found)
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells the resident memory this way")
 def test_soak() -> None:
     assert "| calls of one kernel | 3 |" in soak_table(soak(calls=3, models=2))
 
