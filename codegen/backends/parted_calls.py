@@ -17,7 +17,7 @@ from typing import Any
 from codegen.backends.protocol import Array
 from codegen.emitters.llvm.parts import stages_of
 from codegen.loop_ir.nodes import Buffer, Cut, Program
-from codegen.loop_ir.walks import parameters, storage_shape, tile_rows
+from codegen.loop_ir.walks import parameters, part_ends, storage_shape, tile_rows
 from codegen.runtime import blas, workers
 from codegen.runtime.storage import REMEMBERED, Frame
 from codegen.scheduling.independent_parts import instance_of, with_instances
@@ -60,9 +60,7 @@ class Stage:
     def ends(self, sizes: Mapping[str, int]) -> list[tuple[int, int]]:
         """Where the parts begin and end."""
         assert self.cut is not None
-        samples = value_of(self.extent, sizes)
-        rows = self.cut.rows * -(-samples // (self.cut.rows * self.cut.most))
-        return [(lo, min(lo + rows, samples)) for lo in range(0, samples, max(rows, 1))]
+        return part_ends(self.cut, value_of(self.extent, sizes))
 
 
 class Crew:

@@ -154,7 +154,7 @@ class Machine:
                 lower = np.tril_indices(array.shape[-1], -1)
                 array[..., lower[1], lower[0]] = array[..., lower[0], lower[1]]
             case Barrier():
-                pass  # one instance: nothing to wait for, nothing to fold
+                pass  # one thread runs it: nothing to wait for
 
     def carry(self, loop: Loop | SampleLoop) -> None:
         """Set the carried registers before the first turn."""

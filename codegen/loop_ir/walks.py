@@ -10,6 +10,7 @@ from codegen.loop_ir.nodes import (
     Assign,
     Buffer,
     Call,
+    Cut,
     Fill,
     If,
     IndexValue,
@@ -193,6 +194,16 @@ def section_sizes(section: Section, program: Program) -> list[str]:
             shape = next(b.shape for b in program.buffers if b.name == s.buffer)
             used |= {name for size in shape for name in named_sizes(size)}
     return [name for name in program.sizes if name in used]
+
+
+def part_ends(cut: Cut, samples: int) -> list[tuple[int, int]]:
+    """Where the parts of a range of so many samples begin and end.
+
+    >>> part_ends(Cut(8, 4), 60)
+    [(0, 16), (16, 32), (32, 48), (48, 60)]
+    """
+    rows = cut.rows * -(-samples // (cut.rows * cut.most))
+    return [(lo, min(lo + rows, samples)) for lo in range(0, samples, max(rows, 1))]
 
 
 def tile_rows(program: Program) -> dict[str, int]:

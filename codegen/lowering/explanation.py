@@ -9,14 +9,15 @@ import numpy as np
 
 from codegen.loop_ir.counts import body_flops
 from codegen.loop_ir.nodes import Buffer, Program, Section, TileLoop
-from codegen.loop_ir.walks import INPUTS, buffers_of, section_buffers, storage_shape, tile_rows
+from codegen.loop_ir.walks import INPUTS, buffers_of, part_ends, section_buffers, storage_shape, tile_rows
 from codegen.planning.costs import Hints
 from codegen.planning.matrices import MatrixForm
 from codegen.planning.passes import Passes, is_leaf
 from symdiff.expression import Node
 from symdiff.gathers import children_read
+from symdiff.simplification.rule import brief
 
-LONGEST, MOST_NOTES = 60, 40
+MOST_NOTES = 40
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
@@ -46,12 +47,6 @@ def notes_of(order: Sequence[Node], buffers: Mapping[Node, str], stored: Mapping
     notes += [Note(brief(node), "", f"at {users[node]} places", "cheaper than to store and load it")
               for node in order if users.get(node, 0) > 1 and node.shape and node not in stored and not is_leaf(node)]
     return notes
-
-
-def brief(node: Node) -> str:
-    """The formula of a node, on one line of moderate length."""
-    text = str(node).split("\n")[0]
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def explain(program: Program, notes: Sequence[Note], hints: Hints, names: Sequence[str]) -> str:
@@ -97,9 +92,8 @@ def section_line(section: Section, program: Program, buffers: Mapping[str, Buffe
     cut = section.cut
     parts = ""
     if cut is not None and section.extent is not None:
-        samples = hints.value(section.extent)
-        length = cut.rows * -(-samples // (cut.rows * cut.most))
-        parts = f", {-(-samples // length)} parts of {length}"
+        ends = part_ends(cut, hints.value(section.extent))
+        parts = f", {len(ends)} parts of {ends[0][1]}"
     return (f"{section.kind} {section.pass_number}: " + (f"tiles of {tiles[0]} rows{parts}, " if tiles else "")
             + f"{scaled(flops)}flop, {scaled(moved)}B: {' '.join(b.name for b in used)}")
 

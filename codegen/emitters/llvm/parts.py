@@ -168,7 +168,7 @@ def part_text(k: int, to: Callee, program: Program) -> str:
 
 
 def run_parts(writer: ProductWriter, k: int, section: Section, cut: Cut) -> None:
-    """Run the parts of a range in order, and fold each but the first."""
+    """Run the parts of a range in order, and fold each but the first; they end where `part_ends` says."""
     samples = literal(0, "i64") if section.extent is None else writer.size(section.extent)
     turns = writer.quotient("udiv", writer.plus(samples, literal(cut.rows * cut.most - 1, "i64")),
                             literal(cut.rows * cut.most, "i64"))
