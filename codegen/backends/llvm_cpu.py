@@ -19,7 +19,8 @@ from codegen.backends.parted_calls import PartedCalls, timed
 from codegen.backends.protocol import Array, BuildOptions, Code, DirectCall, Executable, Pass
 from codegen.emitters import python
 from codegen.emitters.llvm import module as llvm_module
-from codegen.emitters.llvm.parts import DATA_OFFSET, entry_names
+from codegen.emitters.llvm.entries import DATA_OFFSET
+from codegen.emitters.llvm.parts import entry_names
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.walks import parameters
 from codegen.runtime import blas

@@ -11,18 +11,18 @@ Where a range is cut into parts, `codegen.emitters.llvm.parts` writes `kernel`, 
 
 from __future__ import annotations
 
-from codegen.emitters.llvm.instructions import Ssa
-from codegen.emitters.llvm.parts import (
+from codegen.emitters.llvm.entries import (
     STORAGE,
     Callee,
     call_section,
     callee,
-    cut_kernel,
     entry_text,
     entry_writer,
     size_names,
     storage_lines,
 )
+from codegen.emitters.llvm.instructions import Ssa
+from codegen.emitters.llvm.parts import cut_kernel
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
 from codegen.loop_ir.nodes import MatMul, Program

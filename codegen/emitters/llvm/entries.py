@@ -1,0 +1,97 @@
+"""Functions that take storage apart and call those of the sections: what `kernel` and the entries of parts are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from codegen.emitters.llvm.instructions import Ssa
+from codegen.emitters.llvm.products import ProductWriter
+from codegen.loop_ir.nodes import Program, Section
+from codegen.loop_ir.walks import buffers_of, parameters, section_buffers, section_sizes
+from codegen.scheduling.independent_parts import clearing, folding, instance_of
+from symdiff.sizes import named_sizes
+
+# Where an array object of NumPy holds the address of its elements; whoever calls `kernel_of_objects` has tried it.
+DATA_OFFSET = 16
+# Parameters of an entry, and what it hands on to another.
+STORAGE = "ptr %.arrays, ptr %.sizes, ptr %.routines"
+
+
+def size_names(program: Program) -> dict[str, str]:
+    """The values that hold the named sizes."""
+    return {name: f"%.n{k}" for k, name in enumerate(program.sizes)}
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """The function of a section: its name, the storage and the sizes that it is given, and what clears and folds instances.
+
+    `storages` has the name of each buffer of the section, with that of the first one there that lies in the same storage: one
+    pointer tells of both.
+    """
+
+    name: str
+    section: Section
+    storages: Mapping[str, str]
+    sizes: Sequence[str]
+    clear: Callee | None = None
+    fold: Callee | None = None
+
+
+def callee(name: str, section: Section, program: Program) -> Callee:
+    """The function of a section, under that name."""
+    first: dict[int | str, str] = {}
+    used = section_buffers(section, program)
+    storages = {b.name: first.setdefault(b.name if b.slot is None else b.slot, b.name) for b in used}
+    needed = {*section_sizes(section, program), *[n for b in used for size in b.shape for n in named_sizes(size)]}
+    found = Callee(name, section, storages, [n for n in program.sizes if n in needed])
+    if section.cut is None or not section.cut.gathered:
+        return found
+    buffers, number = buffers_of(program), section.pass_number
+    clear = callee(f"{name}.clear", Section("init", number, clearing(section, buffers)), program)
+    return replace(found, clear=clear, fold=callee(f"{name}.fold", Section("init", number, folding(section, buffers)), program))
+
+
+def size_lines(program: Program) -> list[str]:
+    """The lines that read the sizes."""
+    lines = []
+    for k, name in enumerate(size_names(program).values()):
+        lines += [f"%.q{k} = getelementptr inbounds i64, ptr %.sizes, i64 {k}", f"{name} = load i64, ptr %.q{k}, align 8"]
+    return lines
+
+
+def storage_lines(program: Program, objects: bool = False) -> list[str]:
+    """The lines that take the storage apart, addresses or `objects`."""
+    lines = []
+    for k, b in enumerate(parameters(program)):
+        lines.append(f"%.p{k} = getelementptr inbounds ptr, ptr %.arrays, i64 {k}")
+        if objects:
+            lines += [f"%.o{k} = load ptr, ptr %.p{k}, align 8",
+                      f"%.d{k} = getelementptr inbounds i8, ptr %.o{k}, i64 {DATA_OFFSET}"]
+        lines.append(f"%{b.name} = load ptr, ptr {f'%.d{k}' if objects else f'%.p{k}'}, align 8")
+    return lines + size_lines(program)
+
+
+def entry_writer(program: Program, lines: list[str]) -> ProductWriter:
+    """The writer of a function that begins with such lines and knows the sizes."""
+    writer = ProductWriter({name: Ssa(number, "i64") for name, number in size_names(program).items()}, {}, {})
+    for line in lines:
+        writer.do(line)
+    return writer
+
+
+def entry_text(name: str, parameters: str, writer: ProductWriter) -> str:
+    """The text of a function that ends where its writer stands."""
+    writer.block.end = "ret void"
+    return "\n".join([f"define void @{name}({parameters}) {{", *writer.lines(), "}"])
+
+
+def call_section(writer: ProductWriter, to: Callee, ends: tuple[str, str] | None = None, own: tuple[str, ...] = ()) -> None:
+    """Call a section's function, over the whole range or between `ends`; for buffers of its `own` it is given instances."""
+    if to.section.kind == "range" and ends is None:
+        ends = "0", "0" if to.section.extent is None else writer.size(to.section.extent).name
+    given = [*[f"i64 {end}" for end in ends or ()],
+             *[f"ptr %{instance_of(name) if name in own else name}" for name in dict.fromkeys(to.storages.values())],
+             *[f"i64 {writer.sizes[size].name}" for size in to.sizes], "ptr %.routines"]
+    writer.do(f"call void @{to.name}({', '.join(given)})")
