@@ -9,7 +9,8 @@
 | emit    | program              | Python or LLVM IR        | the backend's `emit`               |
 | build   | that text            | executable               | the backend's `build`              |
 
-Planning waits for the first call, whose sizes are its hints; the code is valid for every size.  Code that is kept on disk is
+Planning waits for the first call, whose sizes are its hints; the code is valid for every size, but for small named sizes, which
+stand in it as numbers where the backend compiles quickly enough to have several variants.  Code that is kept on disk is
 loaded instead of emitted and built.
 """
 
@@ -36,6 +37,7 @@ from codegen.planning.expansions import expand_functions, narrow_truths
 from codegen.planning.gathers import separate_gathers
 from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
+from codegen.planning.shared_terms import share_terms
 from codegen.planning.sliding import sum_over_windows
 from codegen.planning.windows import write_in_windows
 from codegen.runtime.kernel import NESTED, Kernel, Planned
@@ -47,6 +49,7 @@ from symdiff.long_calls import long_call
 from symdiff.namesakes import refuse_doubles, refuse_namesakes
 from symdiff.option_values import check_number, check_switch
 from symdiff.reference import evaluate_nodes
+from symdiff.resizing import resized
 from symdiff.settings import cache_folder, checks_programs, default_target, default_threads
 from symdiff.simplification.phases import before_differentiation
 from symdiff.tensor_type import dtype_name
@@ -90,18 +93,19 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     structure = unflatten(leaves)
 
     @long_call
-    def plan(sizes: dict[str, int] | None) -> Planned:
+    def plan(sizes: dict[str, int] | None, fixed: dict[str, int]) -> Planned:
         start = time.perf_counter()
         hints = Hints(sizes or {})
-        simple = [before_differentiation(leaf) for leaf in leaves]
+        written, inputs = resized(leaves, symbols, fixed) if fixed else (leaves, symbols)
+        simple = [before_differentiation(leaf) for leaf in written]
         expanded = expand_functions(simple)
 
         def arranged(nodes: list[Node]) -> list[Node]:
             parted = separate_gathers(write_in_windows(narrow_truths(nodes), hints))
-            return order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints)
+            return share_terms(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
         roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(bodies)))
         planned = time.perf_counter()
-        lowered = lower(roots, symbols, hints)
+        lowered = lower(roots, inputs, hints)
         checked = check_program if checks_programs() else unchecked
         program = checked(lowered.program)
         for schedule in chosen.SCHEDULE:
@@ -119,16 +123,16 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
 
         def build() -> Executable:
             if target == REFERENCE:
-                return Reference(leaves, symbols, program.sizes, len(lowered.constants))
+                return Reference(written, inputs, program.sizes, len(lowered.constants))
             return chosen.build(program, code, options)
 
         def stations(arrays: Sequence[Any], sizes: dict[str, int]) -> list[tuple[str, list[Any]]]:
-            values: dict[Node, Any] = dict(zip(symbols, arrays, strict=True))
-            steps = (("written", leaves), ("simplified", simple), ("expanded", expanded), ("ordered", roots))
+            values: dict[Node, Any] = dict(zip(inputs, arrays, strict=True))
+            steps = (("written", written), ("simplified", simple), ("expanded", expanded), ("ordered", roots))
             found = [(name, evaluate_nodes(nodes, values, sizes)) for name, nodes in steps]
             return [*found, ("loop IR", interpret(program, [*arrays, *lowered.constants], sizes))]
         return Planned(program, lambda: chosen.source(program, options), build,
-                       lambda: explain(program, lowered.notes(), hints, [s.name for s in symbols]), seconds, lowered.constants,
+                       lambda: explain(program, lowered.notes(), hints, [s.name for s in inputs]), seconds, lowered.constants,
                        stations=stations, listings=chosen.listings(code))
 
     def regroup(values: Tree) -> list[Any]:
@@ -136,7 +140,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
 
     return Kernel(plan, arguments, unflatten, regroup, check=check, names=[f"out{place}" for place in places(structure)],
                   demands=demands_of(leaves), form=form_of(outputs),
-                  threads=default_threads() if threads is None else int(threads),
+                  threads=default_threads() if threads is None else int(threads), most_variants=chosen.MOST_VARIANTS,
                   formula=lambda: "\n".join(str(METHODS["str"](leaf)) for leaf in leaves))
 
 

@@ -13,7 +13,7 @@ from symdiff.normal_form import number_of
 from symdiff.simplification.phases import before_differentiation
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
-from symdiff.traversal import reaching, rebuild, topological
+from symdiff.traversal import reaching, rebuilt, topological
 
 COUNT = itertools.count()
 
@@ -60,7 +60,7 @@ def replaced(roots: Sequence[Node], names: dict[Node, Node]) -> list[Node]:
     done = dict(names)
     for node in topological(roots, lambda n: () if n in names else n.children):
         if node not in done:
-            done[node] = rebuild(node, [done[child] for child in node.children])
+            done[node] = rebuilt(node, done)
     return [done[root] for root in roots]
 
 

@@ -107,6 +107,8 @@ def children_read(node: Node) -> Sequence[Node]:
 
 def holds_marks(node: Node) -> bool:
     """Whether a factor is one-hot."""
+    if node.__class__ is Product and not node.extents:
+        return False
     return any([child.__class__ is Map and "one_hot" in child.function.traits for child in node.children])
 
 

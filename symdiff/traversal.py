@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import is_
+from typing import Any
 
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
-from symdiff.normal_form import add, map_node, product, reduce_node
+from symdiff.normal_form import add, map_node, product, put_together, reduce_node
 from symdiff.tensor_type import TensorType
 
 
@@ -68,17 +69,58 @@ def rebuild(node: Node, children: Sequence[Node]) -> Node:
     return Apply(node.operation, tuple(children), node.parameters, TensorType(node.dtype, node.shape))
 
 
+def rebuilt(node: Node, done: dict[Node, Node]) -> Node:
+    """The node over what its children have become; the node itself where `done` tells of none."""
+    for child in node.children:
+        if child in done:
+            break
+    else:
+        return node
+    parts = become_parts(node, done)
+    fresh = rebuild(node, [done.get(child, child) for child in node.children])
+    if fresh is not node:
+        if fresh.origin is None:
+            fresh.origin = node.origin
+        if parts is not None and fresh.__class__ is node.__class__:
+            put_together(fresh, *parts)  # type: ignore[arg-type]
+    return fresh
+
+
+def become_parts(node: Node, done: dict[Node, Node]) -> tuple[Any, list[Node]] | None:
+    """What the parts of which a node was put together have become, as its `written` and in a row.
+
+    Nothing but the parts themselves may have led a walk here, so that a part may miss a change far below: who uses `written`
+    makes sure that the node is the sum or the product of it.
+    """
+    if node.__class__ is Add:
+        total: Add = node
+        if total.written is not None:
+            terms = tuple([(c, become(part, done)) for c, part in total.written])
+            return terms, [part for _, part in terms]
+    elif node.__class__ is Product:
+        term: Product = node
+        if term.written is not None:
+            c, written = term.written
+            factors = tuple([(become(part, done), at) for part, at in written])
+            return (c, factors), [part for part, _ in factors]
+    return None
+
+
+def become(part: Node, done: dict[Node, Node]) -> Node:
+    """What a part has become: a walk need not have come by."""
+    if part not in done:
+        fresh = rebuilt(part, done)
+        if fresh is part:
+            return part
+        done[part] = fresh
+    return done[part]
+
+
 def transform(roots: Sequence[Node], rule: Callable[[Node], Node | None]) -> list[Node]:
     """The roots with `rule` applied to every node, children first; `rule` gives None for "as it is"."""
     done: dict[Node, Node] = {}
     for node in topological(roots):
-        fresh = node
-        for child in node.children:
-            if child in done:
-                fresh = rebuild(node, [done.get(c, c) for c in node.children])
-                if fresh is not node and fresh.origin is None:
-                    fresh.origin = node.origin
-                break
+        fresh = rebuilt(node, done)
         changed = rule(fresh)
         if changed is not None:
             done[node] = changed

@@ -36,7 +36,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import symdiff as sd
-from codegen.backends.llvm_cpu import machine
+from codegen.backends.native_code import machine
 from codegen.backends.object_keys import writers_digest
 from codegen.runtime.kernel_store import HEAD, MAGIC, PART, KernelStore, entries, verify
 from codegen.runtime.private_folders import PrivateFolder

@@ -26,7 +26,7 @@ GROUND = (
     "symdiff.gathers", "symdiff.loops", "symdiff.bodies",
     "symdiff.products", "symdiff.nodes",
     "symdiff.facts", "symdiff.traversal", "symdiff.trees", "symdiff.simplification", "symdiff.binding",
-    "symdiff.option_values", "symdiff.namesakes", "symdiff.pickling",
+    "symdiff.option_values", "symdiff.namesakes", "symdiff.pickling", "symdiff.resizing",
 )
 # What stands above both packages; nothing else may import it.
 ROOF = ("symdiff.training", "symdiff.verification", "symdiff.demo", "symdiff.cli", "symdiff.__main__", "symdiff=")

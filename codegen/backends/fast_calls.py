@@ -4,7 +4,8 @@ It is a built-in function as C would write it (METH_FASTCALL), the same for all 
 64-bit words, which is the data of the array that it is bound to:
 
     fallback, array type, PyArray_New, PyArray_Return, kernel, sizes, routines, calls so far, number of arguments,
-    number of outputs, form of the result, table of addresses, place of the first output in it,
+    number of outputs, form of the result, table of addresses, place of the first output in it, after how many calls all
+    go to the fallback,
     for each argument: dtype, rank, extents, up to two types of scalars,
     for each output: type number, rank, extents
 
@@ -25,8 +26,9 @@ import numpy as np
 from codegen.backends.protocol import DirectCall
 
 # Words of the head of the table, of an argument and of an output.
-HEAD, ARGUMENT, OUTPUT = 13, 5, 3
-CALLS = 7
+HEAD, ARGUMENT, OUTPUT = 14, 5, 3
+KERNEL, CALLS, LIMIT = 4, 7, 13
+NEVER = -1
 FORMS = ("single", "list", "tuple")
 # Bytes into a NumPy array (and, for VALUE, into a scalar), as CPython and NumPy lay them out; `layouts_are_known` has tried them.
 TYPE, VALUE, RANK, EXTENTS, DTYPE, FLAGS = 8, 16, 24, 32, 56, 64
@@ -91,7 +93,7 @@ def bound(code: int, kernel: int, routines: Any, call: DirectCall) -> Any:
         return int(extents[-1].ctypes.data)
     words = [id(call.fallback), id(np.ndarray), new, give_back, kernel, sizes.ctypes.data,
              0 if routines is None else ctypes.addressof(routines), 0, len(call.arguments), len(call.outputs),
-             FORMS.index(call.form), addresses.ctypes.data, len(call.arguments) + len(call.constants)]
+             FORMS.index(call.form), addresses.ctypes.data, len(call.arguments) + len(call.constants), NEVER]
     scalars = {"float64": (id(float), id(np.float64)), "float32": (id(np.float32), 0)}
     for a in call.arguments:
         words += [id(a.dtype), a.ndim, extents_of(a.shape), *(scalars.get(a.dtype.name, (0, 0)) if a.ndim == 0 else (0, 0))]
@@ -149,10 +151,13 @@ start:
   {load("form", "i64", "%table", "80")}
   {load("addresses", "ptr", "%table", "88")}
   {load("first", "i64", "%table", "96")}
+  {load("limit", "i64", "%table", "104")}
   %made = alloca ptr, i64 %outputs, align 8
   %few = icmp ne i64 %count, %inputs
   %named = icmp ne ptr %names, null
-  %other = or i1 %few, %named
+  %unlike = or i1 %few, %named
+  %full = icmp eq i64 %calls, %limit
+  %other = or i1 %unlike, %full
   br i1 %other, label %careful, label %more
 
 careful:

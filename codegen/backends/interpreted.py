@@ -49,6 +49,7 @@ class Interpreted:
 
     NAME = "interpreter"
     SCHEDULE: tuple[Pass, ...] = SCHEDULE
+    MOST_VARIANTS = 0
 
     def emit(self, program: Program, options: BuildOptions) -> str:
         """The text of the loop IR, which is what runs."""

@@ -3,166 +3,66 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import Any
 
 from codegen.backends import fast_calls
+from codegen.backends.native_code import compiled, machine
 from codegen.backends.numba_cpu import inlined, load_module
-from codegen.backends.object_keys import ChangedSource, object_key, text_key
+from codegen.backends.object_keys import ChangedSource, object_key
 from codegen.backends.parted_calls import PartedCalls, timed
 from codegen.backends.protocol import Array, BuildOptions, Code, DirectCall, Executable, Pass
 from codegen.emitters import python
 from codegen.emitters.llvm import module as llvm_module
-from codegen.emitters.llvm.entries import DATA_OFFSET
 from codegen.emitters.llvm.parts import entry_names
 from codegen.loop_ir.nodes import Program
-from codegen.loop_ir.walks import parameters
+from codegen.loop_ir.walks import parameters, straight_length
 from codegen.runtime import blas
 from codegen.runtime.kernel_store import KernelStore
 from codegen.scheduling.independent_parts import with_instances
 from codegen.scheduling.schedule import VECTOR_SCHEDULE
 
-Loaded = TypeVar("Loaded")
+# Straight code of so many statements is first written quickly; better code, whose writing takes so many seconds for a
+# statement, follows when calls have taken some times as long.
+LONG_STRAIGHT, BETTER_SECONDS, PATIENCE = 500, 2e-4, 4
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
-# A module of more lines is straight code of thousands of operations, for which LLVM's best takes quadratic time.
-LONG = 12_000
-# A module that multiplies vectors by powers of two.
-SCALED = """
-declare <8 x double> @llvm.ldexp.v8f64.v8i64(<8 x double>, <8 x i64>)
-declare <8 x float> @llvm.ldexp.v8f32.v8i32(<8 x float>, <8 x i32>)
 
-define void @scaled(ptr %a, ptr %b, <8 x i64> %k, <8 x i32> %l) {
-  %x = load <8 x double>, ptr %a
-  %y = load <8 x float>, ptr %b
-  %u = call <8 x double> @llvm.ldexp.v8f64.v8i64(<8 x double> %x, <8 x i64> %k)
-  %v = call <8 x float> @llvm.ldexp.v8f32.v8i32(<8 x float> %y, <8 x i32> %l)
-  store <8 x double> %u, ptr %a
-  store <8 x float> %v, ptr %b
-  ret void
-}
-"""
+class Better:
+    """Better machine code for a program that runs as quickly written one: when it is worth writing, and who wants it.
 
+    It is written when the calls have taken some times as long as the writing will; results are the same, bit by bit.
+    """
 
-class Machine:
-    """The processor at hand, and the linker that holds all kernels of the process."""
-
-    def __init__(self) -> None:
-        from llvmlite import __version__, binding
-
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
-        self.binding = binding
-        self.cpu = binding.get_host_cpu_name()
-        features = binding.get_host_cpu_features()
-        self.features = features.flatten()
-        self.vector_bytes = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
-        self.target = binding.Target.from_default_triple()
-        self.linker = binding.create_lljit_compiler(self.described())
-        # What machine code depends on beside the program and the options.
-        self.circumstances = (self.target.triple, self.cpu, self.features, self.vector_bytes, __version__,
-                              binding.llvm_version_info)
-        self.count = 0
-        self.fast: tuple[Any, list[int]] | None = None
-        self.objects = objects_are_known()
+    def __init__(self, seconds: float, make: Callable[[], LlvmExecutable]) -> None:
+        self.left, self.make = PATIENCE * seconds, make
         self.lock = threading.Lock()
+        # The tables of fast calls, and how many calls of each have been counted.
+        self.tables: list[tuple[Any, int]] = []
 
-    def described(self, opt: int = 3) -> Any:
-        """The processor as LLVM knows it."""
-        return self.target.create_target_machine(cpu=self.cpu, features=self.features, opt=opt, jit=True)
+    def is_due(self, seconds: float) -> bool:
+        """Whether it is time, after one more call that took so long, and all that went past it."""
+        passed = 0
+        for k, (table, counted) in enumerate(self.tables):
+            now = int(table[fast_calls.CALLS])
+            passed += now - counted
+            self.tables[k] = table, now
+        self.left -= seconds * (1 + passed)
+        self.seconds = seconds
+        return self.left <= 0
 
-    @cached_property
-    def target_machine(self) -> Any:
-        """What writes machine code; where all of it is kept on disk, none is needed."""
-        return self.described()
+    def follow(self, table: Any) -> None:
+        """Let the calls of a table come back when it may be time."""
+        table[fast_calls.LIMIT] = max(int(self.left / max(self.seconds, 1e-7)), 1)
+        self.tables.append((table, 0))
 
-    @cached_property
-    def hasty_machine(self) -> Any:
-        """What writes the machine code of long modules, in time linear in their length."""
-        return self.described(opt=1)
-
-    def machine_for(self, text: str) -> Any:
-        """What writes the machine code of a module."""
-        return self.hasty_machine if text.count("\n") > LONG else self.target_machine
-
-    @cached_property
-    def scales(self) -> bool:
-        """Whether vectors are multiplied by powers of two by one instruction, and not by calls of a function."""
-        try:
-            parsed = self.binding.parse_assembly(SCALED)
-        except RuntimeError:  # an older LLVM does not know it
-            return False
-        return "ldexp" not in str(self.target_machine.emit_assembly(parsed))
-
-    def object_of(self, text: str) -> bytes:
-        """The machine code of a module."""
-        with self.lock:
-            module = self.binding.parse_assembly(text)
-            return bytes(self.machine_for(text).emit_object(module))
-
-    def assembly_of(self, text: str) -> str:
-        """The machine code of a module, to read."""
-        with self.lock:
-            return str(self.machine_for(text).emit_assembly(self.binding.parse_assembly(text)))
-
-    def load(self, code: bytes, *names: str) -> tuple[Any, list[int]]:
-        """(what keeps it loaded, the addresses of its functions)."""
-        with self.lock:
-            self.count += 1
-            builder = self.binding.JITLibraryBuilder().add_object_img(code).add_current_process()
-            for name in names:
-                builder = builder.export_symbol(name)
-            library = builder.link(self.linker, f"kernel{self.count}")
-            return library, [library[name] for name in names]
-
-    def fast_call(self, store: KernelStore | None) -> int | None:
-        """The address of the code of fast calls; None where the interpreter is not as it takes it to be."""
-        if self.fast is None and fast_calls.numpy_functions() is not None:
-            self.fast, _ = compiled(lambda: fast_calls.CODE, text_key(fast_calls.CODE, self.circumstances), store,
-                                    lambda made: self.load(made, "fast_call"))
-        return None if self.fast is None else self.fast[1][0]
-
-
-def compiled(text: Code, key: bytes, store: KernelStore | None, load: Callable[[bytes], Loaded]) -> tuple[Loaded, str]:
-    """What `load` makes of a module's machine code, and whether that was kept on disk, as `Executable.cache` says it."""
-    kept = None if store is None else store.load(key)
-    if store is not None and kept is not None:
-        try:
-            return load(kept), "hit"
-        except RuntimeError:
-            store.distrust(key, "it does not fit the libraries of this process")
-    made = machine().object_of(text())
-    loaded = load(made)
-    if store is None:
-        return loaded, "off"
-    store.save(key, made)
-    return loaded, f"refused: {store.refused}" if store.refused else "miss"
-
-
-def objects_are_known() -> bool:
-    """Whether NumPy's array objects hold the address of their elements where compiled code looks for it."""
-    if sys.implementation.name != "cpython":
-        return False
-    probes: list[Array] = [np.zeros(3), np.zeros((2, 2), np.float32)[1:], np.broadcast_to(np.zeros(1), (4,)), np.zeros(())]
-    return all(ctypes.c_void_p.from_address(id(a) + DATA_OFFSET).value == a.ctypes.data for a in probes)
-
-
-MACHINES: list[Machine] = []
-LOCK = threading.Lock()
-
-
-def machine() -> Machine:
-    """The machine, described when it is first asked for."""
-    with LOCK:
-        if not MACHINES:
-            MACHINES.append(Machine())
-        return MACHINES[0]
+    def adopt(self, address: int) -> None:
+        """Let all tables call the better code."""
+        for table, _ in self.tables:
+            table[fast_calls.KERNEL], table[fast_calls.LIMIT] = address, fast_calls.NEVER
 
 
 class LlvmExecutable:
@@ -172,7 +72,8 @@ class LlvmExecutable:
     own_bytes = 0
     store: KernelStore | None = None
 
-    def __init__(self, program: Program, code: bytes, fast_math: bool) -> None:
+    def __init__(self, program: Program, code: bytes, fast_math: bool, better: Better | None = None) -> None:
+        self.better = better
         self.library, addresses = machine().load(code, *entry_names(program))
         self.address = addresses[0]
         self.entry = ENTRY(addresses[machine().objects])
@@ -207,7 +108,22 @@ class LlvmExecutable:
     def run(self, arrays: Sequence[Array], sizes: Sequence[int]) -> None:
         """Run on one thread."""
         places = map(id, arrays) if self.objects else [a.ctypes.data for a in arrays]
+        begin = time.perf_counter()
         self.entry(self.arrays(*places), self.sizes(*sizes), self.routines)
+        if self.better is not None and self.better.is_due(time.perf_counter() - begin):
+            self.turn_into(self.better)
+
+    def turn_into(self, better: Better) -> None:
+        """Run better machine code of the same program from now on."""
+        with better.lock:
+            if self.better is None:
+                return
+            made = better.make()
+            better.adopt(made.address)
+            # Another thread may still be in the old code: it stays loaded.
+            made.library = (made.library, self.library)
+            self.library, self.address, self.entry, self.parted = made.library, made.address, made.entry, made.parted
+            self.cache, self.better = made.cache, None
 
     def inline(self, constants: Sequence[Array] = ()) -> Any:
         """The same program through Numba, which inlines it into the user's own code."""
@@ -220,7 +136,12 @@ class LlvmExecutable:
         code = machine().fast_call(self.store)
         if self.parted is not None:
             call = replace(call, scratch=[*call.scratch, *self.parted.storage(call.sizes)[0].allocate()])
-        return None if code is None else fast_calls.bound(code, self.address, self.routines, call)
+        if code is None:
+            return None
+        function = fast_calls.bound(code, self.address, self.routines, call)
+        if self.better is not None:
+            self.better.follow(function.__self__)
+        return function
 
 
 class LlvmCpu:
@@ -228,10 +149,11 @@ class LlvmCpu:
 
     NAME = "cpu"
     SCHEDULE: tuple[Pass, ...] = VECTOR_SCHEDULE
+    MOST_VARIANTS = 4
 
     def emit(self, program: Program, options: BuildOptions) -> str:
         """A module of LLVM IR."""
-        return llvm_module.emit(program, machine().vector_bytes, options.fast_math, machine().scales)
+        return llvm_module.emit(program, machine().vector_bytes, options.fast_math, lambda: machine().scales)
 
     def source(self, program: Program, options: BuildOptions) -> str:
         """The same program as a Python module."""
@@ -239,15 +161,25 @@ class LlvmCpu:
 
     def build(self, program: Program, code: Code, options: BuildOptions) -> Executable:
         """Load the machine code that is kept on disk, or write the module and compile it."""
-        store, key, refused = options.store, b"", ""
+        store, key, quick_key, refused = options.store, b"", b"", ""
+        length = straight_length(program)
+        quick = length >= LONG_STRAIGHT
         if store is not None:
             try:
-                key = object_key(program, (self.NAME, options.choices(), *machine().circumstances))
+                circumstances = (self.NAME, options.choices(), *machine().circumstances)
+                key = object_key(program, circumstances)
+                quick_key = object_key(program, ("quick", *circumstances)) if quick else b""
             except ChangedSource as fault:
                 store, refused = None, f"refused: {fault}"
-        executable, state = compiled(code, key, store, lambda made: LlvmExecutable(program, made, options.fast_math))
-        executable.cache, executable.store = refused or state, options.store
-        return executable
+
+        def finished(better: Better | None = None) -> LlvmExecutable:
+            executable, state = compiled(code, quick_key if better else key, store,
+                                         lambda made: LlvmExecutable(program, made, options.fast_math, better), quick=bool(better))
+            executable.cache, executable.store = refused or state, options.store
+            return executable
+        if quick and (store is None or store.load(key) is None):
+            return finished(Better(length * BETTER_SECONDS, finished))
+        return finished()
 
     def listings(self, code: Code) -> Mapping[str, Callable[[], str]]:
         """The module, and the instructions of the processor."""

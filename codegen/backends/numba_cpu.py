@@ -76,6 +76,7 @@ class NumbaCpu:
 
     NAME = "numba"
     SCHEDULE: tuple[Pass, ...] = SCHEDULE
+    MOST_VARIANTS = 0
 
     def emit(self, program: Program, options: BuildOptions) -> str:
         """A Python module with njit functions."""

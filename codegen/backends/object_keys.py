@@ -19,7 +19,8 @@ from codegen.loop_ir.nodes import Program
 TOP = Path(__file__).parents[2]
 # Source files whose text has a say in the machine code of a program; a name of a folder stands for the files in it.
 WRITERS = (
-    "codegen/emitters/llvm", "codegen/backends/llvm_cpu.py", "codegen/backends/object_keys.py", "codegen/runtime/blas.py",
+    "codegen/emitters/llvm", "codegen/backends/llvm_cpu.py", "codegen/backends/native_code.py", "codegen/backends/object_keys.py",
+    "codegen/runtime/blas.py",
     "codegen/loop_ir/folds.py", "codegen/loop_ir/identity.py", "codegen/loop_ir/nodes.py", "codegen/loop_ir/walks.py",
     "codegen/scheduling/independent_parts.py",
     "symdiff/sizes.py",

@@ -74,6 +74,8 @@ class Backend(Protocol):
 
     NAME: str
     SCHEDULE: tuple[Pass, ...]
+    # How many variants of a kernel there may be whose small named sizes are numbers.
+    MOST_VARIANTS: int
 
     def emit(self, program: Program, options: BuildOptions) -> str:
         """The code of a program, as `build` takes it."""

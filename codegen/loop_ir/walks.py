@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -60,6 +60,18 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
             stack.extend(reversed(statement.body))
 
 
+def straight_length(program: Program) -> int:
+    """How many statements a program runs once, where they are all but a few; 0 where much stands in loops."""
+    straight = looped = 0
+    for section in program.sections:
+        for statement in section.body:
+            if isinstance(statement, (If, Loop, TileLoop, SampleLoop)):
+                looped += 1 + sum(1 for _ in statements(statement.body))
+            else:
+                straight += 1
+    return straight if 10 * looped < straight else 0
+
+
 def values_of(statement: Statement) -> tuple[Value, ...]:
     """The values that stand in a statement itself (not in the statements of its body)."""
     match statement:
@@ -95,28 +107,47 @@ def suits_blas(buffers: Mapping[str, Buffer], *panels: Panel) -> bool:
         len(b.shape) - 1 in (p.row_axis, p.column_axis) for b, p in zip(stored, panels, strict=True))
 
 
-def subvalues(value: Value) -> Iterator[Value]:
+def subvalues(value: Value) -> Sequence[Value]:
     """A value and all that it is made of."""
-    stack = [value]
+    if value.__class__ is not Call:
+        return (value,)
+    found: list[Value] = []
+    stack: list[Value] = [value]
     while stack:
         value = stack.pop()
-        yield value
+        found.append(value)
         if isinstance(value, Call):
-            stack.extend(reversed(value.args))
+            stack.extend(value.args[::-1])
+    return found
 
 
-def indices_of(statement: Statement) -> Iterator[Affine]:
+def indices_of(statement: Statement) -> list[Affine]:
     """Every index of a statement, those of its values included."""
+    found: list[Affine] = []
     if isinstance(statement, (Store, Accumulate)):
-        yield from statement.index
+        found += statement.index
     for panel in panels_of(statement):
-        yield from panel.index
+        found += panel.index
     for outer in values_of(statement):
         for value in subvalues(outer):
             if isinstance(value, Load):
-                yield from value.index
+                found += value.index
             elif isinstance(value, (Inside, IndexValue)):
-                yield value.index
+                found.append(value.index)
+    return found
+
+
+def used_registers(statement: Statement) -> set[str]:
+    """The registers and loop variables that a statement itself reads, as values or in positions."""
+    found: set[str] = set()
+    for outer in values_of(statement):
+        for value in subvalues(outer):
+            if isinstance(value, Register):
+                found.add(value.name)
+    for index in indices_of(statement):
+        if index.terms:
+            found.update(index_variables(index))
+    return found
 
 
 def written(statement: Statement) -> tuple[str, ...]:

@@ -204,6 +204,10 @@ class Elements:
     def factors_rule(self, node: Product, labels: dict[int, Affine], conditions: list[Value],
                      free: bool) -> Generator[Request, Value, tuple[Value, list[Value]]]:
         """coefficient · Π factors at given labels, and all conditions under which it is not zero."""
+        if not node.extents and not conditions:
+            plain = [(f, tuple([placed(i, labels) for i in there])) for f, there in node.factors]
+            if not any([there for _, there in plain]):
+                return (yield from self.multiplied(node, plain, [], free))
         conditions = list(conditions)
         labels = dict(labels)
         solved = solved_labels(node)
@@ -212,7 +216,6 @@ class Elements:
         sizes = self.scopes.sizes
         marks = {s.position for s in solved}
         factors = [factor for position, factor in enumerate(node.factors) if position not in marks]
-        kind = promote(node.dtype, *[f.dtype for f, _ in factors])
         conditions += [Inside(labels[s.label], s.size) for s in solved if all(
             placed(i, labels) != labels[s.label] for _, at in factors for i in at)]
         reads = []
@@ -222,6 +225,12 @@ class Elements:
                                   if not proved_inside(index, f.shape[k], sizes)]
             conditions += tests
             reads.append((f, there))
+        return (yield from self.multiplied(node, reads, conditions, free))
+
+    def multiplied(self, node: Product, reads: list[tuple[Node, At]], conditions: list[Value],
+                   free: bool) -> Generator[Request, Value, tuple[Value, list[Value]]]:
+        """coefficient · Π factors, each read at an index, and all conditions under which it is not zero."""
+        kind = node.dtype if all([f.dtype == node.dtype for f, _ in reads]) else promote(node.dtype, *[f.dtype for f, _ in reads])
         plain = free and not conditions
         above: Value | None = None
         below: Value | None = None

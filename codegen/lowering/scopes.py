@@ -78,7 +78,10 @@ class Scopes:
         """The position in the chain of the innermost scope that defines what an index holds; 0 is the section."""
         used: set[str] = set()
         for index in at:
-            used |= variables(index)
+            if index.terms:
+                used |= variables(index)
+        if not used:
+            return self.least
         found = max((k for k, scope in enumerate(self.chain) if scope.var in used or scope.positions & used), default=0)
         return max(found, self.least)
 

@@ -14,7 +14,7 @@ from symdiff.expression import Map, Node, Product, Reduce
 from symdiff.functions.row import REDUCTIONS, ROWS
 from symdiff.normal_form import add, expand, map_node, number, product, reduce_node
 from symdiff.tensor_type import TensorType
-from symdiff.traversal import transform
+from symdiff.traversal import topological, transform
 
 # Rows that lowering writes by other words of the loop IR.
 WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast", "power": "power",
@@ -24,11 +24,9 @@ WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast
 def expand_functions(roots: Sequence[Node]) -> list[Node]:
     """The roots in the scalar vocabulary of the loop IR."""
     current = list(roots)
-    while True:
-        fresh = transform(current, expansion)
-        if all(a is b for a, b in zip(fresh, current, strict=True)):
-            return fresh
-        current = fresh
+    while any(is_expandable(node) for node in topological(current)):
+        current = transform(current, expansion)
+    return current
 
 
 def narrow_truths(roots: Sequence[Node]) -> list[Node]:
@@ -41,16 +39,23 @@ def narrow_truths(roots: Sequence[Node]) -> list[Node]:
     return rewritten(roots, narrowed)
 
 
+def is_expandable(node: Node) -> bool:
+    """Whether a node has no word in the vocabulary, but a formula."""
+    if node.__class__ is Map:
+        row = node.function
+        return row.expansion is not None and row.name not in SCALARS and row.name not in WRITTEN
+    return node.__class__ is Reduce and node.function.fold == "logsumexp"
+
+
 def expansion(node: Node) -> Node | None:
     """The formula of one node, None where it is in the vocabulary."""
+    if not is_expandable(node):
+        return None
     if isinstance(node, Map):
-        row = node.function
-        if row.name in SCALARS or row.name in WRITTEN or row.expansion is None:
-            return None
-        return row.expansion(*node.args)  # type: ignore[no-any-return]
-    if isinstance(node, Reduce) and node.function.fold == "logsumexp":
-        return logsumexp(node)
-    return None
+        assert node.function.expansion is not None
+        return node.function.expansion(*node.args)  # type: ignore[no-any-return]
+    assert isinstance(node, Reduce)
+    return logsumexp(node)
 
 
 def logsumexp(node: Reduce) -> Node:

@@ -7,9 +7,12 @@ library tells its number of threads (OpenBLAS does), kernels set it to one while
 from __future__ import annotations
 
 import ctypes
+import importlib.util
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Any
 
 # The routines whose addresses a kernel is given, in this order; then come the two of `thread_switch`.
@@ -19,29 +22,58 @@ SUFFIXES = ("", "64_")
 
 
 @cache
+def library() -> ctypes.CDLL | None:
+    """The shared library in which SciPy hands BLAS on, without the quarter of a second that importing `scipy.linalg` takes.
+
+    None where there is no such file; a lookup in it goes on in the libraries that it is linked to.
+    """
+    found = importlib.util.find_spec("scipy")
+    folders = [os.path.join(f, "linalg") for f in (found and found.submodule_search_locations) or ()]
+    for path in [os.path.join(f, f"cython_blas{suffix}") for f in folders for suffix in EXTENSION_SUFFIXES]:
+        if os.path.exists(path):
+            try:
+                return ctypes.CDLL(path)
+            except OSError:
+                return None
+    return None
+
+
+@cache
 def addresses() -> Any:
     """The table of addresses: ROUTINES, then the functions that tell and set the number of threads, null where there are none."""
+    routines = [exported(routine) for routine in ROUTINES]
+    if None in routines:
+        routines = handed_on()
+    switch = [None if f is None else ctypes.cast(f, ctypes.c_void_p).value for f in thread_switch()]
+    return (ctypes.c_void_p * (len(routines) + 2))(*routines, *switch)
+
+
+def exported(routine: str) -> int | None:
+    """The address of a routine of Fortran's interface by the names that libraries with integers of 32 bits give it."""
+    for name in (f"scipy_{routine}_", f"{routine}_"):
+        function = getattr(library(), name, None)
+        if function is not None:
+            return ctypes.cast(function, ctypes.c_void_p).value
+    return None
+
+
+def handed_on() -> list[int | None]:
+    """The addresses of ROUTINES that SciPy gives to compiled code."""
     from scipy.linalg import cython_blas
 
     capsules = cython_blas.__pyx_capi__
     name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
     pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    routines = [pointer_of(capsules[r], name_of(capsules[r])) for r in ROUTINES]
-    switch = [None if f is None else ctypes.cast(f, ctypes.c_void_p).value for f in thread_switch()]
-    return (ctypes.c_void_p * (len(routines) + 2))(*routines, *switch)
+    return [pointer_of(capsules[r], name_of(capsules[r])) for r in ROUTINES]
 
 
 @cache
 def thread_switch() -> tuple[Any, Any]:
     """The functions that tell and that set the number of threads of BLAS; None where it has none by a known name."""
-    from scipy.linalg import cython_blas
-
-    # A lookup in a library goes on in those that it is linked to.
-    library = ctypes.CDLL(cython_blas.__file__)
     for prefix in PREFIXES:
         for suffix in SUFFIXES:
-            found = [getattr(library, f"{prefix}{verb}_num_threads{suffix}", None) for verb in ("get", "set")]
+            found = [getattr(library(), f"{prefix}{verb}_num_threads{suffix}", None) for verb in ("get", "set")]
             if None not in found:
                 return found[0], found[1]
     return None, None

@@ -27,6 +27,8 @@ Array = np.ndarray[Any, Any]
 Tree = Any
 # Up to this size the lock of the interpreter is kept for a call: some ten microseconds.
 SMALL_BYTES, SMALL_FLOPS = 1 << 17, 100_000
+# Up to this size, a named size is worth code of its own: loops of few turns are written out, or fill vectors.
+SMALL_SIZE = 128
 # The form of outputs that are a tree of more than one level.
 NESTED = "nested"
 
@@ -49,33 +51,49 @@ class Planned:
     listings: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
 
+class Variant:
+    """A planned kernel and what is built for it; `sizes` says for people for which named sizes it was planned.
+
+    Where it is `fixed`, these stand in the code as numbers; else it is right for every size.
+    """
+
+    def __init__(self, planned: Planned, sizes: Mapping[str, int | str], fixed: bool) -> None:
+        self.planned, self.sizes, self.fixed = planned, dict(sizes), fixed
+        self.storage = Storage(planned.program)
+        self.executable: Executable | None = None
+        self.build_seconds = 0.0
+        self.calls = 0
+
+
 class Kernel:
     """A compiled function: takes values for the inputs, by position or by name, and returns the outputs.
 
-    `plan` is called once, with the sizes of the first call, or with None when someone looks before any call.
+    `plan` is called with the sizes of a call, or None where someone looks before any call, and those of them that may stand in
+    the code as numbers: the small ones, for up to `most_variants` sets of them.  All further calls are served by code that is
+    right for every size, planned by the sizes of the first call in which the same of them are small.
     `unflatten` turns the list of outputs into the user's structure, `flatten` does the reverse for `out=`; `names` are
     the places of the outputs there, as errors tell them.
     """
 
-    def __init__(self, plan: Callable[[dict[str, int] | None], Planned], arguments: Sequence[Argument],
+    def __init__(self, plan: Callable[[dict[str, int] | None, dict[str, int]], Planned], arguments: Sequence[Argument],
                  unflatten: Callable[[list[Any]], Tree], flatten: Callable[[Tree], list[Any]], *,
                  formula: Callable[[], str] = str, check: bool = False, names: Sequence[str] = (),
-                 demands: Demands = NO_DEMANDS, form: str = "", threads: int = 1) -> None:
+                 demands: Demands = NO_DEMANDS, form: str = "", threads: int = 1, most_variants: int = 0) -> None:
         self.plan, self.unflatten, self.flatten, self.names = plan, unflatten, flatten, names
         self.binder = Binder(arguments, check, demands=demands)
         self.formula_text, self.threads = formula, threads
         self.lock = threading.RLock()
-        self.ready: Planned | None = None
-        self.storage: Storage | None = None
-        self.executable: Executable | None = None
-        self.build_seconds = 0.0
-        self.calls = 0
-        self.last_sizes: dict[str, int] | None = None
+        self.most_variants = most_variants
+        self.variants: dict[tuple[tuple[str, int | str], ...], Variant] = {}
+        # Sizes and variant of the latest call, at one: other threads read them.
+        self.last: tuple[dict[str, int], Variant] | None = None
         self.scratch_bytes = 0
         # What a call must ask besides shapes and dtypes is asked in Python.
         self.form = "" if check or demands.positions else form
         self.last_shapes: list[tuple[int, ...]] = []
+        # The function for calls that go past Python, the variant that it runs, and the shapes that it takes.
         self.fast: Any = None
+        self.fast_variant: Variant | None = None
         self.fast_shapes: list[tuple[int, ...]] = []
 
     def __repr__(self) -> str:
@@ -90,11 +108,10 @@ class Kernel:
         if out is not None:
             self.refuse_output_as_input(len(args))
         arrays, sizes = self.binder.bind(args, named)
-        executable = self.executable or self.build(sizes)
-        planned, storage = self.planned(sizes), self.storage
-        assert storage is not None
+        variant = self.variant(sizes)
+        executable, planned = variant.executable or self.build(variant), variant.planned
         values = self.size_values(planned.program, sizes)
-        frame = storage.frame(values)
+        frame = variant.storage.frame(values)
         given = None if out is None else self.flatten(out)
         targets = fresh_outputs(frame) if given is None else given_outputs(frame, given, arrays, self.names)
         scratch = frame.take()
@@ -103,19 +120,20 @@ class Kernel:
         finally:
             frame.give(scratch)
         with self.lock:
-            self.calls += 1
-            self.last_sizes = sizes
+            variant.calls += 1
+            self.last = sizes, variant
             self.scratch_bytes = max(self.scratch_bytes, frame.scratch_bytes + executable.own_bytes)
         if given is None:
             if self.form and not named:
-                self.shorten(arrays, sizes, values, frame)
+                self.shorten(variant, arrays, sizes, values, frame)
             return [x if x.ndim else x[()] for x in targets]
         for array, target in zip(given, targets, strict=True):
             if array is not target:
                 array[...] = target
         return given
 
-    def shorten(self, arrays: Sequence[Array], sizes: dict[str, int], values: tuple[int, ...], frame: Frame) -> None:
+    def shorten(self, variant: Variant, arrays: Sequence[Array], sizes: dict[str, int], values: tuple[int, ...],
+                frame: Frame) -> None:
         """Let further calls with arrays of the same shapes go past Python, where the kernel is small.
 
         The instance gets a class of its own, whose `__call__` is the built-in function; every call that differs comes back
@@ -123,8 +141,8 @@ class Kernel:
         """
         shapes, before = [a.shape for a in arrays], self.last_shapes
         self.last_shapes = shapes
-        executable, planned = self.executable, self.ready
-        if executable is None or planned is None or (self.fast is not None and shapes != before):
+        executable, planned = variant.executable, variant.planned
+        if executable is None or (self.fast is not None and shapes != before):
             return
         if self.fast is not None and self.fast_shapes == shapes:
             return
@@ -141,8 +159,8 @@ class Kernel:
             if fast is None:
                 self.form = ""
                 return
-            self.calls += self.fast_calls()
-            self.fast, self.fast_shapes = fast, shapes
+            self.count_fast_calls()
+            self.fast, self.fast_variant, self.fast_shapes = fast, variant, shapes
             called = structured(fast, self.unflatten) if nested else fast
             members = {"__slots__": (), "__call__": called, "__module__": __name__, "__doc__": Kernel.__doc__}
             self.__class__ = type("Kernel", (Kernel,), members)
@@ -150,6 +168,11 @@ class Kernel:
     def fast_calls(self) -> int:
         """How many calls went past Python."""
         return 0 if self.fast is None else int(self.fast.__self__[CALLS])
+
+    def count_fast_calls(self) -> None:
+        """Give the calls of the present fast function to its variant, before another one takes its place."""
+        if self.fast_variant is not None:
+            self.fast_variant.calls += self.fast_calls()
 
     def refuse_output_as_input(self, given: int) -> None:
         """Raise `ArgumentMismatch` for `out=` where an input of that name has no value by position."""
@@ -166,27 +189,52 @@ class Kernel:
             raise ArgumentMismatch(f"size {missing.args[0]} is not told by the shape of any input",
                                    mend=f"add an input that has {missing.args[0]} as an axis") from None
 
-    def planned(self, sizes: dict[str, int] | None = None) -> Planned:
-        """The plan, made when it is first asked for."""
-        if self.ready is None:
-            with self.lock:
-                if self.ready is None:
-                    planned = self.plan(sizes)
-                    self.storage = Storage(planned.program)
-                    self.ready = planned
-        return self.ready
-
-    def build(self, sizes: dict[str, int] | None = None) -> Executable:
-        """The executable, built when it is first asked for."""
+    def variant(self, sizes: dict[str, int]) -> Variant:
+        """The variant that serves calls of these sizes, planned when it is first asked for."""
+        last = self.last
+        if last is not None and sizes == last[0]:
+            return last[1]
+        named = sorted(sizes.items())
+        small = {name: size for name, size in named if size <= SMALL_SIZE}
+        found = self.variants.get(tuple(small.items()))
+        if found is not None and small:
+            return found
         with self.lock:
-            if self.executable is None:
-                planned = self.planned(sizes)
-                start, emitted = time.perf_counter(), planned.seconds.get("emit", 0.0)
-                executable = planned.build()
+            special = sum(1 for v in self.variants.values() if v.fixed)
+            fixed = small if special < self.most_variants else {}
+            told: Mapping[str, int | str] = fixed or {
+                name: f"{'≤' if name in small else '>'} {SMALL_SIZE}" for name, _ in named}
+            key = tuple(told.items())
+            if key not in self.variants:
+                if not fixed and len(self.variants) - special >= max(self.most_variants, 1):
+                    return next(v for v in self.variants.values() if not v.fixed)
+                self.variants[key] = Variant(self.plan(sizes, fixed), told, bool(fixed))
+            return self.variants[key]
+
+    def looked_at(self, sizes: dict[str, int] | None = None) -> Variant:
+        """The variant that someone looks at before any call: for every size, planned by these sizes the first time."""
+        with self.lock:
+            if () not in self.variants:
+                self.variants[()] = Variant(self.plan(sizes, {}), {}, False)
+            return self.variants[()]
+
+    def planned(self, sizes: dict[str, int] | None = None) -> Planned:
+        """The plan of the latest call; before any call, or for sizes that are given, the one for every size."""
+        if sizes is None and self.last is not None:
+            return self.last[1].planned
+        return self.looked_at(sizes).planned
+
+    def build(self, variant: Variant) -> Executable:
+        """The executable of a variant, built when it is first asked for."""
+        with self.lock:
+            if variant.executable is None:
+                seconds = variant.planned.seconds
+                start, emitted = time.perf_counter(), seconds.get("emit", 0.0)
+                executable = variant.planned.build()
                 # The code is written on the way, unless it was kept: that is told apart.
-                self.build_seconds = time.perf_counter() - start - planned.seconds.get("emit", 0.0) + emitted
-                self.executable = executable
-            return self.executable
+                variant.build_seconds = time.perf_counter() - start - seconds.get("emit", 0.0) + emitted
+                variant.executable = executable
+            return variant.executable
 
     @property
     def source(self) -> str:
@@ -223,8 +271,8 @@ class Kernel:
     @property
     def njit(self) -> Any:
         """The kernel for the user's own Numba code: takes the inputs in order, returns an output or a tuple of them."""
-        executable = self.build()
-        return Inlined(executable.inline(self.planned().constants), self.binder)
+        variant = self.looked_at()
+        return Inlined(self.build(variant).inline(variant.planned.constants), self.binder)
 
     def explain(self, check: Mapping[Any, Any] | None = None) -> str:
         """Where each step of the formulas went; with `check`, values of the inputs, also where numbers part.
@@ -236,7 +284,7 @@ class Kernel:
             return self.planned().explanation()
         named = values_by_name(check, "f.explain")
         arrays, sizes = self.binder.bind((), named)
-        planned = self.planned(sizes)
+        planned = self.variant(sizes).planned
         assert planned.stations is not None
         results = planned.stations(arrays, sizes)
         first, last = results[0][1], self.flatten(self(*arrays))
@@ -254,23 +302,27 @@ class Kernel:
         `threads` is the most that a call uses; `flops` and `bytes` are those of the last call (of arguments and outputs, each
         once), None before the first.
         """
-        planned = self.planned()
+        sizes, variant = self.last or (None, self.looked_at())
+        planned, executable = variant.planned, variant.executable
         program = planned.program
         seconds = dict(planned.seconds)
-        if self.executable is not None:
-            seconds["build"] = self.build_seconds
+        if executable is not None:
+            seconds["build"] = variant.build_seconds
+        past = {self.fast_variant: self.fast_calls()}
+        variants = [{"sizes": v.sizes, "calls": v.calls + past.get(v, 0)} for v in self.variants.values()]
         return {
             "sections": len(program.sections),
             "buffers": len(program.buffers),
             "statements": sum(1 for section in program.sections for _ in statements(section.body)),
             "source_lines": planned.source().count("\n") + 1,
             "seconds": seconds,
-            "cache": None if self.executable is None else self.executable.cache,
+            "cache": None if executable is None else executable.cache,
+            "variants": variants,
             "threads": self.threads,
-            "calls": self.calls + self.fast_calls(),
+            "calls": sum(v["calls"] for v in variants),
             "scratch_bytes": self.scratch_bytes,
-            "flops": None if self.last_sizes is None else flops_of(program, self.last_sizes),
-            "bytes": None if self.last_sizes is None else least_bytes(program, self.last_sizes),
+            "flops": None if sizes is None else flops_of(program, sizes),
+            "bytes": None if sizes is None else least_bytes(program, sizes),
         }
 
 

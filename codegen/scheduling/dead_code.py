@@ -6,7 +6,6 @@ after:   y[i] = r0
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from codegen.loop_ir.nodes import (
@@ -21,14 +20,13 @@ from codegen.loop_ir.nodes import (
     MatVec,
     Mirror,
     Program,
-    Register,
     SampleLoop,
     Statement,
     Store,
     TileLoop,
     Update,
 )
-from codegen.loop_ir.walks import index_variables, indices_of, statements, subvalues, values_of
+from codegen.loop_ir.walks import statements, subvalues, used_registers, values_of
 
 
 def drop_dead_code(program: Program) -> Program:
@@ -37,7 +35,7 @@ def drop_dead_code(program: Program) -> Program:
         live = live_buffers(program)
         sections = []
         for section in program.sections:
-            registers = used_registers(section.body)
+            registers = {name for s in statements(section.body) for name in used_registers(s)}
             sections.append(replace(section, body=swept(section.body, live, registers)))
         fresh = replace(program, sections=tuple(s for s in sections if s.body),
                         buffers=tuple(b for b in program.buffers if b.name in live or b.role in ("arg", "const", "out")))
@@ -58,15 +56,6 @@ def live_buffers(program: Program) -> set[str]:
             for value in values_of(statement):
                 live |= {v.buffer for v in subvalues(value) if isinstance(v, Load)}
     return live
-
-
-def used_registers(body: Iterable[Statement]) -> set[str]:
-    """The registers that are read in a body, as values or in indices (among which are loop variables too)."""
-    found: set[str] = set()
-    for statement in statements(tuple(body)):
-        found |= {v.name for value in values_of(statement) for v in subvalues(value) if isinstance(v, Register)}
-        found |= {name for index in indices_of(statement) for name in index_variables(index)}
-    return found
 
 
 def swept(body: tuple[Statement, ...], live: set[str], registers: set[str]) -> tuple[Statement, ...]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from codegen.loop_ir.nodes import Carried, Let, Load, Loop, Program, Register, SampleLoop, Section, Statement
-from codegen.loop_ir.walks import index_variables, indices_of, statements, subvalues, values_of, written
+from codegen.loop_ir.nodes import Let, Loop, Program, SampleLoop, Section, Statement
+from codegen.loop_ir.walks import read, statements, used_registers, written
 
 # Statements of a part, those inside of loops counted too.
 ENOUGH = 80
@@ -31,67 +31,79 @@ def parts(section: Section) -> Iterator[Section]:
     if section.kind == "range" or sum(1 for _ in statements(section.body)) <= ENOUGH:
         yield section
         return
-    last_use = {name: place for place, statement in enumerate(section.body) for name in used((statement,))}
-    again = repeatable(section.body)
-    body: list[Statement] = []
-    size = 0
+    uses = [used(statement) for statement in section.body]
+    last_use = {name: place for place, names in enumerate(uses) for name in names}
+    again = repeatable(section.body, uses)
+    start = size = 0
     needed = -1
     for place, statement in enumerate(section.body):
-        body.append(statement)
         size += sum(1 for _ in statements((statement,)))
-        needed = max([needed, *(last_use.get(name, -1) for name in named((statement,)) if name not in again)])
+        needed = max([needed, *[last_use.get(name, -1) for name in named(statement) if name not in again]])
         if size >= ENOUGH and needed <= place:
-            yield replace(section, body=(*before(body, again), *body))
-            body, size = [], 0
-    if body:
-        yield replace(section, body=(*before(body, again), *body))
+            yield replace(section, body=part(section.body, uses, start, place + 1, again))
+            start, size = place + 1, 0
+    if start < len(section.body):
+        yield replace(section, body=part(section.body, uses, start, len(section.body), again))
 
 
-def repeatable(body: tuple[Statement, ...]) -> dict[str, Let]:
-    """The short values named in a body that are the same wherever they are computed again behind their first place."""
+def repeatable(body: tuple[Statement, ...], uses: list[set[str]]) -> dict[str, tuple[Let, set[str]]]:
+    """The short values named in a body that are the same wherever they are computed again behind their first place.
+
+    Each with the registers that it reads.
+    """
     later: set[str] = set()
     constant: set[int] = set()
     for place in reversed(range(len(body))):
-        loaded = {v.buffer for outer in values_of(body[place]) for v in subvalues(outer) if isinstance(v, Load)}
-        if isinstance(body[place], Let) and not loaded & later:
-            constant.add(place)
-        later |= {name for s in statements((body[place],)) for name in written(s)}
-    found: dict[str, Let] = {}
+        statement = body[place]
+        if isinstance(statement, Let):
+            if not later or later.isdisjoint(read(statement)):
+                constant.add(place)
+        else:
+            later |= {name for s in statements((statement,)) for name in written(s)}
+    found: dict[str, tuple[Let, set[str]]] = {}
     length: dict[str, int] = {}
     for place, statement in enumerate(body):
-        if place in constant and all(name in found for name in used((statement,))):
+        if place in constant and all([name in found for name in uses[place]]):
             assert isinstance(statement, Let)
             # What it takes to compute it again, with all that it is made of.
-            length[statement.register] = 1 + sum(length[name] for name in used((statement,)))
+            length[statement.register] = 1 + sum([length[name] for name in uses[place]])
             if length[statement.register] <= SHORT:
-                found[statement.register] = statement
+                found[statement.register] = statement, uses[place]
     return found
 
 
-def before(body: list[Statement], again: dict[str, Let]) -> list[Let]:
-    """The named values of parts before that a part reads."""
-    own = set(named(tuple(body)))
-    wanted = {name for name in used(tuple(body)) if name in again and name not in own}
-    for name in reversed(again):
-        if name in wanted:
-            wanted |= set(used((again[name],)))
-    return [let for name, let in again.items() if name in wanted]
+def part(body: tuple[Statement, ...], uses: list[set[str]], start: int, end: int,
+         again: dict[str, tuple[Let, set[str]]]) -> tuple[Statement, ...]:
+    """The statements of a part, behind the named values of parts before that it reads."""
+    here = body[start:end]
+    own = {name for statement in here for name in named(statement)}
+    wanted: dict[str, Let] = {}
+    pending = [name for names in uses[start:end] for name in names if name in again and name not in own]
+    while pending:
+        name = pending.pop()
+        if name not in wanted:
+            wanted[name], more = again[name]
+            pending.extend(more)
+    if not wanted:
+        return here
+    return (*[let for name, (let, _) in again.items() if name in wanted], *here)
 
 
-def named(body: tuple[Statement, ...]) -> Iterator[str]:
-    """The registers that statements define."""
-    for statement in statements(body):
-        if isinstance(statement, Let):
-            yield statement.register
-        elif isinstance(statement, (Loop, SampleLoop)):
-            carried: tuple[Carried, ...] = statement.carried
-            yield from (c.name for c in carried)
+def named(statement: Statement) -> list[str]:
+    """The registers that a statement defines."""
+    if isinstance(statement, Let):
+        return [statement.register]
+    found: list[str] = []
+    for inner in statements((statement,)):
+        if isinstance(inner, Let):
+            found.append(inner.register)
+        elif isinstance(inner, (Loop, SampleLoop)):
+            found += [c.name for c in inner.carried]
+    return found
 
 
-def used(body: tuple[Statement, ...]) -> Iterator[str]:
-    """The registers that statements read, as values or as positions."""
-    for statement in statements(body):
-        for outer in values_of(statement):
-            yield from (v.name for v in subvalues(outer) if isinstance(v, Register))
-        for index in indices_of(statement):
-            yield from index_variables(index)
+def used(statement: Statement) -> set[str]:
+    """The registers that a statement reads, and those in it."""
+    if isinstance(statement, Let):
+        return used_registers(statement)
+    return {name for inner in statements((statement,)) for name in used_registers(inner)}

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
+from typing import Any
 
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.index_notation import Index, Label, labels_of
@@ -19,9 +21,34 @@ def product(coefficient: Number, factors: list[Factor], out: list[Index], extent
             type: TensorType) -> Node:
     """coefficient · Σ Π factors written at `out`, in normal form."""
     node = dense_product(coefficient, factors, out, extents, type)
-    if node is not None:
-        return node
-    return add(expand_product(coefficient, factors, out, extents, type), type)
+    if node is None:
+        node = add(expand_product(coefficient, factors, out, extents, type), type)
+    remember(node, coefficient, factors)
+    return node
+
+
+def put_together(node: Add | Product, written: Any, parts: Iterable[Node]) -> None:
+    """Let a sum or product know what it was put together of, the first time, where all of that is older."""
+    if node.written is None:
+        for part in parts:
+            if (part.__class__ is Add or part.__class__ is Product) and part.serial >= node.serial:
+                return
+        node.written = written
+
+
+def remember(node: Node, coefficient: Number, factors: list[Factor]) -> None:
+    """Let a product, or a multiple of a sum, know what it was put together of, where that opened."""
+    if node.__class__ is Product:
+        p: Product = node
+        if p.dense and p.written is None:
+            for f, _ in factors:
+                if f.__class__ is Product and len(f.children) > 1:
+                    put_together(p, (coefficient, tuple(factors)), [f for f, _ in factors])
+                    break
+    elif node.__class__ is Add and len(factors) == 1 and factors[0][0].__class__ is Add:
+        part, at = factors[0]
+        if at == tuple(range(part.ndim)) and part.type == node.type:
+            put_together(node, ((coefficient, part),), (part,))
 
 
 def scale(coefficient: Number, node: Node) -> Node:
@@ -81,7 +108,12 @@ def add(terms: list[Term], type: TensorType) -> Node:
     if len(collected) == 1:
         c, node = collected[0]
         return with_coefficient(c, convert(node, type))
-    return Add(tuple(collected), type)
+    made = Add(tuple(collected), type)
+    for _, node in terms:
+        if flattens(node, type):
+            put_together(made, tuple(terms), [node for _, node in terms])
+            break
+    return made
 
 
 def convert(node: Node, type: TensorType) -> Node:

@@ -11,7 +11,7 @@ from operator import is_
 from symdiff.expression import METHODS, VALUE_ASKED, Map, Node, Product, Reduce
 from symdiff.settings import debug_level
 from symdiff.sizes import typical_value
-from symdiff.traversal import rebuild, topological
+from symdiff.traversal import rebuilt, topological
 
 LIMIT = 8
 # So many times a program may grow under the rules; one of fewer nodes than SHORT may grow as if it had as many.
@@ -107,13 +107,7 @@ def sweep(roots: Sequence[Node], order: Sequence[Node], rules: tuple[Rule, ...])
     for node in order:
         if node.settled & settled:
             continue
-        fresh = node
-        for child in node.children if done else ():
-            if child in done:
-                fresh = rebuild(node, [done.get(c, c) for c in node.children])
-                if fresh is not node and fresh.origin is None:
-                    fresh.origin = node.origin
-                break
+        fresh = rebuilt(node, done) if done else node
         made = None if fresh.settled & tried else rewritten(fresh, table)
         if made is not None:
             made.origin = made.origin or node.origin

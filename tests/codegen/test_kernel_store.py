@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import symdiff as sd
-from codegen.backends import llvm_cpu, object_keys
+from codegen.backends import llvm_cpu, native_code, object_keys
 from codegen.runtime import kernel_store, private_folders
 from codegen.runtime.kernel_store import HEAD, MAGIC, VERSION, KernelStore, entries, entry, prune, verify
 from codegen.runtime.private_folders import PrivateFolder
@@ -31,7 +31,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="rights of files are POSIX
 @pytest.fixture(autouse=True)
 def unwarned(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has not warned yet, and has the code of fast calls, which is kept too."""
-    llvm_cpu.machine().fast_call(None)
+    native_code.machine().fast_call(None)
     monkeypatch.setattr(kernel_store, "WARNED", [])
 
 
@@ -62,18 +62,18 @@ def only(folder: Path) -> Path:
 def test_compiled_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert use(folder) == ("miss", [])
     assert folder.stat().st_mode & 0o777 == 0o700 and only(folder).stat().st_mode & 0o777 == 0o600
-    monkeypatch.setattr(llvm_cpu.Machine, "object_of", None)
+    monkeypatch.setattr(native_code.Machine, "object_of", None)
     monkeypatch.setattr(llvm_cpu.LlvmCpu, "emit", None)
     assert use(folder) == ("hit", [])
 
 
 def test_fast_calls_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llvm_cpu.machine(), "fast", None)
+    monkeypatch.setattr(native_code.machine(), "fast", None)
     use(folder)
     assert len(list(folder.iterdir())) == 2
-    monkeypatch.setattr(llvm_cpu.machine(), "fast", None)
-    monkeypatch.setattr(llvm_cpu.Machine, "object_of", None)
-    assert use(folder) == ("hit", []) and llvm_cpu.machine().fast is not None
+    monkeypatch.setattr(native_code.machine(), "fast", None)
+    monkeypatch.setattr(native_code.Machine, "object_of", None)
+    assert use(folder) == ("hit", []) and native_code.machine().fast is not None
 
 
 def test_a_kept_kernel_has_its_listings(folder: Path) -> None:
@@ -98,10 +98,10 @@ def test_other_kernels_have_other_keys(folder: Path, options: dict[str, Any]) ->
 @pytest.mark.parametrize("circumstance", range(7))
 def test_other_machines_and_writers_have_other_keys(folder: Path, circumstance: int, monkeypatch: pytest.MonkeyPatch) -> None:
     use(folder)
-    told = llvm_cpu.machine().circumstances
+    told = native_code.machine().circumstances
     if circumstance < len(told):
         other = (*told[:circumstance], "other", *told[circumstance + 1:])
-        monkeypatch.setattr(llvm_cpu.machine(), "circumstances", other)
+        monkeypatch.setattr(native_code.machine(), "circumstances", other)
     else:
         monkeypatch.setattr(object_keys, "writers_digest", lambda: b"other")
     assert use(folder) == ("miss", [])
@@ -160,7 +160,7 @@ ENTRIES: dict[str, Callable[[Path], Any]] = {
     "another kernel": rewritten(lambda data: entry(bytes(32), data[HEAD.size:])),
     "text": rewritten(lambda data: b"symdiff"),
     "sound, but code that needs what is not there": lambda path: path.write_bytes(
-        entry(bytes.fromhex(path.stem), llvm_cpu.machine().object_of("""
+        entry(bytes.fromhex(path.stem), native_code.machine().object_of("""
             declare void @no_such_routine()
             define void @kernel(ptr %a, ptr %b, ptr %c) { call void @no_such_routine() ret void }
             define void @kernel_of_objects(ptr %a, ptr %b, ptr %c) { ret void }"""))),

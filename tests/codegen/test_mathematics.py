@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import symdiff as sd
-from codegen.backends.llvm_cpu import machine
+from codegen.backends.native_code import machine
 
 Long = np.longdouble
 Array = Any

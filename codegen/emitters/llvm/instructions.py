@@ -88,8 +88,8 @@ class Function:
         self.declared: dict[str, str] = {}
         # Flags of floating-point arithmetic that a user wrote; recipes of elementary functions never take them.
         self.flags = ""
-        # Whether the processor multiplies vectors by powers of two in one instruction.
-        self.scales = False
+        # Whether the processor multiplies vectors by powers of two in one instruction: asked where it matters.
+        self.scales: Callable[[], bool] = lambda: False
         self.slots: list[str] = []
         # What was negated, by the name of the result: |−x| is |x|.
         self.negated: dict[str, Ssa] = {}

@@ -11,6 +11,8 @@ Where a range is cut into parts, `codegen.emitters.llvm.parts` writes `kernel`, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from codegen.emitters.llvm.entries import (
     STORAGE,
     Callee,
@@ -53,8 +55,14 @@ AS_BEFORE = "call void %.switch(i32 %.threads)"
 ATTRIBUTES = "attributes #0 = { nounwind willreturn memory(none) }"
 
 
-def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False, scales: bool = False) -> str:
-    """The module of a program, for vectors of so many bytes; `scales` says that 2ᵏ is multiplied to them by an instruction."""
+def never() -> bool:
+    """No."""
+    return False
+
+
+def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False,
+         scales: Callable[[], bool] = never) -> str:
+    """The module of a program, for vectors of so many bytes; `scales` says whether an instruction multiplies 2ᵏ to them."""
     declared: dict[str, str] = {}
     functions = []
     callees: list[Callee] = []
@@ -83,7 +91,7 @@ def multiplies(program: Program) -> bool:
     return any(isinstance(s, MatMul) for section in program.sections for s in statements(section.body))
 
 
-def section_function(of: Callee, program: Program, vector_bytes: int, fast_math: bool, scales: bool,
+def section_function(of: Callee, program: Program, vector_bytes: int, fast_math: bool, scales: Callable[[], bool],
                      declared: dict[str, str]) -> str:
     """The function of a section."""
     numbers = size_names(program)

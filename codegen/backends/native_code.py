@@ -1,0 +1,164 @@
+"""The machine: what writes machine code for the processor at hand, links it into the process, and keeps it on disk."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from codegen.backends import fast_calls
+from codegen.backends.object_keys import text_key
+from codegen.backends.protocol import Array, Code
+from codegen.emitters.llvm.entries import DATA_OFFSET
+from codegen.runtime.kernel_store import KernelStore
+
+Loaded = TypeVar("Loaded")
+
+# A module of more lines is straight code of thousands of operations, for which LLVM's best takes quadratic time.
+LONG = 12_000
+# A module that multiplies vectors by powers of two.
+SCALED = """
+declare <8 x double> @llvm.ldexp.v8f64.v8i64(<8 x double>, <8 x i64>)
+declare <8 x float> @llvm.ldexp.v8f32.v8i32(<8 x float>, <8 x i32>)
+
+define void @scaled(ptr %a, ptr %b, <8 x i64> %k, <8 x i32> %l) {
+  %x = load <8 x double>, ptr %a
+  %y = load <8 x float>, ptr %b
+  %u = call <8 x double> @llvm.ldexp.v8f64.v8i64(<8 x double> %x, <8 x i64> %k)
+  %v = call <8 x float> @llvm.ldexp.v8f32.v8i32(<8 x float> %y, <8 x i32> %l)
+  store <8 x double> %u, ptr %a
+  store <8 x float> %v, ptr %b
+  ret void
+}
+"""
+
+
+class Machine:
+    """The processor at hand, and the linker that holds all kernels of the process."""
+
+    def __init__(self) -> None:
+        from llvmlite import __version__, binding
+
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        self.binding = binding
+        self.cpu = binding.get_host_cpu_name()
+        features = binding.get_host_cpu_features()
+        self.features = features.flatten()
+        self.vector_bytes = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+        self.target = binding.Target.from_default_triple()
+        self.linker = binding.create_lljit_compiler(self.described(), use_jit_link=True)
+        # What machine code depends on beside the program and the options.
+        self.circumstances = (self.target.triple, self.cpu, self.features, self.vector_bytes, __version__,
+                              binding.llvm_version_info)
+        self.count = 0
+        self.fast: tuple[Any, list[int]] | None = None
+        self.objects = objects_are_known()
+        self.lock = threading.Lock()
+
+    def described(self, opt: int = 3) -> Any:
+        """The processor as LLVM knows it.
+
+        Code and constants of a module are loaded side by side, so that they reach one another by short ways, and functions of
+        libraries through tables (the small model of code; the large one takes LLVM up to ten times as long).
+        """
+        return self.target.create_target_machine(cpu=self.cpu, features=self.features, opt=opt, reloc="pic", codemodel="small",
+                                                 jit=True)
+
+    @cached_property
+    def target_machine(self) -> Any:
+        """What writes machine code; where all of it is kept on disk, none is needed."""
+        return self.described()
+
+    @cached_property
+    def hasty_machine(self) -> Any:
+        """What writes the machine code of long modules, in time linear in their length."""
+        return self.described(opt=1)
+
+    @cached_property
+    def quick_machine(self) -> Any:
+        """What writes machine code in a tenth of the time, with every value in memory between two uses."""
+        return self.described(opt=0)
+
+    def machine_for(self, text: str, quick: bool = False) -> Any:
+        """What writes the machine code of a module."""
+        return self.quick_machine if quick else self.hasty_machine if text.count("\n") > LONG else self.target_machine
+
+    @cached_property
+    def scales(self) -> bool:
+        """Whether vectors are multiplied by powers of two by one instruction, and not by calls of a function."""
+        try:
+            parsed = self.binding.parse_assembly(SCALED)
+        except RuntimeError:  # an older LLVM does not know it
+            return False
+        return "ldexp" not in str(self.target_machine.emit_assembly(parsed))
+
+    def object_of(self, text: str, quick: bool = False) -> bytes:
+        """The machine code of a module."""
+        with self.lock:
+            module = self.binding.parse_assembly(text)
+            return bytes(self.machine_for(text, quick).emit_object(module))
+
+    def assembly_of(self, text: str) -> str:
+        """The machine code of a module, to read."""
+        with self.lock:
+            return str(self.machine_for(text).emit_assembly(self.binding.parse_assembly(text)))
+
+    def load(self, code: bytes, *names: str) -> tuple[Any, list[int]]:
+        """(what keeps it loaded, the addresses of its functions)."""
+        with self.lock:
+            self.count += 1
+            builder = self.binding.JITLibraryBuilder().add_object_img(code).add_current_process()
+            for name in names:
+                builder = builder.export_symbol(name)
+            library = builder.link(self.linker, f"kernel{self.count}")
+            return library, [library[name] for name in names]
+
+    def fast_call(self, store: KernelStore | None) -> int | None:
+        """The address of the code of fast calls; None where the interpreter is not as it takes it to be."""
+        if self.fast is None and fast_calls.numpy_functions() is not None:
+            self.fast, _ = compiled(lambda: fast_calls.CODE, text_key(fast_calls.CODE, self.circumstances), store,
+                                    lambda made: self.load(made, "fast_call"))
+        return None if self.fast is None else self.fast[1][0]
+
+
+def compiled(text: Code, key: bytes, store: KernelStore | None, load: Callable[[bytes], Loaded],
+             quick: bool = False) -> tuple[Loaded, str]:
+    """What `load` makes of a module's machine code, and whether that was kept on disk, as `Executable.cache` says it."""
+    kept = None if store is None else store.load(key)
+    if store is not None and kept is not None:
+        try:
+            return load(kept), "hit"
+        except RuntimeError:
+            store.distrust(key, "it does not fit the libraries of this process")
+    made = machine().object_of(text(), quick)
+    loaded = load(made)
+    if store is None:
+        return loaded, "off"
+    store.save(key, made)
+    return loaded, f"refused: {store.refused}" if store.refused else "miss"
+
+
+def objects_are_known() -> bool:
+    """Whether NumPy's array objects hold the address of their elements where compiled code looks for it."""
+    if sys.implementation.name != "cpython":
+        return False
+    probes: list[Array] = [np.zeros(3), np.zeros((2, 2), np.float32)[1:], np.broadcast_to(np.zeros(1), (4,)), np.zeros(())]
+    return all(ctypes.c_void_p.from_address(id(a) + DATA_OFFSET).value == a.ctypes.data for a in probes)
+
+
+MACHINES: list[Machine] = []
+LOCK = threading.Lock()
+
+
+def machine() -> Machine:
+    """The machine, described when it is first asked for."""
+    with LOCK:
+        if not MACHINES:
+            MACHINES.append(Machine())
+        return MACHINES[0]
