@@ -39,6 +39,7 @@ from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
 from codegen.planning.shared_terms import share_terms
 from codegen.planning.sliding import sum_over_windows
+from codegen.planning.square_roots import take_square_roots
 from codegen.planning.windows import write_in_windows
 from codegen.runtime.kernel import NESTED, Kernel, Planned
 from codegen.runtime.kernel_store import KernelStore
@@ -102,7 +103,8 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
 
         def arranged(nodes: list[Node]) -> list[Node]:
             parted = separate_gathers(write_in_windows(narrow_truths(nodes), hints))
-            return share_terms(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
+            ordered = order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints)
+            return share_terms(take_square_roots(ordered, hints))
         roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(bodies)))
         planned = time.perf_counter()
         lowered = lower(roots, inputs, hints)

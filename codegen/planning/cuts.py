@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from codegen.loop_ir.nodes import Cut
 from codegen.planning.costs import Hints
-from codegen.planning.materialisation import is_contraction, is_costly
+from codegen.planning.materialisation import is_contraction, is_costly, is_view
 from codegen.planning.passes import BYTES, SMALLEST_SAMPLE_AXIS, Passes, is_leaf, is_pattern, placed, sample_sizes
 from symdiff.expression import Apply, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read
@@ -101,8 +101,9 @@ def row_bytes(node: Node, passes: Passes, hints: Hints) -> int:
 def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
     """Bytes that a plan moves, those in the cache for less."""
     # What is stored is not chosen yet; these nodes are most of it.
+    operands = {f for n in order if is_contraction(n) and isinstance(n, Product) for f in n.children if not is_view(f)}
     stored = [n for n in order if not is_leaf(n) and n.shape and (
-        is_contraction(n) or isinstance(n, Apply) or is_costly(n) or n in passes.full) and not is_pattern(n)]
+        n in operands or is_contraction(n) or isinstance(n, Apply) or is_costly(n) or n in passes.full) and not is_pattern(n)]
     tiles = 0.0
     if passes.size is not None:
         tiles = max(hints.value(passes.size) / tile_rows([n for n in stored if n not in passes.full], passes, hints), 1)

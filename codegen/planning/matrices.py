@@ -97,19 +97,19 @@ def is_symmetric(node: Product, form: MatrixForm, sample: Label | None) -> bool:
     if not square or behind != (*form.rows, *form.columns) or sample in node.out:
         return False
     turned = dict(zip((*form.columns, *form.rows), (*form.rows, *form.columns), strict=True))
-    return scales(form.A, form.B, turned) or scales(form.B, form.A, turned)
+    return scale_of(form.A, form.B, turned) is not None or scale_of(form.B, form.A, turned) is not None
 
 
-def scales(whole: Operand, part: Operand, turned: Mapping[Label, Label]) -> bool:
-    """Whether an operand is the other one, with labels `turned`, times factors that know none of these labels."""
+def scale_of(whole: Operand, part: Operand, turned: Mapping[Label, Label]) -> list[Operand] | None:
+    """The factors that make an operand of the other one with labels `turned`, where they know none of these labels."""
     rest = written_out(whole)
     for f, at in written_out(part):
         wanted = tuple(rename(i, {label: turned.get(label, label) for label in labels_of(i)}) for i in at)
         found = next((k for k, (other, there) in enumerate(rest) if other is f and there == wanted), None)
         if found is None:
-            return False
+            return None
         del rest[found]
-    return not any(label in turned for _, at in rest for i in at for label in labels_of(i))
+    return None if any(label in turned for _, at in rest for i in at for label in labels_of(i)) else rest
 
 
 def written_out(operand: Operand) -> list[Operand]:

@@ -16,7 +16,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Any
 
 # The routines whose addresses a kernel is given, in this order; then come the two of `thread_switch`.
-ROUTINES = ("dgemm", "sgemm")
+ROUTINES = ("dgemm", "sgemm", "dsyrk", "ssyrk")
 PREFIXES = ("scipy_openblas_", "openblas_")
 SUFFIXES = ("", "64_")
 

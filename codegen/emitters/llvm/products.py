@@ -7,6 +7,7 @@ C = A B is written as Cᵀ = Bᵀ Aᵀ where C is stored by rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from codegen.emitters.llvm.indices import ZERO
 from codegen.emitters.llvm.instructions import KINDS, Ssa, literal
@@ -20,7 +21,8 @@ from symdiff.sizes import Size, combine, multiply
 from symdiff.sizes import product as product_of
 
 LETTERS = {"float64": "d", "float32": "s"}
-STRIPS = 4
+# Strips of a symmetric product: few where they would be thin.
+STRIPS, FEW_STRIPS, THIN = 4, 2, 192
 # Address, leading dimension, whether it is stored by columns.
 Matrix = tuple[Ssa, Ssa, bool]
 
@@ -33,7 +35,7 @@ class ProductWriter(StatementWriter):
         self.given: dict[tuple[str, int], Ssa] = {}
 
     def matrix_product(self, product: MatMul | MatVec) -> None:
-        """Calls of gemm; every other product is opened into loops by a pass before."""
+        """Calls of gemm, or of syrk for a matrix times itself; every other product is opened into loops by a pass before."""
         if isinstance(product, MatVec) or product.kind == "skinny" or not suits_blas(
                 self.buffers, product.A, product.B, product.C):
             raise CannotLower("a product that BLAS does not take is opened into loops before it is emitted")
@@ -44,13 +46,17 @@ class ProductWriter(StatementWriter):
         alpha, beta = literal(product.alpha, kind), literal(product.beta, kind)
         a, b, c = (self.panel(p, rows, columns) for p, rows, columns in (
             (product.A, product.m, product.k), (product.B, product.k, product.n), (product.C, product.m, product.n)))
+        if product.kind == "symmetric" and turned(product.A) == product.B:
+            self.call(LETTERS[dtype] + "syrk", "L" if c[2] else "U", flag(a[2]), m, k, alpha, a[0], a[1], beta, c[0], c[1])
+            return
         if product.kind != "symmetric" or c[2]:
             self.gemm(dtype, m, n, k, alpha, a, b, beta, c)
             return
-        # Strips of rows up to the diagonal: with four of them five eighths of the work.
+        # Strips of rows up to the diagonal: with two of them three quarters of the work, with four five eighths.
         first = ZERO
-        for strip in range(1, STRIPS + 1):
-            last = self.quotient("udiv", self.times(m, literal(strip, "i64")), literal(STRIPS, "i64"))
+        strips = FEW_STRIPS if isinstance(product.m, int) and product.m < THIN else STRIPS
+        for strip in range(1, strips + 1):
+            last = self.quotient("udiv", self.times(m, literal(strip, "i64")), literal(strips, "i64"))
             part, rows = self.shifted(a, first, dtype), self.shifted(c, first, dtype)
             self.gemm(dtype, self.minus(last, first), last, k, alpha, part, b, beta, rows)
             first = last
@@ -105,7 +111,7 @@ class ProductWriter(StatementWriter):
         """Call a routine; numbers are put where it can read them, those that are known where all calls read them."""
         places = []
         for k, arg in enumerate(args):
-            if isinstance(arg, str):
+            if isinstance(arg, str):  # one letter
                 arg = literal(ord(arg), "i8")
             elif arg.kind == "i64":
                 arg = resized(self, arg, "i32")
@@ -123,6 +129,13 @@ class ProductWriter(StatementWriter):
         entry = self.pure(f"getelementptr inbounds ptr, ptr %.routines, i64 {number}", "ptr", 1, 0)
         address = self.here(f"load ptr, ptr {entry.name}, align 8", "ptr")
         self.do(f"call void {address.name}({', '.join(f'ptr {p.name}' for p in places)})")
+
+
+def turned(panel: Panel) -> Panel:
+    """The same matrix, read with columns for rows."""
+    assert panel.column_axis is not None
+    return replace(panel, row_axis=panel.column_axis, column_axis=panel.row_axis, row_axes=panel.column_axes,
+                   column_axes=panel.row_axes)
 
 
 def flag(by_columns: bool) -> str:
