@@ -72,6 +72,8 @@ class Elements:
                 stack.pop()
                 sent = done.value if computing and not stack else self.settle(current, done.value)
                 continue
+            if not wanted.at and not wanted.free:
+                wanted = Request(wanted.node, (), True)  # a number can be read anywhere, and is then read once
             sent = self.at_hand(wanted)
             if sent is None:
                 stack.append((wanted, self.rule(wanted)))

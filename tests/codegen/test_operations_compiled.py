@@ -181,6 +181,7 @@ def test_compiled(chunk: list[Case], target: str) -> None:
     symbols = [s for own, _ in built.values() for s in own]
     outputs = {case.name: out for case, (_, out) in built.items()}
     kernel = sd.compile(outputs, symbols, target=target)
+    kernel.most_variants = 0
     lines: list[str] = []
     for where, sizes in (("tall", TALL), ("small", SMALL)) if named else (("literal", SMALL),):
         values = {s: v for case, (own, _) in built.items() for s, v in case.values(own, sizes).items()}

@@ -1,0 +1,93 @@
+"""Shared steps: a program of many steps costs what it was written as, whatever its sums and products opened to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symdiff as sd
+from codegen.planning.shared_terms import share_terms
+from symdiff.expression import Add, Product
+from symdiff.reference import evaluate_nodes
+
+a, b, c, e = sd.symbols("a b c e")
+
+
+def program(length: int, seed: int, kinds: str) -> tuple[Any, Any]:
+    """A random program over scalars; its input and the sum of its last steps."""
+    rng = np.random.default_rng(seed)
+    p = sd.symbol("p", 8)
+    steps = [p[k] for k in range(8)]
+    made = {"times": lambda x, y: x * y, "plus": lambda x, y: x + y, "minus": lambda x, y: x - 0.5 * y,
+            "mean": lambda x, y: 0.5 * (x + y), "sin": lambda x, y: sd.sin(x), "tanh": lambda x, y: sd.tanh(y)}
+    for _ in range(length):
+        first, second = (steps[rng.integers(max(0, len(steps) - 32), len(steps))] for _ in range(2))
+        steps.append(made[rng.choice(kinds.split())](first, second))
+    return p, sum(steps[-8:])
+
+
+@pytest.mark.parametrize(("kinds", "most"), [("plus mean minus times sin tanh", 1.3), ("plus mean sin", 1.2), ("times sin", 1.2)])
+def test_a_kernel_does_no_more_than_was_written(kinds: str, most: float) -> None:
+    """Operations of a kernel against steps of its program; without shared steps there are up to ten times as many."""
+    p, value = program(600, 1, kinds)
+    f = sd.compile([value, sd.grad(value, p)], cache=False)
+    x = np.random.default_rng(0).uniform(-1, 1, 8)
+    found, wanted = f(x), sd.evaluate([value, sd.grad(value, p)], {p: x})
+    for u, w in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(u, w, rtol=1e-9, atol=1e-12)
+    alone = sd.compile(value, cache=False)
+    alone(x)
+    # A difference x − y / 2 counts as one step, and as two operations.
+    assert alone.stats()["flops"] < most * 600 * (1 + kinds.count("minus") / len(kinds.split()))
+
+
+def test_steps_are_kept_where_others_need_them() -> None:
+    s = a + b + c
+    t = s + e
+    shared = share_terms([sd.exp(s), t])
+    assert isinstance(shared[1], Add) and s in shared[1].children and len(shared[1].children) == 2
+    assert share_terms([t])[0] is t
+    p = a * b * c
+    q = p * e
+    shared = share_terms([sd.exp(p), q])
+    assert isinstance(shared[1], Product) and p in shared[1].children
+
+
+def test_a_multiple_keeps_its_coefficient() -> None:
+    s = -(a * b)
+    assert evaluate_nodes(share_terms([sd.exp(s), a * b, sd.exp(a * b)]), {a: np.array(2.0), b: np.array(3.0)}, {})[1] == 6
+
+
+def test_a_sum_and_its_double_are_no_circle() -> None:
+    s = a + b
+    half = 0.5 * s
+    again = 2 * half
+    for root in share_terms([half, again, sd.exp(half), sd.exp(again)]):
+        assert np.isfinite(evaluate_nodes([root], {a: np.array(1.0), b: np.array(2.0)}, {})[0])
+
+
+def test_what_cancels_stays_cancelled() -> None:
+    """(x + y) − y is x, to the last digit, though x + y is needed as well."""
+    s = a + b
+    f = sd.compile([sd.exp(s * 1e-20), s - b, s - 0.999999 * b], [a, b], cache=False)
+    _, same, small = f(1.0, 1e17)
+    assert same == 1.0 and abs(small - (1 + 1e11)) < 1e2
+
+
+def test_views_of_steps() -> None:
+    X = sd.symbol("X", (3, 3))
+    s = X * X.T
+    f = sd.compile([sd.exp(s), s[:, ::-1], (2 * s).T * X], [X], cache=False)
+    x = np.random.default_rng(2).normal(size=(3, 3))
+    for u, w in zip(f(x), [np.exp(x * x.T), (x * x.T)[:, ::-1], (2 * x * x.T).T * x], strict=True):
+        np.testing.assert_allclose(u, w, rtol=1e-14)
+
+
+@pytest.mark.parametrize("kinds", ["plus mean sin", "times mean tanh"])
+def test_time_to_lower_is_no_power_of_the_length(kinds: str) -> None:
+    """Long sums of patterns inside of others are read under tests of positions: the numbers in them are read once."""
+    p, value = program(600, 1, kinds)
+    kernel = sd.compile(sd.grad(value, p), cache=False)
+    assert kernel.stats()["statements"] < 20_000
