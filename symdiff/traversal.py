@@ -86,6 +86,17 @@ def rebuilt(node: Node, done: dict[Node, Node]) -> Node:
     return fresh
 
 
+def parts_of(node: Node) -> Sequence[Node]:
+    """The nodes of which a sum or a product was put together, as far as it knows."""
+    if node.__class__ is Add:
+        total: Add = node
+        return [part for _, part in total.written or ()]
+    if node.__class__ is Product:
+        term: Product = node
+        return [part for part, _ in term.written[1]] if term.written is not None else ()
+    return ()
+
+
 def become_parts(node: Node, done: dict[Node, Node]) -> tuple[Any, list[Node]] | None:
     """What the parts of which a node was put together have become, as its `written` and in a row.
 

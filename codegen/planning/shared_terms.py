@@ -17,7 +17,7 @@ from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.normal_form.numbers import base_and_exponent, exact, times
 from symdiff.normal_form.products import gather_powers
 from symdiff.normal_form.sums import flat
-from symdiff.traversal import topological
+from symdiff.traversal import parts_of, topological
 
 # The terms of what a sum is put together of may be so many times as large as they are in the sum, all together and each: that
 # many bits get lost.
@@ -128,15 +128,7 @@ def multiple(coefficient: Number, step: Node) -> Node:
 
 def steps(node: Node) -> Sequence[Node]:
     """What a node was put together of, as far as is known; else its children."""
-    if node.__class__ is Add:
-        total: Add = node
-        if total.written is not None:
-            return [step for _, step in total.written]
-    elif node.__class__ is Product:
-        term: Product = node
-        if term.written is not None:
-            return [step for step, _ in term.written[1]]
-    return node.children
+    return parts_of(node) or node.children
 
 
 def is_step(node: Node, at: tuple[object, ...]) -> bool:
