@@ -49,16 +49,19 @@ def notes_of(order: Sequence[Node], buffers: Mapping[Node, str], stored: Mapping
     return notes
 
 
-def explain(program: Program, notes: Sequence[Note], hints: Hints, names: Sequence[str]) -> str:
+def explain(program: Program, notes: Sequence[Note], hints: Hints, names: Sequence[str], fixed: Mapping[str, int]) -> str:
     """The explanation of a program at the sizes of the hints: its arguments, sections and storage, and the notes on its values.
 
+    The `fixed` ones of the sizes stand in the program as numbers.
     Operations are counted as `codegen.loop_ir.counts` does; the bytes of a section are those of the arrays that it reads or
     writes outside of the cache, each once.
     """
     buffers, rows = buffers_of(program), tile_rows(program)
     sizes = {name: hints.named(name) for name in program.sizes}
     ranges = [s for s in program.sections if s.kind == "range"]
-    lines = [f"sizes: {', '.join(f'{name} = {value}' for name, value in sizes.items())}"] if sizes else []
+    told = [*(f"{name} = {value}, a number in the code" for name, value in fixed.items()),
+            *(f"{name} = {value}" for name, value in sizes.items())]
+    lines = [f"sizes: {'; '.join(told)}"] if told else []
     over = sorted({str(s.extent) for s in ranges})
     lines.append("arguments: " + ", ".join(f"a{k} = {name}" for k, name in enumerate(names)))
     lines.append(f"passes over the data: {len(ranges)}" + (f", along the axis of size {', '.join(over)}" if over else ""))
