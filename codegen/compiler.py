@@ -134,8 +134,8 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
             found = [(name, evaluate_nodes(nodes, values, sizes)) for name, nodes in steps]
             return [*found, ("loop IR", interpret(program, [*arrays, *lowered.constants], sizes))]
         return Planned(program, lambda: chosen.source(program, options), build,
-                       lambda: explain(program, lowered.notes(), hints, [s.name for s in inputs], fixed), seconds, lowered.constants,
-                       stations=stations, listings=chosen.listings(code))
+                       lambda: explain(program, lowered.notes(), hints, [s.name for s in inputs], fixed), seconds,
+                       lowered.constants, stations=stations, listings=chosen.listings(code))
 
     def regroup(values: Tree) -> list[Any]:
         return [array for _, array in flatten_like(values, structure, "out", "the output")]
