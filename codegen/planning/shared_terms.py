@@ -155,6 +155,8 @@ def is_sum_of(node: Add, written: Sequence[tuple[Number, Node]]) -> bool:
 def is_product_of(node: Product, coefficient: Number, written: Sequence[Factor]) -> bool:
     """Whether the factors give the product, without powers that cancel."""
     opened: list[Factor] = []
+    if any([step.ndim > node.ndim for step, _ in written]):
+        return False
     for step, at in written:
         if is_step(step, at):
             inner: Product = step  # type: ignore[assignment]

@@ -23,7 +23,8 @@ def product(coefficient: Number, factors: list[Factor], out: list[Index], extent
     node = dense_product(coefficient, factors, out, extents, type)
     if node is None:
         node = add(expand_product(coefficient, factors, out, extents, type), type)
-    remember(node, coefficient, factors)
+    if list(out) == list(range(len(extents))):
+        remember(node, coefficient, factors)
     return node
 
 

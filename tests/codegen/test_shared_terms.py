@@ -91,3 +91,12 @@ def test_time_to_lower_is_no_power_of_the_length(kinds: str) -> None:
     p, value = program(600, 1, kinds)
     kernel = sd.compile(sd.grad(value, p), cache=False)
     assert kernel.stats()["statements"] < 20_000
+
+
+def test_axes_of_length_one_are_no_steps() -> None:
+    """The sum of a mean that keeps its axis is put together of what has one more axis than the sum."""
+    x = sd.symbol("x", "step_n")
+    kept = sd.mean(x, axis=0, keepdims=True)
+    f = sd.compile([sd.sum(kept), kept, sd.sum(kept * kept)], [x], cache=False)
+    value, whole, square = f(np.arange(4.0))
+    assert value == 1.5 and whole.shape == (1,) and square == 2.25
