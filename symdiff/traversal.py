@@ -71,10 +71,7 @@ def rebuild(node: Node, children: Sequence[Node]) -> Node:
 
 def rebuilt(node: Node, done: dict[Node, Node]) -> Node:
     """The node over what its children have become; the node itself where `done` tells of none."""
-    for child in node.children:
-        if child in done:
-            break
-    else:
+    if not changes(node, done):
         return node
     parts = become_parts(node, done)
     fresh = rebuild(node, [done.get(child, child) for child in node.children])
@@ -118,13 +115,17 @@ def become_parts(node: Node, done: dict[Node, Node]) -> tuple[Any, list[Node]] |
 
 
 def become(part: Node, done: dict[Node, Node]) -> Node:
-    """What a part has become: a walk need not have come by."""
-    if part not in done:
-        fresh = rebuilt(part, done)
-        if fresh is part:
-            return part
-        done[part] = fresh
+    """What a part has become: a walk need not have come by, nor by the parts of which it was put together itself."""
+    if part in done or not changes(part, done):
+        return done.get(part, part)
+    for node in topological([part], lambda n: [p for p in parts_of(n) if p not in done and changes(p, done)]):
+        done[node] = rebuilt(node, done)
     return done[part]
+
+
+def changes(node: Node, done: dict[Node, Node]) -> bool:
+    """Whether a child has become something else."""
+    return any([child in done for child in node.children])
 
 
 def transform(roots: Sequence[Node], rule: Callable[[Node], Node | None]) -> list[Node]:

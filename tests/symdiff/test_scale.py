@@ -154,3 +154,14 @@ def test_second_derivatives_of_residual_chains_stay_affordable() -> None:
         sd.hessian(sd.sum(h), v)
         seconds.append(time.process_time() - start)
     assert seconds[1] < 16 * seconds[0] + 0.5
+
+
+def test_multiples_of_multiples_of_a_sum() -> None:
+    """Each knows the one before that it was put together of; what rewrites the sum below follows them all."""
+    a, b = sd.symbols("scaled_a scaled_b")
+    y = a * a + sd.log(1 / (1 + sd.exp(-b)))
+    factors = [0.999, 1.0005] * 3_000
+    for factor in factors:
+        y = factor * y
+    value = sd.compile(y, inputs=[a, b], target="interpreter")(1.0, 2.0)
+    assert value == pytest.approx(math.prod(factors) * (1 - math.log1p(math.exp(-2))), rel=1e-9)
