@@ -121,9 +121,8 @@ class LlvmExecutable:
             made = better.make()
             better.adopt(made.address)
             # Another thread may still be in the old code: it stays loaded.
-            made.library = (made.library, self.library)
-            self.library, self.address, self.entry, self.parted = made.library, made.address, made.entry, made.parted
-            self.cache, self.better = made.cache, None
+            self.library = (made.library, self.library)
+            self.address, self.entry, self.cache, self.better = made.address, made.entry, made.cache, None
 
     def inline(self, constants: Sequence[Array] = ()) -> Any:
         """The same program through Numba, which inlines it into the user's own code."""
@@ -163,7 +162,8 @@ class LlvmCpu:
         """Load the machine code that is kept on disk, or write the module and compile it."""
         store, key, quick_key, refused = options.store, b"", b"", ""
         length = straight_length(program)
-        quick = length >= LONG_STRAIGHT
+        # With fast_math LLVM may join a product and a sum in one of the two codes alone: their bits would differ.
+        quick = length >= LONG_STRAIGHT and not options.fast_math
         if store is not None:
             try:
                 circumstances = (self.NAME, options.choices(), *machine().circumstances)

@@ -61,7 +61,9 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
 
 
 def straight_length(program: Program) -> int:
-    """How many statements a program runs once, where they are all but a few; 0 where much stands in loops."""
+    """How many statements a program runs once, where they are all but a few; 0 where much stands in loops or is run in parts."""
+    if any(section.cut for section in program.sections):
+        return 0
     straight = looped = 0
     for section in program.sections:
         for statement in section.body:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from codegen.planning.costs import Hints
 from codegen.planning.matrices import Operand, matrix_form, scale_of
 from codegen.planning.rewriting import rewritten
@@ -29,20 +31,17 @@ def squared(node: Product, hints: Hints) -> Node:
     form = matrix_form(node, hints)
     if form is None or not form.symmetric or form.A.node is form.B.node:
         return node
-    turned = {**dict(zip(form.rows, form.columns, strict=True)), **dict(zip(form.columns, form.rows, strict=True))}
-    found = scale_of(form.A, form.B, turned) or scale_of(form.B, form.A, turned)
-    if not found:
-        return node
-    part = form.B if scale_of(form.A, form.B, turned) else form.A
-    plain = [i for i in part.at if isinstance(i, int) and node.extents[i] == part.node.shape[part.at.index(i)]]
-    own: list[Label] = [i for i in plain if isinstance(i, int)]
-    if len(set(own)) < part.node.ndim or any(i not in own for _, at in found for k in at for i in labels_of(k)):
-        return node
-    if not all(is_nonnegative(f) for f, _ in found):
-        return node
-    scaled = with_root(part, found, own)
-    there = tuple(turned.get(i, i) for i in own)
-    return Product(1, ((scaled, there), (scaled, tuple(own))), node.out, node.extents, node.type)
+    turned = dict(zip((*form.rows, *form.columns), (*form.columns, *form.rows), strict=True))
+    for whole, part in ((form.A, form.B), (form.B, form.A)):
+        scale = scale_of(whole, part, turned)
+        # Labels of the part, where each is one of its axes from end to end.
+        own: list[Label] = [i for axis, i in enumerate(part.at) if type(i) is int and node.extents[i] == part.node.shape[axis]]
+        if scale and len(set(own)) == part.node.ndim and all(
+                is_nonnegative(f) and all(type(i) is int and i in own for i in at) for f, at in scale):
+            scaled = with_root(part, scale, own)
+            return Product(1, ((scaled, tuple(turned.get(i, i) for i in own)), (scaled, tuple(own))), node.out, node.extents,
+                           node.type)
+    return node
 
 
 def with_root(part: Operand, scale: Sequence[Operand], own: Sequence[Label]) -> Node:
@@ -73,8 +72,8 @@ def by_kind(node: Node, known: dict[Node, bool]) -> bool:
         return value >= 0
     if isinstance(node, Symbol):
         return bool({"positive", "nonnegative"} & set(node.facts))
-    if isinstance(node, Constant):
-        return not isinstance(node.value, str) and bool((node.value >= 0).all()) if hasattr(node.value, "all") else True
+    if isinstance(node, Constant):  # sizes and counts are never negative
+        return not isinstance(node.value, np.ndarray) or bool((node.value >= 0).all())
     if isinstance(node, Map):
         exponent = base_and_exponent(node)[1] if node.function.name == "power" else None
         if isinstance(exponent, int):

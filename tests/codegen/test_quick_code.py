@@ -51,6 +51,22 @@ def test_better_code_follows(tmp_path: Path) -> None:
     assert executable(again).better is None and again.stats()["cache"] == "hit"
 
 
+def test_code_that_may_reorder_is_written_once() -> None:
+    _, value = program(2500, 1, "mean minus times sin tanh")
+    f = sd.compile(value, cache=False, fast_math=True)
+    f(np.zeros(8))
+    assert executable(f).better is None
+
+
+def test_passes_beside_a_straight_program_are_written_once() -> None:
+    """They may run on several threads, which do not ask for better code."""
+    p, value = program(1500, 1, "mean minus times sin tanh")
+    x = sd.symbol("x", "quick_rows")
+    f = sd.compile([value, sd.sum(sd.exp(x))], [p, x], cache=False)
+    f(np.zeros(8), np.ones(400_000))
+    assert executable(f).better is None
+
+
 def test_short_programs_and_loops_are_written_once() -> None:
     x = sd.symbol("x", "quick_n")
     for outputs, value in ((sd.sum(sd.exp(x)), np.ones(300)), ([x * k for k in range(3)], np.ones(4))):
