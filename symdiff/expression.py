@@ -17,7 +17,6 @@ that this floor need not know them.
 
 from __future__ import annotations
 
-import itertools
 import threading
 import zlib
 from collections.abc import Callable
@@ -42,7 +41,6 @@ NAME_KEYS: dict[str, int] = {}
 # A bit of `settled`: the node is a comparison with a number, so it has no truth value.
 VALUE_ASKED = 1
 NO_INDEX = index_hash(())
-SERIAL = itertools.count()
 WRAPPED = {"int32": 1 << 31, "int64": 1 << 63}
 
 
@@ -231,14 +229,12 @@ class Constant(Node):
 class Add(Node):
     """Σ coefficient · node; every node has the shape of the sum.
 
-    `written` are the terms of which it was put together, where some of them were sums that opened: no part of its identity,
-    but a way to compute it with what others share.  They are nodes of a lower `serial`, so that this leads in no circle.
+    `written` is what it was put together of, where sums in it opened (`symdiff.normal_form.steps`).
     """
 
-    __slots__ = ("serial", "terms", "written")
-    serial: int
+    __slots__ = ("terms", "written")
     terms: tuple[tuple[Number, Node], ...]
-    written: tuple[tuple[Number, Node], ...] | None
+    written: tuple[Number, tuple[Any, ...]] | None
 
     def __new__(cls, terms: tuple[tuple[Number, Node], ...], type: TensorType) -> Add:
         if type.dtype in WRAPPED:
@@ -256,7 +252,7 @@ class Add(Node):
         node = found(place)
         if node is None:
             node = object.__new__(cls)
-            node.terms, node.type, node.written, node.serial = terms, type, None, next(SERIAL)
+            node.terms, node.type, node.written = terms, type, None
             node.children = tuple([t[1] for t in terms])
             keys.sort()
             node.key = hash((3, tuple(keys), name_key(type.dtype)))
@@ -277,14 +273,13 @@ class Product(Node):
 
     Factors stand in the order in which they were first written; equality and `key` do not depend on it.  For a core,
     `order[p]` is the axis that stands at place p of the canonical form, which is the same for every orientation, and
-    `symmetries` are the permutations of the axes that leave the core as it is.  For a dense one `written` is the coefficient
-    and the factors of which it was put together, as it is for sums.
+    `symmetries` are the permutations of the axes that leave the core as it is.  `written` is what a dense one was put together of,
+    as it is for sums.
     """
 
     __slots__ = ("coefficient", "dense", "extents", "factors", "is_core", "narrows", "order", "out",
-                 "serial", "symmetries", "written")
-    serial: int
-    written: tuple[Number, tuple[Factor, ...]] | None
+                 "symmetries", "written")
+    written: tuple[Number, tuple[Any, ...]] | None
     coefficient: Number
     factors: tuple[Factor, ...]
     out: tuple[Index, ...]
@@ -314,7 +309,7 @@ class Product(Node):
         if node is None:
             node = object.__new__(cls)
             node.coefficient, node.factors, node.out, node.extents = coefficient, factors, out, extents
-            node.type, node.order, node.symmetries, node.written, node.serial = type, order, symmetries, None, next(SERIAL)
+            node.type, node.order, node.symmetries, node.written = type, order, symmetries, None
             node.children = tuple([f[0] for f in factors])
             plain = (not extents and not out) or out == tuple(range(len(extents)))
             node.is_core = not plain and len({label for index in out for label in labels_of(index)}) < len(extents)

@@ -9,10 +9,10 @@ import numpy as np
 from symdiff.expression import Add, Apply, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.index_notation import Index, tidy
 from symdiff.loops import Loop, is_scan, loop_of
-from symdiff.normal_form import add, map_node, number, product, put_together, reduce_node
+from symdiff.normal_form import add, map_node, number, product, reduce_node
+from symdiff.normal_form.steps import put_together, with_steps
 from symdiff.sizes import Dim, Named, Size, combine, floor_divide, multiply
 from symdiff.tensor_type import TensorType
-from symdiff.traversal import become_parts, parts_of, topological
 
 Values = Mapping[str, int]
 
@@ -59,12 +59,11 @@ class Resizer:
 
     def nodes(self, roots: Sequence[Node]) -> list[Node]:
         """The roots, children first."""
-        for node in topological(roots, lambda node: (*node.children, *parts_of(node))):
+        for node, made in with_steps(roots).items():
             if node not in self.done:
                 fresh = self.done[node] = self.node(node, [self.done[child] for child in node.children])
-                written = become_parts(node, self.done)
-                if written is not None and fresh.__class__ is node.__class__:
-                    put_together(fresh, *written)  # type: ignore[arg-type]
+                if made is not None and fresh.__class__ is node.__class__:
+                    put_together(fresh, made.coefficient, [(how, self.done[part]) for how, part in made.parts])
         return [self.done[root] for root in roots]
 
     def size(self, size: Size) -> Size:

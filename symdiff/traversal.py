@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import is_
-from typing import Any
 
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
-from symdiff.normal_form import add, map_node, product, put_together, reduce_node
+from symdiff.normal_form import add, map_node, product, reduce_node
 from symdiff.tensor_type import TensorType
 
 
@@ -71,61 +70,15 @@ def rebuild(node: Node, children: Sequence[Node]) -> Node:
 
 def rebuilt(node: Node, done: dict[Node, Node]) -> Node:
     """The node over what its children have become; the node itself where `done` tells of none."""
-    if not changes(node, done):
+    for child in node.children:
+        if child in done:
+            break
+    else:
         return node
-    parts = become_parts(node, done)
     fresh = rebuild(node, [done.get(child, child) for child in node.children])
-    if fresh is not node:
-        if fresh.origin is None:
-            fresh.origin = node.origin
-        if parts is not None and fresh.__class__ is node.__class__:
-            put_together(fresh, *parts)  # type: ignore[arg-type]
+    if fresh is not node and fresh.origin is None:
+        fresh.origin = node.origin
     return fresh
-
-
-def parts_of(node: Node) -> Sequence[Node]:
-    """The nodes of which a sum or a product was put together, as far as it knows."""
-    if node.__class__ is Add:
-        total: Add = node
-        return [part for _, part in total.written or ()]
-    if node.__class__ is Product:
-        term: Product = node
-        return [part for part, _ in term.written[1]] if term.written is not None else ()
-    return ()
-
-
-def become_parts(node: Node, done: dict[Node, Node]) -> tuple[Any, list[Node]] | None:
-    """What the parts of which a node was put together have become, as its `written` and in a row.
-
-    Nothing but the parts themselves may have led a walk here, so that a part may miss a change far below: who uses `written`
-    makes sure that the node is the sum or the product of it.
-    """
-    if node.__class__ is Add:
-        total: Add = node
-        if total.written is not None:
-            terms = tuple([(c, become(part, done)) for c, part in total.written])
-            return terms, [part for _, part in terms]
-    elif node.__class__ is Product:
-        term: Product = node
-        if term.written is not None:
-            c, written = term.written
-            factors = tuple([(become(part, done), at) for part, at in written])
-            return (c, factors), [part for part, _ in factors]
-    return None
-
-
-def become(part: Node, done: dict[Node, Node]) -> Node:
-    """What a part has become: a walk need not have come by, nor by the parts of which it was put together itself."""
-    if part in done or not changes(part, done):
-        return done.get(part, part)
-    for node in topological([part], lambda n: [p for p in parts_of(n) if p not in done and changes(p, done)]):
-        done[node] = rebuilt(node, done)
-    return done[part]
-
-
-def changes(node: Node, done: dict[Node, Node]) -> bool:
-    """Whether a child has become something else."""
-    return any([child in done for child in node.children])
 
 
 def transform(roots: Sequence[Node], rule: Callable[[Node], Node | None]) -> list[Node]:

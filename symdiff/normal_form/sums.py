@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from typing import Any
 
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.index_notation import Index, Label, labels_of
 from symdiff.normal_form.numbers import broadcast_axes, exact, number
 from symdiff.normal_form.products import Term, dense_product, expand_product, structural, with_coefficient
+from symdiff.normal_form.steps import put_together
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
 
@@ -28,15 +27,6 @@ def product(coefficient: Number, factors: list[Factor], out: list[Index], extent
     return node
 
 
-def put_together(node: Add | Product, written: Any, parts: Iterable[Node]) -> None:
-    """Let a sum or product know what it was put together of, the first time, where all of that is older."""
-    if node.written is None:
-        for part in parts:
-            if (part.__class__ is Add or part.__class__ is Product) and part.serial >= node.serial:
-                return
-        node.written = written
-
-
 def remember(node: Node, coefficient: Number, factors: list[Factor]) -> None:
     """Let a product, or a multiple of a sum, know what it was put together of, where that opened."""
     if node.__class__ is Product:
@@ -44,12 +34,12 @@ def remember(node: Node, coefficient: Number, factors: list[Factor]) -> None:
         if p.dense and p.written is None:
             for f, _ in factors:
                 if f.__class__ is Product and len(f.children) > 1:
-                    put_together(p, (coefficient, tuple(factors)), [f for f, _ in factors])
+                    put_together(p, coefficient, [(at, f) for f, at in factors])
                     break
     elif node.__class__ is Add and len(factors) == 1 and factors[0][0].__class__ is Add:
         part, at = factors[0]
         if at == tuple(range(part.ndim)) and part.type == node.type:
-            put_together(node, ((coefficient, part),), (part,))
+            put_together(node, 1, [(coefficient, part)])
 
 
 def scale(coefficient: Number, node: Node) -> Node:
@@ -112,7 +102,7 @@ def add(terms: list[Term], type: TensorType) -> Node:
     made = Add(tuple(collected), type)
     for _, node in terms:
         if flattens(node, type):
-            put_together(made, tuple(terms), [node for _, node in terms])
+            put_together(made, 1, terms)
             break
     return made
 

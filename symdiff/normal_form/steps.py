@@ -1,0 +1,89 @@
+"""Steps: what sums and products were put together of, where sums in them or products in them opened.
+
+    s = a + b + c,  t = s + d    →    t has the terms a, b, c, d, and remembers that it was put together of s and d
+
+That is no part of a node's identity, but a way to compute it with what others share.  A step is remembered as what it was made
+of, not as a node: were it kept alive, formulas that come to be it later would be written in its order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Union
+
+from symdiff.expression import Add, Node, Number, Product
+
+
+class Step(NamedTuple):
+    """A sum or product as it was: its class, what the class makes it of, and its own steps."""
+
+    kind: type[Add] | type[Product]
+    fields: tuple[Any, ...]
+    written: Any
+
+
+Part = Union[Node, Step]
+
+
+def put_together(node: Node, coefficient: Number, parts: Iterable[tuple[Any, Node]]) -> None:
+    """Let a sum (of coefficients and nodes), or coefficient · Π (of indices and nodes), know its steps, the first time."""
+    if isinstance(node, (Add, Product)) and node.written is None:
+        node.written = coefficient, tuple([(how, step_of(part, node.__class__)) for how, part in parts])
+
+
+def step_of(part: Node, kind: type[Node]) -> Part:
+    """A part as it is remembered."""
+    if part.__class__ is not kind or (isinstance(part, Product) and part.is_core):
+        return part
+    if isinstance(part, Add):
+        return Step(Add, (part.terms, part.type), part.written)
+    assert isinstance(part, Product)
+    return Step(Product, (part.coefficient, part.factors, part.out, part.extents, part.type), part.written)
+
+
+def restored(part: Part) -> Node:
+    """The node that a part is."""
+    if isinstance(part, Node):
+        return part
+    node: Add | Product = part.kind(*part.fields)
+    if node.written is None:
+        node.written = part.written
+    return node
+
+
+class PutTogether(NamedTuple):
+    """coefficient, and each part with how it stands there: its coefficient in a sum, its index in a product."""
+
+    coefficient: Number
+    parts: tuple[tuple[Any, Node], ...]
+
+
+def with_steps(roots: Iterable[Node]) -> dict[Node, PutTogether | None]:
+    """Every node under the roots with what it was put together of, children and steps before what is made of them.
+
+    A sum and its double may each have been made of the other: of a circle the last link is left out.
+    """
+    order: dict[Node, PutTogether | None] = {}
+    open: dict[Node, PutTogether | None] = {}
+    stack: list[tuple[Node, bool]] = [(root, False) for root in roots][::-1]
+    while stack:
+        node, is_done = stack.pop()
+        if is_done:
+            order[node] = open.pop(node)
+        elif node not in order and node not in open:
+            made = made_of(node)
+            if made is not None and any([part in open for _, part in made.parts]):
+                made = None
+            open[node] = made
+            stack.append((node, True))
+            below = node.children if made is None else (*node.children, *[part for _, part in made.parts])
+            stack.extend([(child, False) for child in reversed(below) if child not in order])
+    return order
+
+
+def made_of(node: Node) -> PutTogether | None:
+    """What a node was put together of, as nodes."""
+    if not isinstance(node, (Add, Product)) or node.written is None:
+        return None
+    coefficient, parts = node.written
+    return PutTogether(coefficient, tuple([(how, restored(part)) for how, part in parts]))
