@@ -61,7 +61,8 @@ class PutTogether(NamedTuple):
 def with_steps(roots: Iterable[Node]) -> dict[Node, PutTogether | None]:
     """Every node under the roots with what it was put together of, children and steps before what is made of them.
 
-    A sum and its double may each have been made of the other: of a circle the last link is left out.
+    A sum and its double may each have been made of the other, and a product with a guard of itself: of a circle the last link is
+    left out.
     """
     order: dict[Node, PutTogether | None] = {}
     open: dict[Node, PutTogether | None] = {}
@@ -72,9 +73,9 @@ def with_steps(roots: Iterable[Node]) -> dict[Node, PutTogether | None]:
             order[node] = open.pop(node)
         elif node not in order and node not in open:
             made = made_of(node)
-            if made is not None and any([part in open for _, part in made.parts]):
-                made = None
             open[node] = made
+            if made is not None and any([part in open for _, part in made.parts]):
+                made = open[node] = None
             stack.append((node, True))
             below = node.children if made is None else (*node.children, *[part for _, part in made.parts])
             stack.extend([(child, False) for child in reversed(below) if child not in order])

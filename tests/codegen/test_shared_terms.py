@@ -100,3 +100,13 @@ def test_axes_of_length_one_are_no_steps() -> None:
     f = sd.compile([sd.sum(kept), kept, sd.sum(kept * kept)], [x], cache=False)
     value, whole, square = f(np.arange(4.0))
     assert value == 1.5 and whole.shape == (1,) and square == 2.25
+
+
+def test_a_guarded_product_is_no_step_of_itself() -> None:
+    """A guard counts once: tril(tril X) is tril X, put together of tril X."""
+    X = sd.symbol("X", ("step_n", "step_n"))
+    lower = sd.tril(X)
+    f = sd.compile([sd.sum(sd.tril(lower)), lower, sd.grad(sd.sum(lower**2), X)], [X], cache=False)
+    x = np.random.default_rng(0).normal(size=(4, 4))
+    for u, w in zip(f(x), [np.tril(x).sum(), np.tril(x), 2 * np.tril(x)], strict=True):
+        np.testing.assert_allclose(u, w, rtol=1e-14)
