@@ -131,10 +131,12 @@ class LlvmExecutable:
         return self.inlined
 
     def direct(self, call: DirectCall) -> Any:
-        """A built-in function for small kernels; the lock of the interpreter is held while it runs."""
+        """A built-in function for calls on one thread; where several may share a large call, Python hands it out."""
         code = machine().fast_call(self.store)
         if self.parted is not None:
-            call = replace(call, scratch=[*call.scratch, *self.parted.storage(call.sizes)[0].allocate()])
+            if call.gives_lock and call.threads > 1:
+                return None
+            call = replace(call, scratch=[*call.scratch, *self.parted.storage(call.sizes)[0].take()])
         if code is None:
             return None
         function = fast_calls.bound(code, self.address, self.routines, call)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from codegen.backends import fast_calls
+from codegen.backends import fast_call_code, fast_calls
 from codegen.backends.object_keys import text_key
 from codegen.backends.protocol import Array, Code
 from codegen.emitters.llvm.entries import DATA_OFFSET
@@ -122,7 +122,7 @@ class Machine:
     def fast_call(self, store: KernelStore | None) -> int | None:
         """The address of the code of fast calls; None where the interpreter is not as it takes it to be."""
         if self.fast is None and fast_calls.numpy_functions() is not None:
-            self.fast, _ = compiled(lambda: fast_calls.CODE, text_key(fast_calls.CODE, self.circumstances), store,
+            self.fast, _ = compiled(lambda: fast_call_code.CODE, text_key(fast_call_code.CODE, self.circumstances), store,
                                     lambda made: self.load(made, "fast_call"))
         return None if self.fast is None else self.fast[1][0]
 

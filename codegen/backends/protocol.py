@@ -33,9 +33,12 @@ class BuildOptions:
 class DirectCall:
     """What a direct call needs: arguments as they were given, where the result goes, and how it is handed back.
 
-    `form` is single, list or tuple; every call that is not as the first goes to `fallback`.
+    `form` is single, list or tuple; every call that is not as the first goes to `fallback`.  `positions` are, by the name of an
+    argument, sizes of axes that its elements index; `gives_lock` says whether other Python threads go on meanwhile, `threads`
+    how many may share a call.
     """
 
+    names: Sequence[str]
     arguments: Sequence[Array]
     constants: Sequence[Array]
     outputs: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]
@@ -43,6 +46,9 @@ class DirectCall:
     sizes: Sequence[int]
     form: str
     fallback: Callable[..., Any]
+    positions: Mapping[str, int]
+    gives_lock: bool
+    threads: int
 
 
 class Executable(Protocol):

@@ -20,13 +20,16 @@ from codegen.loop_ir.walks import statements
 from codegen.runtime.inlined import Inlined
 from codegen.runtime.storage import Frame, Storage, fresh_outputs, given_outputs
 from symdiff.binding.arguments import NO_DEMANDS, Argument, Binder, values_by_name
-from symdiff.binding.demands import Demands
+from symdiff.binding.demands import Demands, direct_positions
 from symdiff.errors import ArgumentMismatch, BackendUnavailable
+from symdiff.expression import Symbol
 
 Array = np.ndarray[Any, Any]
 Tree = Any
 # Up to this size the lock of the interpreter is kept for a call: some ten microseconds.
 SMALL_BYTES, SMALL_FLOPS = 1 << 17, 100_000
+# The most scratch that calls past Python hold; where more is needed, what Python takes is little beside the work.
+MOST_HELD = 1 << 22
 # Up to this size, a named size is worth code of its own: loops of few turns are written out, or fill vectors.
 SMALL_SIZE = 128
 # The form of outputs that are a tree of more than one level.
@@ -88,8 +91,8 @@ class Kernel:
         # Sizes and variant of the latest call, at one: other threads read them.
         self.last: tuple[dict[str, int], Variant] | None = None
         self.scratch_bytes = 0
-        # What a call must ask besides shapes and dtypes is asked in Python.
-        self.form = "" if check or demands.positions else form
+        # What a call must ask besides shapes, dtypes, and positions in arguments as they are, is asked in Python.
+        self.form = "" if check or any(not isinstance(p.index, Symbol) for p in demands.positions) else form
         self.last_shapes: list[tuple[int, ...]] = []
         # The function for calls that go past Python, the variant that it runs, and the shapes that it takes.
         self.fast: Any = None
@@ -101,18 +104,19 @@ class Kernel:
 
     def __call__(self, /, *args: Any, out: Tree = None, **named: Any) -> Tree:
         """The outputs for the values given; with `out=`, arrays of the same structure, they are written there."""
-        return self.unflatten(self.values(args, named, out))
+        if out is None:
+            return self.unflatten(self.values(args, named))
+        self.refuse_output_as_input(len(args))
+        self.values(args, named, self.flatten(out))
+        return out
 
-    def values(self, args: tuple[Any, ...], named: dict[str, Any], out: Tree = None) -> list[Any]:
-        """The outputs in order."""
-        if out is not None:
-            self.refuse_output_as_input(len(args))
+    def values(self, args: tuple[Any, ...], named: dict[str, Any], given: list[Any] | None = None) -> list[Any]:
+        """The outputs in order, in arrays that are given or in new ones."""
         arrays, sizes = self.binder.bind(args, named)
         variant = self.variant(sizes)
         executable, planned = variant.executable or self.build(variant), variant.planned
         values = self.size_values(planned.program, sizes)
         frame = variant.storage.frame(values)
-        given = None if out is None else self.flatten(out)
         targets = fresh_outputs(frame) if given is None else given_outputs(frame, given, arrays, self.names)
         scratch = frame.take()
         try:
@@ -123,9 +127,9 @@ class Kernel:
             variant.calls += 1
             self.last = sizes, variant
             self.scratch_bytes = max(self.scratch_bytes, frame.scratch_bytes + executable.own_bytes)
+        if self.form:
+            self.shorten(variant, arrays, sizes, values, frame)
         if given is None:
-            if self.form and not named:
-                self.shorten(variant, arrays, sizes, values, frame)
             return [x if x.ndim else x[()] for x in targets]
         for array, target in zip(given, targets, strict=True):
             if array is not target:
@@ -134,7 +138,7 @@ class Kernel:
 
     def shorten(self, variant: Variant, arrays: Sequence[Array], sizes: dict[str, int], values: tuple[int, ...],
                 frame: Frame) -> None:
-        """Let further calls with arrays of the same shapes go past Python, where the kernel is small.
+        """Let further calls with arrays of the same shapes go past Python, unless that would hold much storage.
 
         The instance gets a class of its own, whose `__call__` is the built-in function; every call that differs comes back
         here.  Shapes must be met twice in a row, lest calls in turn build one function after the other.
@@ -147,21 +151,24 @@ class Kernel:
         if self.fast is not None and self.fast_shapes == shapes:
             return
         size = frame.scratch_bytes + sum(a.nbytes for a in arrays)
-        if size > SMALL_BYTES or flops_of(planned.program, sizes) > SMALL_FLOPS:
+        large = size > SMALL_BYTES or flops_of(planned.program, sizes) > SMALL_FLOPS
+        if frame.scratch_bytes > MOST_HELD:
             self.form = ""
             return
         with self.lock:
             nested = self.form == NESTED
-            careful = (lambda *args: self.values(args, {})) if nested else MethodType(Kernel.__call__, self)
-            call = DirectCall(arrays, planned.constants, frame.outputs, frame.allocate(), values, "list" if nested else self.form,
-                              careful)
+            careful = (lambda *args, out=None, **named: self.values(args, named, out)) if nested else MethodType(
+                Kernel.__call__, self)
+            positions = direct_positions(self.binder.demands.positions, sizes)
+            call = DirectCall([a.name for a in self.binder.arguments], arrays, planned.constants, frame.outputs, frame.take(),
+                              values, "list" if nested else self.form, careful, positions, large, self.threads)
             fast = executable.direct(call)
             if fast is None:
                 self.form = ""
                 return
             self.count_fast_calls()
             self.fast, self.fast_variant, self.fast_shapes = fast, variant, shapes
-            called = structured(fast, self.unflatten) if nested else fast
+            called = structured(fast, self.unflatten, self.flatten) if nested else fast
             members = {"__slots__": (), "__call__": called, "__module__": __name__, "__doc__": Kernel.__doc__}
             self.__class__ = type("Kernel", (Kernel,), members)
 
@@ -326,10 +333,15 @@ class Kernel:
         }
 
 
-def structured(fast: Callable[..., list[Any]], unflatten: Callable[[list[Any]], Tree]) -> Callable[..., Tree]:
+def structured(fast: Callable[..., list[Any]], unflatten: Callable[[list[Any]], Tree],
+               flatten: Callable[[Tree], list[Any]]) -> Callable[..., Tree]:
     """The call of a kernel whose outputs are a tree of more than one level, by a function that returns them in a row."""
-    def call(self: Kernel, /, *args: Any, **named: Any) -> Tree:
-        return Kernel.__call__(self, *args, **named) if named else unflatten(fast(*args))
+    def call(self: Kernel, /, *args: Any, out: Tree = None, **named: Any) -> Tree:
+        if out is None:
+            return unflatten(fast(*args, **named))
+        self.refuse_output_as_input(len(args))
+        fast(*args, out=flatten(out), **named)
+        return out
     return call
 
 

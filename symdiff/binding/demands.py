@@ -113,6 +113,16 @@ def check_positions(demands: Sequence[Positions], values: Mapping[str, Any], siz
                                    mend=f"give positions from {-size} to {size - 1}")
 
 
+def direct_positions(demands: Sequence[Positions], sizes: Mapping[str, int]) -> dict[str, int]:
+    """By the name of each array that indexes as it is, the size of the shortest axis that it indexes."""
+    found: dict[str, int] = {}
+    for demand in demands:
+        if isinstance(demand.index, Symbol):
+            size = value_of(demand.size, sizes)
+            found[demand.index.name] = min(size, found.get(demand.index.name, size))
+    return found
+
+
 def size_demands(roots: Iterable[Node]) -> list[Demand]:
     """The demands of all nodes under the roots that are not proved to hold, each once.
 

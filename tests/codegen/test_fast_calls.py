@@ -66,15 +66,17 @@ def test_float32_scalars() -> None:
 def test_all_other_calls_are_careful() -> None:
     kernel = hot([A @ B, sd.sum(A)], [A, B], a, b)
     expected = kernel(a, b)
-    out = [np.empty(4), np.empty(())]
-    for call in (lambda: kernel(a.tolist(), b), lambda: kernel(np.asfortranarray(a), b), lambda: kernel(a=a, b=b),
-                 lambda: kernel(a, b=b), lambda: kernel(np.repeat(a, 2, axis=0)[::2], b),
-                 lambda: kernel(a.view(type("Own", (np.ndarray,), {})), b), lambda: kernel(a, b, out=out)):
+    for call in (lambda: kernel(a.tolist(), b), lambda: kernel(np.asfortranarray(a), b),
+                 lambda: kernel(np.repeat(a, 2, axis=0)[::2], b), lambda: kernel(a, b=b.tolist()),
+                 lambda: kernel(**{"".join(["a"]): a, "".join(["b", ""]): b.astype("f4").astype(">f8")})[:0] or expected,
+                 lambda: kernel(a.view(type("Own", (np.ndarray,), {})), b)):
         before = kernel.fast_calls()
         np.testing.assert_array_equal(call()[0], expected[0])
         assert kernel.fast_calls() == before
-    assert kernel(a, b, out=out)[0] is out[0]
     for call, text in ((lambda: kernel(a), "no value is given for b"), (lambda: kernel(a, b, b), "3 values are given"),
+                       (lambda: kernel(a=a), "no value is given for b"), (lambda: kernel(a, b, b=b), "b is given twice"),
+                       (lambda: kernel(a, a=a), "a is given twice"), (lambda: kernel(a, b, a=a), "a is given twice"),
+                       (lambda: kernel(b=b, a=a, c=b), "there is no input 'c'"), (lambda: kernel(), "no value is given for a, b"),
                        (lambda: kernel(b, b), "a has 1 axis"), (lambda: kernel(a, a[0, :2]), "axis 0 of b"),
                        (lambda: kernel(a, b, c=1), "there is no input 'c'"),
                        (lambda: kernel(a.astype(complex), b), "complex numbers")):
@@ -89,14 +91,97 @@ def test_values_and_gradients_as_they_come() -> None:
     kernel = hot(sd.value_and_grad(loss, [A, B]), [A, B], a, b)
     value, (by_a, by_b) = kernel(a, b)
     assert kernel.fast_calls() == 1 and np.isclose(value, ((a @ b) ** 2).sum())
-    for again in (kernel(a.tolist(), b), kernel(a, b=b)):
-        same(again, (value, [by_a, by_b]))
+    for again, fast in ((lambda: kernel(a.tolist(), b), 1), (lambda: kernel(a, b=b), 2)):
+        same(again(), (value, [by_a, by_b]))
+        assert kernel.fast_calls() == fast
     out = (np.empty(()), [np.empty((4, 3)), np.empty(3)])
-    assert kernel(a, b, out=out)[1][1] is out[1][1]
+    assert kernel(a, b, out=out) is out and kernel.fast_calls() == 3
     np.testing.assert_array_equal(out[1][0], by_a)
+    assert kernel(a.tolist(), b, out=out) is out and kernel.fast_calls() == 3
     with pytest.raises(ArgumentMismatch, match="no value is given for b"):
         kernel(a)
-    assert kernel.fast_calls() == 1
+    with pytest.raises(ArgumentMismatch, match=r"out\[1\] has 1 entries"):
+        kernel(a, b, out=(out[0], out[1][:1]))
+    with pytest.raises(ArgumentMismatch, match=r"out\[1\]\[1\] is None"):
+        kernel(a, b, out=(out[0], [out[1][0], None]))
+    assert kernel.fast_calls() == 3
+
+
+def test_by_name() -> None:
+    """In any order, beside values by position, and beside out=."""
+    kernel = hot([A @ B, sd.sum(A * T)], [A, B, T], a, b, 0.5)
+    expected, out = kernel(a, b, 0.5), [np.empty(4), np.empty(())]
+    for k, call in enumerate((lambda: kernel(a=a, b=b, t=0.5), lambda: kernel(t=0.5, b=b, a=a), lambda: kernel(a, t=0.5, b=b),
+                              lambda: kernel(a, b, t=0.5), lambda: kernel(a, b, out=out, t=0.5),
+                              lambda: kernel(out=out, t=0.5, b=b, a=a), lambda: kernel(a, b, 0.5, out=out)), 2):
+        for x, y in zip(call(), expected, strict=True):
+            np.testing.assert_array_equal(x, y)
+        assert kernel.fast_calls() == k
+
+
+@pytest.mark.parametrize("form", [list, tuple])
+def test_results_go_to_given_arrays(form: type) -> None:
+    kernel = hot(form([A @ B, sd.sum(A), A > 0]), [A, B], a, b)
+    expected = kernel(a, b)
+    good = form([np.empty(4), np.empty(()), np.empty((4, 3), bool)])
+    assert kernel(a, b, out=good) is good and kernel.fast_calls() == 2
+    for x, y in zip(good, expected, strict=True):
+        np.testing.assert_array_equal(x, y)
+    counts = [sys.getrefcount(x) for x in (good, *good)]
+    for _ in range(100):
+        kernel(a, b, out=good)
+    assert [sys.getrefcount(x) for x in (good, *good)] == counts and kernel.fast_calls() == 102
+    frozen = np.empty(4)
+    frozen.flags.writeable = False
+    for x, text in ((np.empty(4, "f4"), "float32"), (np.empty(5), r"\(5,\)"), (frozen, "cannot be written"), (None, "is None"),
+                    (np.empty((4, 1)), r"\(4, 1\)"), (good[1], r"shape \(\)")):
+        with pytest.raises(ArgumentMismatch, match=text):
+            kernel(a, b, out=form([x, *good[1:]]))
+    for wrong, text in ((good[:2], "2 entries"), (good[0], "out")):
+        with pytest.raises(ArgumentMismatch, match=text):
+            kernel(a, b, out=wrong)
+    assert kernel.fast_calls() == 102
+    # Other kinds of arrays are written with care.
+    sparse = np.zeros(8)[::2]
+    kernel(a, b, out=form([sparse, *good[1:]]))
+    np.testing.assert_array_equal(sparse, expected[0])
+    assert kernel.fast_calls() == 102
+
+
+def test_given_arrays_that_share_memory() -> None:
+    kernel = hot([A + T, A * T], [A, T], a, 2.0)
+    room = np.zeros(30)
+    x = room[3:15].reshape(4, 3)
+    x[...] = a
+    before = kernel.fast_calls()
+    for lo in range(19):
+        room[3:15] = a.ravel()
+        target = room[lo:lo + 12].reshape(4, 3)
+        kernel(x, 2.0, out=[target, apart := np.empty((4, 3))])
+        np.testing.assert_array_equal(target, a + 2.0)
+        np.testing.assert_array_equal(apart, a * 2.0)
+    assert kernel.fast_calls() == before + 19 - 15
+    for lo in range(12):
+        with pytest.raises(ArgumentMismatch, match=r"out\[0\] and out\[1\] share memory"):
+            kernel(a, 2.0, out=[room[:12].reshape(4, 3), room[lo:lo + 12].reshape(4, 3)])
+    kernel(a, 2.0, out=[room[:12].reshape(4, 3), room[12:24].reshape(4, 3)])
+    assert kernel.fast_calls() == before + 19 - 15 + 1
+    single = hot(A * T, [A, T], a, 2.0)
+    assert single(x, 3.0, out=x) is x
+    assert single.fast_calls() == 0
+    other = np.empty((4, 3))
+    assert single(a, 3.0, out=other) is other and single.fast_calls() == 1
+    np.testing.assert_array_equal(other, a * 3.0)
+
+
+def test_an_input_named_out() -> None:
+    x = sd.symbol("out", 3)
+    kernel = hot(x * 2, [x], b)
+    with pytest.raises(ArgumentMismatch, match="an input is named out too"):
+        kernel(out=b)
+    result = np.empty(3)
+    np.testing.assert_array_equal(kernel(b, out=result), 2 * b)
+    assert kernel(b, out=result) is result
 
 
 def test_unaligned_and_byte_swapped_arrays() -> None:
@@ -113,14 +198,33 @@ def test_other_shapes() -> None:
         np.testing.assert_allclose(kernel(x, b), x @ b, rtol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_positions_are_looked_at(dtype: str) -> None:
+    """Positions that are no worked-out values are looked at on the way, in the shortest axis that they index."""
+    i = sd.symbol("i", "fast_m", dtype)
+    kernel = hot([B[i], B[:2][i]], [B, i], b, np.array([0, 1], dtype))
+    for positions in ([0, 1], [-2, -1], [1, 1]):
+        for x, y in zip(kernel(b, np.array(positions, dtype)), (b[positions], b[:2][positions]), strict=True):
+            np.testing.assert_array_equal(x, y)
+    assert kernel.fast_calls() == 3
+    for wrong in (2, -3, 2**31 - 1, -2**31):
+        for positions in ([0, wrong], [wrong, 0]):
+            with pytest.raises(ArgumentMismatch, match=f"position {wrong}, which is outside of an axis of size [23]"):
+                kernel(b, np.array(positions, dtype))
+    if dtype == "int64":
+        with pytest.raises(ArgumentMismatch, match=f"position {2**32}"):
+            kernel(b, np.array([0, 2**32]))
+    assert kernel.fast_calls() == 3
+
+
 def test_what_must_be_asked_is_asked() -> None:
     i = sd.symbol("i", 2, "int64")
-    gather = sd.compile(B[i], [B, i])
+    gather = sd.compile(B[i + 1], [B, i])
     for _ in range(3):
-        gather(b, np.array([0, 2]))
+        gather(b, np.array([0, 1]))
     assert gather.fast is None
     with pytest.raises(ArgumentMismatch, match="position 3"):
-        gather(b, np.array([0, 3]))
+        gather(b, np.array([0, 2]))
     checked = sd.compile(A @ B, [A, B], check=True)
     for _ in range(3):
         checked(a, b)
@@ -129,7 +233,45 @@ def test_what_must_be_asked_is_asked() -> None:
 
 
 def test_large_calls_give_the_lock_away() -> None:
-    kernel = sd.compile(A @ B, [A, B])
+    """Other threads run meanwhile, and their calls of the same kernel go the careful way."""
+    x = sd.symbol("x", "fast_k")
+    kernel = sd.compile([sd.sum(sd.sin(x + k)) for k in range(40)], [x], threads=1)
+    data = RNG.normal(size=50_000)
+    expected = kernel(data)
+    assert kernel.fast is not None
+    stop, turns = threading.Event(), 0
+
+    def count() -> None:
+        nonlocal turns
+        while not stop.is_set():
+            turns += 1
+            stop.wait(0.0005)
+    counter = threading.Thread(target=count)
+    counter.start()
+    for _ in range(5):
+        same(kernel(data), expected)
+    stop.set()
+    counter.join()
+    assert kernel.fast_calls() == 5 and turns > 10
+    wrong: list[Any] = []
+
+    def call(factor: float) -> None:
+        good = sd.compile([sd.sum(sd.sin(x + k)) for k in range(40)], [x], threads=1)(factor * data)
+        for _ in range(20):
+            try:
+                same(kernel(factor * data), good)
+            except AssertionError as fault:
+                wrong.append(fault)
+    threads = [threading.Thread(target=call, args=(1.0 + k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong and kernel.stats()["calls"] == 86
+
+
+def test_calls_on_several_threads_are_handed_out_in_python() -> None:
+    kernel = sd.compile(A @ B, [A, B], threads=2)
     kernel(np.zeros((40_000, 3)), b)
     assert kernel.fast is None
 

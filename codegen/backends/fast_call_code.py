@@ -1,0 +1,355 @@
+"""The machine code of fast calls: a built-in function, the same for all kernels, driven by a table."""
+
+from __future__ import annotations
+
+from codegen.backends.fast_call_table import (
+    ARGUMENT,
+    HEAD,
+    ITEMS,
+    OUTPUT,
+    READABLE,
+    TYPE,
+    VALUE,
+    WRITEABLE,
+    apart,
+    fits,
+    load,
+    loop,
+)
+
+START = f"""\
+declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
+declare ptr @PyList_New(i64)
+declare i32 @PyList_SetItem(ptr, i64, ptr)
+declare ptr @PyTuple_New(i64)
+declare i32 @PyTuple_SetItem(ptr, i64, ptr)
+declare void @Py_IncRef(ptr)
+declare void @Py_DecRef(ptr)
+declare ptr @PyEval_SaveThread()
+declare void @PyEval_RestoreThread(ptr)
+
+define ptr @fast_call(ptr %self, ptr %args, i64 %count, ptr %names) {{
+start:
+  {load("table", "ptr", "%self", str(VALUE))}
+  {load("array_type", "ptr", "%table", "8")}
+  {load("kernel", "ptr", "%table", "32")}
+  {load("sizes", "ptr", "%table", "40")}
+  {load("routines", "ptr", "%table", "48")}
+  {load("calls", "i64", "%table", "56")}
+  {load("inputs", "i64", "%table", "64")}
+  {load("outputs", "i64", "%table", "72")}
+  {load("form", "i64", "%table", "80")}
+  {load("addresses", "ptr", "%table", "88")}
+  {load("first", "i64", "%table", "96")}
+  {load("limit", "i64", "%table", "104")}
+  {load("released", "i64", "%table", "112")}
+  {load("busy", "i64", "%table", "120")}
+  {load("out.name", "ptr", "%table", "128")}
+  {load("whole.type", "ptr", "%table", "136")}
+  %made = alloca ptr, i64 %outputs, align 8
+  %named.values = alloca ptr, i64 %inputs, align 8
+  %out.place = alloca ptr, align 8
+  store ptr null, ptr %out.place, align 8
+  %outs.a = mul nsw i64 %inputs, {ARGUMENT}
+  %outs.at = add nsw i64 %outs.a, {HEAD}
+  %outs = getelementptr inbounds i64, ptr %table, i64 %outs.at
+  %full = icmp eq i64 %calls, %limit
+  %runs = icmp ne i64 %busy, 0
+  %other = or i1 %full, %runs
+  br i1 %other, label %careful, label %fit
+
+fit:
+  %is.named = icmp ne ptr %names, null
+  %many = icmp ne i64 %count, %inputs
+  br i1 %is.named, label %by.name, label %by.position
+
+by.position:
+  br i1 %many, label %careful, label %go
+
+careful:
+  %fallback = load ptr, ptr %table, align 8
+  %answer = call ptr @PyObject_Vectorcall(ptr %fallback, ptr %args, i64 %count, ptr %names)
+  ret ptr %answer
+"""
+
+# Values by name: each goes to the place of its name, and no place may be left empty.
+NAMED = f"""
+by.name:
+  {load("names.count", "i64", "%names", str(VALUE))}
+  %too.many = icmp sgt i64 %count, %inputs
+  br i1 %too.many, label %careful, label %place.more
+
+{loop("place", "by.name", "%inputs", "place.one", "keyword.more", "place.one")}
+place.one:
+  %is.given = icmp slt i64 %place, %count
+  %given.p = getelementptr inbounds ptr, ptr %args, i64 %place
+  %safe.p = select i1 %is.given, ptr %given.p, ptr %out.place
+  %given.value = load ptr, ptr %safe.p, align 8
+  %place.p = getelementptr inbounds ptr, ptr %named.values, i64 %place
+  store ptr %given.value, ptr %place.p, align 8
+  br label %place.more
+
+{loop("keyword", "place.more", "%names.count", "keyword.one", "whole.more", "keyword.put")}
+keyword.one:
+  %names.items = getelementptr inbounds i8, ptr %names, i64 {ITEMS}
+  {load("name", "ptr", "%names.items", "%keyword")}
+  %value.at = add nsw i64 %count, %keyword
+  %value.p = getelementptr inbounds ptr, ptr %args, i64 %value.at
+  %value = load ptr, ptr %value.p, align 8
+  %is.out = icmp eq ptr %name, %out.name
+  br i1 %is.out, label %keyword.put, label %seek.more
+
+seek.more:
+  %seek = phi i64 [ %count, %keyword.one ], [ %seek.next, %seek.one ]
+  %seek.next = add nsw i64 %seek, 1
+  %seek.left = icmp slt i64 %seek, %inputs
+  br i1 %seek.left, label %seek.one, label %careful
+
+seek.one:
+  %seek.row = mul nsw i64 %seek, {ARGUMENT}
+  %seek.at = add nsw i64 %seek.row, {HEAD + 5}
+  {load("known.name", "ptr", "%table", "%seek.at")}
+  %is.it = icmp eq ptr %known.name, %name
+  br i1 %is.it, label %keyword.put, label %seek.more
+
+keyword.put:
+  %target = phi i64 [ 0, %keyword.one ], [ %seek, %seek.one ]
+  %target.p = getelementptr inbounds ptr, ptr %named.values, i64 %target
+  %put.p = select i1 %is.out, ptr %out.place, ptr %target.p
+  store ptr %value, ptr %put.p, align 8
+  br label %keyword.more
+
+{loop("whole", "keyword.more", "%inputs", "whole.one", "go", "whole.one")}
+whole.one:
+  {load("whole.value", "ptr", "%named.values", "%whole")}
+  %is.missing = icmp eq ptr %whole.value, null
+  br i1 %is.missing, label %careful, label %whole.more
+"""
+
+ARGUMENTS = f"""
+go:
+  %values = phi ptr [ %args, %by.position ], [ %named.values, %whole.more ]
+  br label %k.more
+
+{loop("k", "go", "%inputs", "argument", "targets", "at.more")}
+argument:
+  {load("arg", "ptr", "%values", "%k")}
+  {load("type", "ptr", "%arg", str(TYPE))}
+  %k.row = mul nsw i64 %k, {ARGUMENT}
+  %row.at = add nsw i64 %k.row, {HEAD}
+  %row = getelementptr inbounds i64, ptr %table, i64 %row.at
+  {load("looked.at", "i64", "%row", "56")}
+  %is.array = icmp eq ptr %type, %array_type
+  br i1 %is.array, label %array.look, label %scalar
+
+{fits("array", "%arg", "%row", READABLE, "taken")}
+scalar:
+  {load("number.a", "ptr", "%row", "24")}
+  {load("number.b", "ptr", "%row", "32")}
+  %is.a = icmp eq ptr %type, %number.a
+  %is.b = icmp eq ptr %type, %number.b
+  %is.number = or i1 %is.a, %is.b
+  br i1 %is.number, label %taken.scalar, label %careful
+
+taken.scalar:
+  %number.place = getelementptr inbounds i8, ptr %arg, i64 {VALUE}
+  br label %taken
+
+taken:
+  %direct = phi ptr [ null, %array.axis.more ], [ %number.place, %taken.scalar ]
+  {load("data", "ptr", "%arg", str(VALUE))}
+  %from.array = icmp eq ptr %direct, null
+  %address = select i1 %from.array, ptr %data, ptr %direct
+  %address.p = getelementptr inbounds ptr, ptr %addresses, i64 %k
+  store ptr %address, ptr %address.p, align 8
+  {load("bound", "i64", "%row", "64")}
+  {load("width", "i64", "%row", "72")}
+  %is.wide = icmp eq i64 %width, 8
+  %lowest = sub nsw i64 0, %bound
+  br label %at.more
+
+{loop("at", "taken", "%looked.at", "at.one", "k.more", "at.read")}
+at.one:
+  br i1 %is.wide, label %at.wide, label %at.short
+
+at.wide:
+  {load("long", "i64", "%address", "%at")}
+  br label %at.read
+
+at.short:
+  %short.p = getelementptr inbounds i32, ptr %address, i64 %at
+  %short = load i32, ptr %short.p, align 4
+  %short.wide = sext i32 %short to i64
+  br label %at.read
+
+at.read:
+  %position = phi i64 [ %long, %at.wide ], [ %short.wide, %at.short ]
+  %is.low = icmp slt i64 %position, %lowest
+  %is.high = icmp sge i64 %position, %bound
+  %is.outside = or i1 %is.low, %is.high
+  br i1 %is.outside, label %careful, label %at.more
+"""
+
+OUTPUTS = f"""
+targets:
+  %out = load ptr, ptr %out.place, align 8
+  %is.fresh = icmp eq ptr %out, null
+  br i1 %is.fresh, label %new, label %use
+
+new:
+  {load("make", "ptr", "%table", "16")}
+  {load("give", "ptr", "%table", "24")}
+  br label %o.more
+
+{loop("o", "new", "%outputs", "new.one", "run", "new.good")}
+new.one:
+  %o.row = mul nsw i64 %o, {OUTPUT}
+  %new.row = getelementptr inbounds i64, ptr %outs, i64 %o.row
+  {load("number", "i64", "%new.row", "24")}
+  %number.short = trunc i64 %number to i32
+  {load("new.rank", "i64", "%new.row", "8")}
+  %new.rank.short = trunc i64 %new.rank to i32
+  {load("new.extents", "ptr", "%new.row", "16")}
+  %result = call ptr %make(ptr %array_type, i32 %new.rank.short, ptr %new.extents, i32 %number.short, ptr null, ptr null,
+                           i32 0, i32 0, ptr null)
+  %failed = icmp eq ptr %result, null
+  br i1 %failed, label %no.memory, label %new.good
+
+no.memory:
+  ret ptr null
+
+new.good:
+  %made.p = getelementptr inbounds ptr, ptr %made, i64 %o
+  store ptr %result, ptr %made.p, align 8
+  {load("result.data", "ptr", "%result", str(VALUE))}
+  %o.place = add nsw i64 %first, %o
+  %new.address = getelementptr inbounds ptr, ptr %addresses, i64 %o.place
+  store ptr %result.data, ptr %new.address, align 8
+  br label %o.more
+
+use:
+  %use.alone = icmp eq i64 %form, 0
+  br i1 %use.alone, label %use.go, label %use.several
+
+use.several:
+  {load("out.type", "ptr", "%out", str(TYPE))}
+  {load("out.count", "i64", "%out", str(VALUE))}
+  %same.type = icmp eq ptr %out.type, %whole.type
+  %same.count = icmp eq i64 %out.count, %outputs
+  %use.alike = and i1 %same.type, %same.count
+  %use.is.list = icmp eq i64 %form, 1
+  {load("list.items", "ptr", "%out", str(ITEMS))}
+  %tuple.items = getelementptr inbounds i8, ptr %out, i64 {ITEMS}
+  %several.items = select i1 %use.is.list, ptr %list.items, ptr %tuple.items
+  br i1 %use.alike, label %use.go, label %careful
+
+use.go:
+  %items = phi ptr [ %out.place, %use ], [ %several.items, %use.several ]
+  br label %u.more
+
+{loop("u", "use.go", "%outputs", "use.one", "run", "before.more")}
+use.one:
+  {load("item", "ptr", "%items", "%u")}
+  {load("item.type", "ptr", "%item", str(TYPE))}
+  %item.is.array = icmp eq ptr %item.type, %array_type
+  br i1 %item.is.array, label %use.where, label %careful
+
+use.where:
+  %u.row = mul nsw i64 %u, {OUTPUT}
+  %use.row = getelementptr inbounds i64, ptr %outs, i64 %u.row
+  {load("use.bytes", "i64", "%use.row", "32")}
+  {load("item.data", "ptr", "%item", str(VALUE))}
+  br label %use.look
+
+{fits("use", "%item", "%use.row", WRITEABLE, "use.place")}
+use.place:
+  %item.end = getelementptr inbounds i8, ptr %item.data, i64 %use.bytes
+  %u.place = add nsw i64 %first, %u
+  %use.address = getelementptr inbounds ptr, ptr %addresses, i64 %u.place
+  store ptr %item.data, ptr %use.address, align 8
+  %use.made.p = getelementptr inbounds ptr, ptr %made, i64 %u
+  store ptr %item, ptr %use.made.p, align 8
+  br label %in.more
+
+{apart("in", "use.place", "%inputs", "0", ("%table", ARGUMENT, HEAD + 6), "before.more")}
+{apart("before", "in.more", "%u", "%first", ("%outs", OUTPUT, 4), "u.more")}
+"""
+
+# While the lock is given away, others may change the caller's list of outputs, or drop this function: what is used is held.
+RUN = f"""
+run:
+  %giver = phi ptr [ %give, %o.more ], [ null, %u.more ]
+  %calls.next = add nsw i64 %calls, 1
+  store i64 %calls.next, ptr %calls.p, align 8
+  %keeps.lock = icmp eq i64 %released, 0
+  br i1 %keeps.lock, label %run.locked, label %hold.self
+
+run.locked:
+  call void %kernel(ptr %addresses, ptr %sizes, ptr %routines)
+  br label %over
+
+hold.self:
+  store i64 1, ptr %busy.p, align 8
+  call void @Py_IncRef(ptr %self)
+  br label %hold.more
+
+{loop("hold", "hold.self", "%outputs", "hold.one", "run.released", "hold.one")}
+hold.one:
+  {load("held", "ptr", "%made", "%hold")}
+  call void @Py_IncRef(ptr %held)
+  br label %hold.more
+
+run.released:
+  %state = call ptr @PyEval_SaveThread()
+  call void %kernel(ptr %addresses, ptr %sizes, ptr %routines)
+  call void @PyEval_RestoreThread(ptr %state)
+  store i64 0, ptr %busy.p, align 8
+  br label %drop.more
+
+{loop("drop", "run.released", "%outputs", "drop.one", "drop.self", "drop.one")}
+drop.one:
+  {load("dropped", "ptr", "%made", "%drop")}
+  call void @Py_DecRef(ptr %dropped)
+  br label %drop.more
+
+drop.self:
+  call void @Py_DecRef(ptr %self)
+  br label %over
+
+over:
+  br i1 %is.fresh, label %fresh, label %used
+
+used:
+  call void @Py_IncRef(ptr %out)
+  ret ptr %out
+
+fresh:
+  %is.single = icmp eq i64 %form, 0
+  br i1 %is.single, label %single, label %several
+
+single:
+  %only = load ptr, ptr %made, align 8
+  %only.given = call ptr %giver(ptr %only)
+  ret ptr %only.given
+
+several:
+  %is.list = icmp eq i64 %form, 1
+  %build = select i1 %is.list, ptr @PyList_New, ptr @PyTuple_New
+  %put = select i1 %is.list, ptr @PyList_SetItem, ptr @PyTuple_SetItem
+  %several.whole = call ptr %build(i64 %outputs)
+  %no.whole = icmp eq ptr %several.whole, null
+  br i1 %no.whole, label %no.memory, label %g.more
+
+{loop("g", "several", "%outputs", "give.one", "done", "give.one")}
+give.one:
+  {load("made.one", "ptr", "%made", "%g")}
+  %returned = call ptr %giver(ptr %made.one)
+  %ignored = call i32 %put(ptr %several.whole, i64 %g, ptr %returned)
+  br label %g.more
+
+done:
+  ret ptr %several.whole
+}}
+"""
+
+CODE = START + NAMED + ARGUMENTS + OUTPUTS + RUN
