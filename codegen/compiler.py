@@ -41,7 +41,7 @@ from codegen.planning.shared_terms import share_terms
 from codegen.planning.sliding import sum_over_windows
 from codegen.planning.square_roots import take_square_roots
 from codegen.planning.windows import write_in_windows
-from codegen.runtime.kernel import NESTED, Kernel, Planned
+from codegen.runtime.kernel import Kernel, Planned
 from codegen.runtime.kernel_store import KernelStore
 from symdiff.binding import argument_of, demands_of
 from symdiff.errors import ArgumentMismatch, TypeMismatch
@@ -141,17 +141,9 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         return [array for _, array in flatten_like(values, structure, "out", "the output")]
 
     return Kernel(plan, arguments, unflatten, regroup, check=check, names=[f"out{place}" for place in places(structure)],
-                  demands=demands_of(leaves), form=form_of(outputs),
+                  demands=demands_of(leaves), structure=structure,
                   threads=default_threads() if threads is None else int(threads), most_variants=chosen.MOST_VARIANTS,
                   formula=lambda: "\n".join(str(METHODS["str"](leaf)) for leaf in leaves))
-
-
-def form_of(outputs: Tree) -> str:
-    """What a direct call returns: one output, a flat list or tuple of them, or a tree of more levels."""
-    if isinstance(outputs, Node):
-        return "single"
-    flat = type(outputs) in (list, tuple) and all(isinstance(v, Node) for v in outputs)
-    return type(outputs).__name__ if flat else NESTED
 
 
 def unchecked(program: Program) -> Program:

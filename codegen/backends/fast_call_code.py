@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from codegen.backends.fast_call_outputs import OUTPUTS, RESULT
 from codegen.backends.fast_call_table import (
     ARGUMENT,
     HEAD,
     ITEMS,
-    OUTPUT,
     READABLE,
     TYPE,
     VALUE,
-    WRITEABLE,
-    apart,
     fits,
     load,
     loop,
@@ -19,10 +17,14 @@ from codegen.backends.fast_call_table import (
 
 START = f"""\
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
+@PyList_Type = external global i8
 declare ptr @PyList_New(i64)
 declare i32 @PyList_SetItem(ptr, i64, ptr)
 declare ptr @PyTuple_New(i64)
 declare i32 @PyTuple_SetItem(ptr, i64, ptr)
+declare ptr @PyDict_New()
+declare i32 @PyDict_SetItem(ptr, ptr, ptr)
+declare ptr @PyObject_CallObject(ptr, ptr)
 declare void @Py_IncRef(ptr)
 declare void @Py_DecRef(ptr)
 declare ptr @PyEval_SaveThread()
@@ -38,14 +40,14 @@ start:
   {load("calls", "i64", "%table", "56")}
   {load("inputs", "i64", "%table", "64")}
   {load("outputs", "i64", "%table", "72")}
-  {load("form", "i64", "%table", "80")}
+  {load("operations", "i64", "%table", "80")}
   {load("addresses", "ptr", "%table", "88")}
   {load("first", "i64", "%table", "96")}
   {load("limit", "i64", "%table", "104")}
   {load("released", "i64", "%table", "112")}
   {load("busy", "i64", "%table", "120")}
   {load("out.name", "ptr", "%table", "128")}
-  {load("whole.type", "ptr", "%table", "136")}
+  {load("program", "ptr", "%table", "136")}
   %made = alloca ptr, i64 %outputs, align 8
   %named.values = alloca ptr, i64 %inputs, align 8
   %out.place = alloca ptr, align 8
@@ -190,91 +192,6 @@ at.read:
   br i1 %is.outside, label %careful, label %at.more
 """
 
-OUTPUTS = f"""
-targets:
-  %out = load ptr, ptr %out.place, align 8
-  %is.fresh = icmp eq ptr %out, null
-  br i1 %is.fresh, label %new, label %use
-
-new:
-  {load("make", "ptr", "%table", "16")}
-  {load("give", "ptr", "%table", "24")}
-  br label %o.more
-
-{loop("o", "new", "%outputs", "new.one", "run", "new.good")}
-new.one:
-  %o.row = mul nsw i64 %o, {OUTPUT}
-  %new.row = getelementptr inbounds i64, ptr %outs, i64 %o.row
-  {load("number", "i64", "%new.row", "24")}
-  %number.short = trunc i64 %number to i32
-  {load("new.rank", "i64", "%new.row", "8")}
-  %new.rank.short = trunc i64 %new.rank to i32
-  {load("new.extents", "ptr", "%new.row", "16")}
-  %result = call ptr %make(ptr %array_type, i32 %new.rank.short, ptr %new.extents, i32 %number.short, ptr null, ptr null,
-                           i32 0, i32 0, ptr null)
-  %failed = icmp eq ptr %result, null
-  br i1 %failed, label %no.memory, label %new.good
-
-no.memory:
-  ret ptr null
-
-new.good:
-  %made.p = getelementptr inbounds ptr, ptr %made, i64 %o
-  store ptr %result, ptr %made.p, align 8
-  {load("result.data", "ptr", "%result", str(VALUE))}
-  %o.place = add nsw i64 %first, %o
-  %new.address = getelementptr inbounds ptr, ptr %addresses, i64 %o.place
-  store ptr %result.data, ptr %new.address, align 8
-  br label %o.more
-
-use:
-  %use.alone = icmp eq i64 %form, 0
-  br i1 %use.alone, label %use.go, label %use.several
-
-use.several:
-  {load("out.type", "ptr", "%out", str(TYPE))}
-  {load("out.count", "i64", "%out", str(VALUE))}
-  %same.type = icmp eq ptr %out.type, %whole.type
-  %same.count = icmp eq i64 %out.count, %outputs
-  %use.alike = and i1 %same.type, %same.count
-  %use.is.list = icmp eq i64 %form, 1
-  {load("list.items", "ptr", "%out", str(ITEMS))}
-  %tuple.items = getelementptr inbounds i8, ptr %out, i64 {ITEMS}
-  %several.items = select i1 %use.is.list, ptr %list.items, ptr %tuple.items
-  br i1 %use.alike, label %use.go, label %careful
-
-use.go:
-  %items = phi ptr [ %out.place, %use ], [ %several.items, %use.several ]
-  br label %u.more
-
-{loop("u", "use.go", "%outputs", "use.one", "run", "before.more")}
-use.one:
-  {load("item", "ptr", "%items", "%u")}
-  {load("item.type", "ptr", "%item", str(TYPE))}
-  %item.is.array = icmp eq ptr %item.type, %array_type
-  br i1 %item.is.array, label %use.where, label %careful
-
-use.where:
-  %u.row = mul nsw i64 %u, {OUTPUT}
-  %use.row = getelementptr inbounds i64, ptr %outs, i64 %u.row
-  {load("use.bytes", "i64", "%use.row", "32")}
-  {load("item.data", "ptr", "%item", str(VALUE))}
-  br label %use.look
-
-{fits("use", "%item", "%use.row", WRITEABLE, "use.place")}
-use.place:
-  %item.end = getelementptr inbounds i8, ptr %item.data, i64 %use.bytes
-  %u.place = add nsw i64 %first, %u
-  %use.address = getelementptr inbounds ptr, ptr %addresses, i64 %u.place
-  store ptr %item.data, ptr %use.address, align 8
-  %use.made.p = getelementptr inbounds ptr, ptr %made, i64 %u
-  store ptr %item, ptr %use.made.p, align 8
-  br label %in.more
-
-{apart("in", "use.place", "%inputs", "0", ("%table", ARGUMENT, HEAD + 6), "before.more")}
-{apart("before", "in.more", "%u", "%first", ("%outs", OUTPUT, 4), "u.more")}
-"""
-
 # While the lock is given away, others may change the caller's list of outputs, or drop this function: what is used is held.
 RUN = f"""
 run:
@@ -317,39 +234,11 @@ drop.self:
   br label %over
 
 over:
-  br i1 %is.fresh, label %fresh, label %used
+  br i1 %is.fresh, label %join, label %used
 
 used:
   call void @Py_IncRef(ptr %out)
   ret ptr %out
-
-fresh:
-  %is.single = icmp eq i64 %form, 0
-  br i1 %is.single, label %single, label %several
-
-single:
-  %only = load ptr, ptr %made, align 8
-  %only.given = call ptr %giver(ptr %only)
-  ret ptr %only.given
-
-several:
-  %is.list = icmp eq i64 %form, 1
-  %build = select i1 %is.list, ptr @PyList_New, ptr @PyTuple_New
-  %put = select i1 %is.list, ptr @PyList_SetItem, ptr @PyTuple_SetItem
-  %several.whole = call ptr %build(i64 %outputs)
-  %no.whole = icmp eq ptr %several.whole, null
-  br i1 %no.whole, label %no.memory, label %g.more
-
-{loop("g", "several", "%outputs", "give.one", "done", "give.one")}
-give.one:
-  {load("made.one", "ptr", "%made", "%g")}
-  %returned = call ptr %giver(ptr %made.one)
-  %ignored = call i32 %put(ptr %several.whole, i64 %g, ptr %returned)
-  br label %g.more
-
-done:
-  ret ptr %several.whole
-}}
 """
 
-CODE = START + NAMED + ARGUMENTS + OUTPUTS + RUN
+CODE = START + NAMED + ARGUMENTS + OUTPUTS + RUN + RESULT

@@ -1,20 +1,26 @@
 """The table of a fast call, of 64-bit words, and lines of machine code that read it.
 
 The head of the table: fallback, array type, PyArray_New, PyArray_Return, kernel, sizes, routines, calls so far, number of
-arguments, number of outputs, form of the result, table of addresses, place of the first output in it, after how many calls
-all go to the fallback, whether the interpreter's lock is given away while the kernel runs, whether it runs at the moment, the
-string "out", type of the result where it is a list or tuple;
+arguments, number of outputs, how many operations put the result together, table of addresses, place of the first output in it,
+after how many calls all go to the fallback, whether the interpreter's lock is given away while the kernel runs, whether it runs
+at the moment, the string "out", the operations;
 
 for each argument: dtype, rank, extents, up to two types of scalars, name, bytes, how many positions it holds that must be
 looked at, the size of the axis that they index, bytes of a position;
 
-for each output: dtype, rank, extents, type number, bytes.
+for each output: dtype, rank, extents, type number, bytes, where in `out=` it stands (how many steps deep; and for each step:
+type, entries, and whether it is a list; which entry).
+
+An operation is a code, how many of the latest parts it takes, and an object: PART takes the next output for a part; SEQUENCE
+makes a list (where the object is that type) or a tuple, MAPPING a dict with a tuple of keys, CALLED calls the object with the
+entries of the latest part, which is a tuple.
 """
 
 from __future__ import annotations
 
 # Words of the head of the table, of an argument and of an output.
-HEAD, ARGUMENT, OUTPUT = 18, 10, 5
+HEAD, ARGUMENT, OUTPUT, STEP, OPERATION = 18, 10, 6, 4, 3
+PART, SEQUENCE, MAPPING, CALLED = range(4)
 # Bytes into a NumPy array (and, for VALUE, into a scalar, a tuple and a list), as CPython and NumPy lay them out;
 # `layouts_are_known` has tried them.
 TYPE, VALUE, RANK, EXTENTS, DTYPE, FLAGS = 8, 16, 24, 32, 56, 64

@@ -19,12 +19,25 @@ from typing import Any
 
 import numpy as np
 
-from codegen.backends.fast_call_table import DTYPE, EXTENTS, FLAGS, ITEMS, RANK, TYPE, VALUE
+from codegen.backends.fast_call_table import (
+    CALLED,
+    DTYPE,
+    EXTENTS,
+    FLAGS,
+    ITEMS,
+    MAPPING,
+    OPERATION,
+    PART,
+    RANK,
+    SEQUENCE,
+    STEP,
+    TYPE,
+    VALUE,
+)
 from codegen.backends.protocol import DirectCall
 
 KERNEL, CALLS, LIMIT = 4, 7, 13
 NEVER = -1
-FORMS: dict[str, type | None] = {"single": None, "list": list, "tuple": tuple}
 # Places in NumPy's table of functions, which are part of its binary interface.
 ARRAY_TYPE, RETURN, NEW = 2, 76, 93
 FASTCALL_KEYWORDS = 0x0082
@@ -88,24 +101,53 @@ def bound(code: int, kernel: int, routines: Any, call: DirectCall) -> Any:
     def extents_of(shape: tuple[int, ...]) -> int:
         extents.append(np.array(shape, np.int64))
         return int(extents[-1].ctypes.data)
+    objects: list[Any] = []
+    operations = operations_for(call.structure, objects)
+    program, paths = np.array(operations, np.int64), []
     # An input that is named out makes the word mean two things: the careful call tells.
     names = [sys.intern(name) for name in call.names]
     out = sys.intern("out")
     words = [id(call.fallback), id(np.ndarray), new, give_back, kernel, sizes.ctypes.data,
              0 if routines is None else ctypes.addressof(routines), 0, len(call.arguments), len(call.outputs),
-             list(FORMS).index(call.form), addresses.ctypes.data, len(call.arguments) + len(call.constants), NEVER,
-             int(call.gives_lock), 0, 0 if out in names else id(out), id(FORMS[call.form])]
+             len(operations) // OPERATION, addresses.ctypes.data, len(call.arguments) + len(call.constants), NEVER,
+             int(call.gives_lock), 0, 0 if out in names else id(out), program.ctypes.data]
     scalars = {"float64": (id(float), id(np.float64)), "float32": (id(np.float32), 0)}
     for name, a in zip(names, call.arguments, strict=True):
         bound = call.positions.get(name)
         words += [id(a.dtype), a.ndim, extents_of(a.shape), *(scalars.get(a.dtype.name, (0, 0)) if a.ndim == 0 else (0, 0)),
                   0 if name == out else id(name), a.nbytes, 0 if bound is None else a.size, bound or 0, a.itemsize]
     dtypes = [a.dtype for a in call.arguments] + [dtype for _, dtype in call.outputs]
-    for shape, dtype in call.outputs:
-        words += [id(dtype), len(shape), extents_of(shape), dtype.num, math.prod(shape) * dtype.itemsize]
+    for (shape, dtype), path in zip(call.outputs, paths_to(call.structure), strict=True):
+        paths.append(np.array([len(path) // STEP, *path], np.int64))
+        words += [id(dtype), len(shape), extents_of(shape), dtype.num, math.prod(shape) * dtype.itemsize, paths[-1].ctypes.data]
     table = np.array(words, np.int64).view(Table)
-    table.kept = (call.fallback, addresses, sizes, routines, extents, dtypes, names, out, list(call.constants), list(call.scratch))
+    table.kept = (call.fallback, addresses, sizes, routines, extents, dtypes, names, out, program, objects, paths,
+                  list(call.constants), list(call.scratch))
     return function_of(code, table)
+
+
+def operations_for(tree: Any, objects: list[Any]) -> list[int]:
+    """The words of the operations that put a tree together; `objects` keeps what they point to."""
+    if isinstance(tree, dict):
+        objects.append(tuple(tree))
+        own, entries = [(MAPPING, len(tree), id(objects[-1]))], list(tree.values())
+    elif isinstance(tree, (list, tuple)):
+        objects.append(type(tree))
+        own, entries = [(SEQUENCE, len(tree), id(list if isinstance(tree, list) else tuple))], list(tree)
+        if hasattr(tree, "_fields"):
+            own.append((CALLED, 1, id(type(tree))))
+    else:
+        return [PART, 0, 0]
+    return [*(word for entry in entries for word in operations_for(entry, objects)), *(word for words in own for word in words)]
+
+
+def paths_to(tree: Any) -> list[list[int]]:
+    """The words of the way to each leaf; what is in a dict is not found without Python."""
+    if not isinstance(tree, (dict, list, tuple)):
+        return [[]]
+    kind = 0 if isinstance(tree, dict) else id(type(tree))
+    entries = tree.values() if isinstance(tree, dict) else tree
+    return [[kind, len(tree), int(isinstance(tree, list)), k, *rest] for k, entry in enumerate(entries) for rest in paths_to(entry)]
 
 
 class MethodDef(ctypes.Structure):

@@ -33,9 +33,9 @@ class BuildOptions:
 class DirectCall:
     """What a direct call needs: arguments as they were given, where the result goes, and how it is handed back.
 
-    `form` is single, list or tuple; every call that is not as the first goes to `fallback`.  `positions` are, by the name of an
-    argument, sizes of axes that its elements index; `gives_lock` says whether other Python threads go on meanwhile, `threads`
-    how many may share a call.
+    `structure` is a tree like that of the outputs; every call that is not as the first goes to `fallback`.  `positions` are, by
+    the name of an argument, sizes of axes that its elements index; `gives_lock` says whether other Python threads go on
+    meanwhile, `threads` how many may share a call.
     """
 
     names: Sequence[str]
@@ -44,7 +44,7 @@ class DirectCall:
     outputs: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]
     scratch: Sequence[Array]
     sizes: Sequence[int]
-    form: str
+    structure: Any
     fallback: Callable[..., Any]
     positions: Mapping[str, int]
     gives_lock: bool

@@ -32,8 +32,6 @@ SMALL_BYTES, SMALL_FLOPS = 1 << 17, 100_000
 MOST_HELD = 1 << 22
 # Up to this size, a named size is worth code of its own: loops of few turns are written out, or fill vectors.
 SMALL_SIZE = 128
-# The form of outputs that are a tree of more than one level.
-NESTED = "nested"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +72,16 @@ class Kernel:
     `plan` is called with the sizes of a call, or None where someone looks before any call, and those of them that may stand in
     the code as numbers: the small ones, for up to `most_variants` sets of them.  All further calls are served by code that is
     right for every size, planned by the sizes of the first call in which the same of them are small.
-    `unflatten` turns the list of outputs into the user's structure, `flatten` does the reverse for `out=`; `names` are
-    the places of the outputs there, as errors tell them.
+    `unflatten` turns the list of outputs into the user's structure, `flatten` does the reverse for `out=`; `structure` is a tree
+    of that kind, `names` are the places of the outputs there, as errors tell them.
     """
 
     def __init__(self, plan: Callable[[dict[str, int] | None, dict[str, int]], Planned], arguments: Sequence[Argument],
                  unflatten: Callable[[list[Any]], Tree], flatten: Callable[[Tree], list[Any]], *,
                  formula: Callable[[], str] = str, check: bool = False, names: Sequence[str] = (),
-                 demands: Demands = NO_DEMANDS, form: str = "", threads: int = 1, most_variants: int = 0) -> None:
+                 demands: Demands = NO_DEMANDS, structure: Tree = None, threads: int = 1, most_variants: int = 0) -> None:
         self.plan, self.unflatten, self.flatten, self.names = plan, unflatten, flatten, names
+        self.structure = structure
         self.binder = Binder(arguments, check, demands=demands)
         self.formula_text, self.threads = formula, threads
         self.lock = threading.RLock()
@@ -92,7 +91,7 @@ class Kernel:
         self.last: tuple[dict[str, int], Variant] | None = None
         self.scratch_bytes = 0
         # What a call must ask besides shapes, dtypes, and positions in arguments as they are, is asked in Python.
-        self.form = "" if check or any(not isinstance(p.index, Symbol) for p in demands.positions) else form
+        self.goes_past = not check and all(isinstance(p.index, Symbol) for p in demands.positions)
         self.last_shapes: list[tuple[int, ...]] = []
         # The function for calls that go past Python, the variant that it runs, and the shapes that it takes.
         self.fast: Any = None
@@ -127,7 +126,7 @@ class Kernel:
             variant.calls += 1
             self.last = sizes, variant
             self.scratch_bytes = max(self.scratch_bytes, frame.scratch_bytes + executable.own_bytes)
-        if self.form:
+        if self.goes_past:
             self.shorten(variant, arrays, sizes, values, frame)
         if given is None:
             return [x if x.ndim else x[()] for x in targets]
@@ -153,23 +152,19 @@ class Kernel:
         size = frame.scratch_bytes + sum(a.nbytes for a in arrays)
         large = size > SMALL_BYTES or flops_of(planned.program, sizes) > SMALL_FLOPS
         if frame.scratch_bytes > MOST_HELD:
-            self.form = ""
+            self.goes_past = False
             return
         with self.lock:
-            nested = self.form == NESTED
-            careful = (lambda *args, out=None, **named: self.values(args, named, out)) if nested else MethodType(
-                Kernel.__call__, self)
             positions = direct_positions(self.binder.demands.positions, sizes)
             call = DirectCall([a.name for a in self.binder.arguments], arrays, planned.constants, frame.outputs, frame.take(),
-                              values, "list" if nested else self.form, careful, positions, large, self.threads)
+                              values, self.structure, MethodType(Kernel.__call__, self), positions, large, self.threads)
             fast = executable.direct(call)
             if fast is None:
-                self.form = ""
+                self.goes_past = False
                 return
             self.count_fast_calls()
             self.fast, self.fast_variant, self.fast_shapes = fast, variant, shapes
-            called = structured(fast, self.unflatten, self.flatten) if nested else fast
-            members = {"__slots__": (), "__call__": called, "__module__": __name__, "__doc__": Kernel.__doc__}
+            members = {"__slots__": (), "__call__": fast, "__module__": __name__, "__doc__": Kernel.__doc__}
             self.__class__ = type("Kernel", (Kernel,), members)
 
     def fast_calls(self) -> int:
@@ -331,18 +326,6 @@ class Kernel:
             "flops": None if sizes is None else flops_of(program, sizes),
             "bytes": None if sizes is None else least_bytes(program, sizes),
         }
-
-
-def structured(fast: Callable[..., list[Any]], unflatten: Callable[[list[Any]], Tree],
-               flatten: Callable[[Tree], list[Any]]) -> Callable[..., Tree]:
-    """The call of a kernel whose outputs are a tree of more than one level, by a function that returns them in a row."""
-    def call(self: Kernel, /, *args: Any, out: Tree = None, **named: Any) -> Tree:
-        if out is None:
-            return unflatten(fast(*args, **named))
-        self.refuse_output_as_input(len(args))
-        fast(*args, out=flatten(out), **named)
-        return out
-    return call
 
 
 def relative_difference(value: Array, reference: Array) -> float:

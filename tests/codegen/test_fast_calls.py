@@ -6,7 +6,7 @@ import gc
 import sys
 import threading
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -20,6 +20,13 @@ A, B, T = sd.symbol("a", (n, 3)), sd.symbol("b", 3), sd.symbol("t", ())
 a, b = RNG.normal(size=(4, 3)), RNG.normal(size=3)
 
 
+class Pair(NamedTuple):
+    """Two trees."""
+
+    first: Any
+    second: Any
+
+
 def hot(outputs: Any, inputs: Any, *values: Any, **options: Any) -> Any:
     """A kernel that has been called with these values, so that the next call is a fast one."""
     kernel = sd.compile(outputs, inputs, **options)
@@ -31,7 +38,7 @@ def hot(outputs: Any, inputs: Any, *values: Any, **options: Any) -> Any:
 def same(x: Any, y: Any) -> None:
     """Equal in value, type, dtype and shape."""
     if isinstance(x, dict):
-        assert list(x) == list(y)
+        assert type(y) is dict and list(x) == list(y)
         x, y = list(x.values()), list(y.values())
     if isinstance(x, (list, tuple)):
         assert type(x) is type(y) and len(x) == len(y)
@@ -44,7 +51,8 @@ def same(x: Any, y: Any) -> None:
 
 @pytest.mark.parametrize("outputs", [
     A @ B, sd.sum(A * T), [A @ B, sd.sum(A), A.T * T], (A @ B,), [sd.sum(A > 0), A > T, sd.argmax(A, axis=1)],
-    (sd.sum(A * T), [A @ B, (A.T, sd.sum(B))]), {"loss": sd.sum(A * T), "parts": [B * T, A @ B]}])
+    (sd.sum(A * T), [A @ B, (A.T, sd.sum(B))]), {"loss": sd.sum(A * T), "parts": [B * T, A @ B]}, [[], A @ B, {}, (())],
+    Pair(A @ B, [{"x": B * T, 7: (sd.sum(A),)}, Pair(B, T)]), [[[[[[B * 2]]]]]], {("a", 1): Pair((), B * T)}])
 def test_values_and_types(outputs: Any) -> None:
     kernel = hot(outputs, [A, B, T], a, b, 0.5)
     for values in ((a, b, 0.5), (2 * a, -b, np.float64(1.5)), (a, b, np.array(0.25))):
@@ -172,6 +180,28 @@ def test_given_arrays_that_share_memory() -> None:
     other = np.empty((4, 3))
     assert single(a, 3.0, out=other) is other and single.fast_calls() == 1
     np.testing.assert_array_equal(other, a * 3.0)
+
+
+def test_given_arrays_in_trees() -> None:
+    """Lists and tuples are looked through on the way, dicts in Python."""
+    tree = Pair(A @ B, [B * T, (sd.sum(A), [A > T])])
+    kernel = hot(tree, [A, B, T], a, b, 0.5)
+    expected = kernel(a, b, 0.5)
+    out = Pair(np.empty(4), [np.empty(3), (np.empty(()), [np.empty((4, 3), bool)])])
+    assert kernel(a, b, 0.5, out=out) is out and kernel.fast_calls() == 2
+    for x, y in ((out[0], expected[0]), (out[1][0], expected[1][0]), (out[1][1][0], expected[1][1][0]),
+                 (out[1][1][1][0], expected[1][1][1][0])):
+        np.testing.assert_array_equal(x, y)
+    alike = [out[0], [out[1][0], [out[1][1][0], (out[1][1][1][0],)]]]
+    assert kernel(a, b, 0.5, out=alike) is alike and kernel.fast_calls() == 2
+    named = hot({"x": A @ B, "y": [B * T]}, [A, B, T], a, b, 0.5)
+    arrays = {"y": [np.empty(3)], "x": np.empty(4)}
+    assert named(a, b, 0.5, out=arrays) is arrays and named.fast_calls() == 0
+    np.testing.assert_array_equal(arrays["y"][0], b * 0.5)
+    for wrong in (Pair(out[0], [out[1][0]]), Pair(out[0], [out[1][0], (out[1][1][0], out[0])]), Pair(out[0], out[0]),
+                  Pair([out[0]], out[1])):
+        with pytest.raises(ArgumentMismatch, match="out"):
+            kernel(a, b, 0.5, out=wrong)
 
 
 def test_an_input_named_out() -> None:
