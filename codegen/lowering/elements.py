@@ -17,6 +17,7 @@ from codegen.lowering.scalars import add, cast, conjunction, element, integer_po
 from codegen.lowering.scopes import At, Scopes
 from codegen.planning.gathers import is_gather
 from codegen.planning.materialisation import is_costly
+from codegen.planning.matrices import AS_WRITTEN, Layouts
 from symdiff.errors import CannotLower
 from symdiff.expression import Add, Constant, Map, Node, Product
 from symdiff.gathers import Solved, solved_labels
@@ -51,6 +52,7 @@ class Elements:
         self.prefixes: dict[Node, At] = {}
         self.outside: dict[Node, Callable[[At], Value]] = {}
         self.depths: dict[int, tuple[Value, int]] = {}
+        self.layouts: Layouts = AS_WRITTEN
 
     def value(self, node: Node, at: At, computing: bool = False) -> Value:
         """The value of the node at an index; `computing` writes the formula of a node that has a buffer itself."""
@@ -118,7 +120,8 @@ class Elements:
 
     def index(self, node: Node, at: At) -> At:
         """Where an element of a node stands in its buffer."""
-        return (*self.prefixes.get(node, ()), *at)
+        layout = self.layouts.get(node)
+        return (*self.prefixes.get(node, ()), *(at if layout is None else [at[k] for k in layout]))
 
     def settle(self, request: Request, value: Value) -> Value:
         """Name the value in its scope where that saves work or keeps expressions short."""

@@ -138,7 +138,7 @@ class Nests:
         A formula that is no child of the node is computed even where it is stored too: that may come later.
         """
         sample = self.passes.sample.get(node) if self.tiled else None
-        loops = self.open_loops(range(node.ndim), node.shape, sample)
+        loops = self.open_loops(self.elements.layouts.get(node, range(node.ndim)), node.shape, sample)
         at = tuple(loops[k] for k in range(node.ndim))
         value: Value = literal(0, node.dtype) if formula is None else \
             self.elements.value(formula, at, computing=all(formula is not child for child in node.children))
@@ -243,7 +243,8 @@ class Nests:
         labels: dict[int, Affine] = {}
         if over_samples:
             labels.update(self.open_loops([sample], extents, sample))  # type: ignore[list-item]
-        labels.update(self.open_loops([k for k in kept if k not in labels], extents, sample))
+        lying = [kept[k] for k in self.elements.layouts.get(node, range(len(kept)))]
+        labels.update(self.open_loops([k for k in lying if k not in labels], extents, sample))
         at = tuple(labels[k] for k in kept)
         rest = [k for k in summed if k not in labels]
         register: str | None = None
@@ -340,12 +341,13 @@ class Nests:
         values = {label: loops.get(label, Affine(0)) for label in range(len(node.extents))}
 
         def panel(operand: Operand, rows: Sequence[int], columns: Sequence[int]) -> Panel:
+            lying = operand.lying(self.elements.layouts).at
             index = self.elements.index(operand.node, tuple(placed(i, values) for i in operand.at))
-            before = len(index) - len(operand.at)
-            last = [before + next(k for k, i in enumerate(operand.at) if group[-1] in labels_of(i)) if group else None
+            before = len(index) - len(lying)
+            last = [before + next(k for k, i in enumerate(lying) if group[-1] in labels_of(i)) if group else None
                     for group in (rows, columns)]
             # A group may be several axes, or one that counts through it.
-            axes = [sum(not set(group).isdisjoint(labels_of(i)) for i in operand.at) for group in (rows, columns)]
+            axes = [sum(not set(group).isdisjoint(labels_of(i)) for i in lying) for group in (rows, columns)]
             return Panel(self.buffers[operand.node], index, last[0] or 0, last[1], axes[0], max(axes[1], 1))
         result = Operand(node, node.out)
         a = panel(form.A, form.rows, form.inner)

@@ -7,7 +7,7 @@ sums is in the `init` of the next pass, or in the `finish` of the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,8 +22,9 @@ from codegen.lowering.nests import Nests, fold_of, use_counts
 from codegen.lowering.scopes import Names
 from codegen.planning.costs import Hints
 from codegen.planning.cuts import parts, plan_passes, tile_rows
+from codegen.planning.layouts import choose_layouts
 from codegen.planning.materialisation import choose_stored
-from codegen.planning.matrices import MatrixForm, matrix_form
+from codegen.planning.matrices import Layouts, MatrixForm, matrix_form
 from codegen.planning.passes import Passes, is_leaf, is_pattern
 from symdiff.expression import Add, Constant, Node, Product, Symbol
 from symdiff.gathers import children_read
@@ -48,9 +49,12 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     stored = choose_stored(distinct, passes, hints)
     everything = topological(distinct, children_read)
     order = [node for node in everything if node in stored and not is_leaf(node)]
-    found = [(node, matrix_form(node, hints, passes.label.get(node))) for node in order if isinstance(node, Product)]
-    forms: dict[Node, MatrixForm] = {node: form for node, form in found if form is not None}
-    naming = Naming(roots, inputs, order, stored, passes)
+    layouts = choose_layouts(distinct, stored, passes, hints)
+    found = [(node, matrix_form(node, hints, passes.label.get(node), layouts)) for node in order if isinstance(node, Product)]
+    # Layouts may make a product of what none was thought to be, and whose operands are stored nowhere then.
+    forms: dict[Node, MatrixForm] = {node: form for node, form in found if form is not None and all(
+        f.node in stored or is_leaf(f.node) for f in (form.A, form.B))}
+    naming = Naming(roots, inputs, order, passes, layouts)
     shared = use_counts(distinct)
     sections: list[Section] = []
     names = Names()
@@ -64,6 +68,7 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
                  if n in passes.folded and passes.level[n] == number - 1 and n in forms and forms[n].symmetric]
         body = [*fills(during, naming, passes)]
         once = LoopNests(passes, naming.buffers, shared, names, hints, naming.scratch)
+        once.elements.layouts = layouts
         for node in before:
             once.compute(node, forms.get(node))
         body = [*whole, *once.statements(), *body]
@@ -75,12 +80,14 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
             multiplies = any(node in forms and forms[node].columns for node in during)
             rows = tile_rows(during, passes, hints, multiplies)
             nests = Nests(passes, naming.buffers, naming.tiles, shared, rows, names)
+            nests.elements.layouts = layouts
             for node in during:
                 nests.compute(node, forms.get(node))
             cut = parts(everything, passes, number, rows, hints)
             sections.append(Section("range", number, nests.statements(), passes.size, cut=cut))
     if naming.copies:
         nests = Nests(passes, naming.buffers, naming.tiles, shared, None, names)
+        nests.elements.layouts = layouts
         for name, node in naming.copies:
             nests.copy(name, node)
         sections.append(Section("finish", count, nests.statements()))
@@ -138,8 +145,9 @@ def fills(during: Sequence[Node], naming: Naming, passes: Passes) -> list[Statem
 class Naming:
     """Buffers: arguments a0 …, constants c0 …, outputs o0 …, temporaries t0 and so on."""
 
-    def __init__(self, roots: Sequence[Node], inputs: Sequence[Symbol], order: Sequence[Node], stored: Mapping[Node, str],
-                 passes: Passes) -> None:
+    def __init__(self, roots: Sequence[Node], inputs: Sequence[Symbol], order: Sequence[Node], passes: Passes,
+                 layouts: Layouts) -> None:
+        self.layouts = layouts
         self.table: list[Buffer] = []
         self.buffers: dict[Node, str] = {}
         self.constants: list[np.ndarray[Any, Any]] = []
@@ -183,7 +191,8 @@ class Naming:
 
     def add(self, node: Node, name: str, role: Role, axis: int | None, fold: Fold | None = None) -> None:
         """One more buffer."""
-        self.table.append(Buffer(name, node.dtype, node.shape, role, axis, fold=fold))
+        shape = tuple([node.shape[k] for k in self.layouts.get(node, range(node.ndim))])
+        self.table.append(Buffer(name, node.dtype, shape, role, axis, fold=fold))
         self.buffers[node] = name
 
 

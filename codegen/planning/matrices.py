@@ -21,6 +21,9 @@ SMALLEST = 2000
 # Below this many rows the half of a product is not worth several calls.
 LEAST_SYMMETRIC = 48
 Group = tuple[Label, ...]
+# The axes of arrays in the order in which they lie, where that is not the one in which they are written.
+Layouts = Mapping[Node, tuple[int, ...]]
+AS_WRITTEN: Layouts = {}
 
 
 class Operand(NamedTuple):
@@ -28,6 +31,19 @@ class Operand(NamedTuple):
 
     node: Node
     at: tuple[Index, ...]
+
+    def lying(self, layouts: Layouts) -> Lying:
+        """The same with its axes as they lie."""
+        order = layouts.get(self.node, range(len(self.at)))
+        return Lying(self.node, tuple([self.at[k] for k in order]), tuple([self.node.shape[k] for k in order]))
+
+
+class Lying(NamedTuple):
+    """An array, and for each of its axes as they lie the index at which it is read, and its length."""
+
+    node: Node
+    at: tuple[Index, ...]
+    shape: tuple[Size, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +63,8 @@ class MatrixForm:
     symmetric: bool = False
 
 
-def matrix_form(node: Product, hints: Hints, sample: Label | None = None) -> MatrixForm | None:
-    """The core as a matrix product worth a library call, None where it is none.
-
-    The `sample` label, of which a tile holds a part, is the first of those that count as one, or alone.
-    """
+def groups_of(node: Product) -> tuple[Operand, Operand, list[Label], list[Label], list[Label]] | None:
+    """(A, B, rows, columns, inner) of a core that is a product of matrices but for the order of its labels, None for others."""
     if not node.is_core or len(node.factors) != 2 or node.dtype not in ("float64", "float32"):
         return None
     if any(f.dtype != node.dtype for f, _ in node.factors):
@@ -69,17 +82,33 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None) -> Mat
         return None
     if not rows:
         a, b, rows, columns = b, a, columns, rows
-    everything = {*in_a, *in_b}
+    return a, b, rows, columns, inner
+
+
+def matrix_form(node: Product, hints: Hints, sample: Label | None = None, layouts: Layouts = AS_WRITTEN) -> MatrixForm | None:
+    """The core as a matrix product worth a library call, None where it is none.
+
+    The `sample` label, of which a tile holds a part, is the first of those that count as one, or alone.
+    """
+    found = groups_of(node)
+    if found is None:
+        return None
+    a, b, rows, columns, inner = found
     c = Operand(node, node.out)
+    everything = dict.fromkeys([label for f in (a, b) for index in f.at for label in labels_of(index)])
+    lying = [f.lying(layouts) for f in (a, b, c)]
+    # Groups are looked for in the order in which labels lie.
+    rows, columns, inner = (sorted(group, key=lambda i: places(f)[i]) for group, f in zip(
+        (rows, columns, inner), (lying[0], lying[1], lying[0]), strict=True))
     for groups in partitions(rows, columns, inner, sample):
         taken = [i for group in groups for i in group]
         if hints.count([node.extents[i] for i in taken]) < SMALLEST:
             continue
-        pairs = (a, groups[::2]), (b, groups[:0:-1]), (c, groups[:2])
-        if all(fits(f, pair, node.extents, sample, f is c) for f, pair in pairs):
+        pairs = zip(lying, (groups[::2], groups[:0:-1], groups[:2]), strict=True)
+        if all(fits(f, pair, node.extents, sample, f is lying[2]) for f, pair in pairs):
             batch = tuple(i for i in sorted(everything, key=lambda i: i != sample) if i not in taken)
             form = MatrixForm(a, b, *groups, batch)
-            if hints.count([node.extents[i] for i in form.rows]) < LEAST_SYMMETRIC:
+            if hints.count([node.extents[i] for i in form.rows]) < LEAST_SYMMETRIC or any(f.node in layouts for f in (a, b, c)):
                 return form
             # A result that stands the other way round is the product of the two the other way round.
             turned = MatrixForm(b, a, form.columns, form.rows, form.inner, batch)
@@ -145,6 +174,11 @@ def partitions(rows: Sequence[Label], columns: Sequence[Label], inner: Sequence[
             yield r, c, k
 
 
+def places(f: Lying) -> dict[Label, int]:
+    """Where each label stands among those of an array."""
+    return {label: k for k, label in enumerate(label for index in f.at for label in labels_of(index))}
+
+
 def counts(group: Group, coefficients: Mapping[Label, Size], extents: Sequence[Size]) -> bool:
     """Whether an index counts through a group as if it were one label: 16 c + 4 i + j, for i and j below 4."""
     step: Size = 1
@@ -155,7 +189,7 @@ def counts(group: Group, coefficients: Mapping[Label, Size], extents: Sequence[S
     return True
 
 
-def fits(f: Operand, groups: Sequence[Group], extents: Sequence[Size], sample: Label | None, written: bool = False) -> bool:
+def fits(f: Lying, groups: Sequence[Group], extents: Sequence[Size], sample: Label | None, written: bool = False) -> bool:
     """Whether each group is an axis of the array, or several that lie together and are whole, with no other axis behind them.
 
     Beside several axes that count as one, what is `written` is whole.
@@ -181,7 +215,7 @@ def fits(f: Operand, groups: Sequence[Group], extents: Sequence[Size], sample: L
         read.append(found[0][0] if found else None)
     for k, index in enumerate(f.at):
         joined = read[k] is not None and any(read[k] in group or written for group in several)
-        if joined and (type(index) is not int or f.node.shape[k] != extents[index]):
+        if joined and (type(index) is not int or f.shape[k] != extents[index]):
             return False
     if not several:
         return True

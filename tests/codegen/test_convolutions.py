@@ -48,7 +48,7 @@ def test_a_convolution_is_a_matrix_product() -> None:
     text = str(kernel.loop_ir)
     assert text.count("matmul gemm") == 3
     # One copy of the windows serves the value and the gradient by the weights, and one sum of nine terms goes back to x.
-    assert text.count("float64[8, 4, 3, 3, 10, 10]") == 2
+    assert text.count("float64[8, 10, 10, 4, 3, 3]") == 2
     assert text.count("select(") == 2
 
 
