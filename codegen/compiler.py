@@ -38,6 +38,7 @@ from codegen.planning.gathers import separate_gathers
 from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
 from codegen.planning.shared_terms import share_terms
+from codegen.planning.side_by_side import join_parts
 from codegen.planning.sliding import sum_over_windows
 from codegen.planning.square_roots import take_square_roots
 from codegen.planning.windows import write_in_windows
@@ -102,7 +103,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         expanded = expand_functions(simple)
 
         def arranged(nodes: list[Node]) -> list[Node]:
-            parted = separate_gathers(write_in_windows(narrow_truths(nodes), hints))
+            parted = separate_gathers(join_parts(write_in_windows(narrow_truths(nodes), hints)))
             ordered = order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints)
             return share_terms(take_square_roots(ordered, hints))
         roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(bodies)))

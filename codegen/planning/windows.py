@@ -2,18 +2,23 @@
 
 before:  y[i,e] = x[i, e - 64] z[i, e - 64] + …      (zero where the reads are outside)
 after:   y[i, h + 64] += x[i,h] z[i,h], …
+
+before:  y[e] = Σ_i x[i, e - 64] + …
+after:   y[h + 64] += s[h] with s[h] = Σ_i x[i,h], …
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import over, rewritten
 from symdiff.bounds import at_least
-from symdiff.expression import Add, Node, Product
+from symdiff.expression import Add, Node, Number, Product
+from symdiff.gathers import solved_labels
 from symdiff.index_notation import Index, form_of, inside, labels_of, replace, tidy
 from symdiff.sizes import Size, combine
+from symdiff.tensor_type import TensorType
 
 
 def write_in_windows(roots: Sequence[Node], hints: Hints) -> list[Node]:
@@ -24,16 +29,26 @@ def write_in_windows(roots: Sequence[Node], hints: Hints) -> list[Node]:
     def parted(node: Node) -> Node:
         if not isinstance(node, Add) or len(node.terms) < 2:
             return node
-        terms = tuple((c, windowed(term, hints)) for c, term in node.terms)
-        return over(node, [term for _, term in terms])
+        written = over(node, [windowed(term, hints) for _, term in node.terms])
+        return written if written is node else Add(in_order(written.terms), node.type)
     return rewritten(roots, parted)
+
+
+def in_order(terms: Iterable[tuple[Number, Node]]) -> tuple[tuple[Number, Node], ...]:
+    """The terms of a sum with those in windows last, from the first window to the last: sums of the same terms are one."""
+    def start(term: Node) -> list[int]:
+        moved = [form_of(i)[0] for i in term.out if type(i) is not int] if isinstance(term, Product) else []
+        return [s if isinstance(s, int) else 0 for s in moved]
+    return tuple(sorted(terms, key=lambda t: start(t[1])))
 
 
 def windowed(term: Node, hints: Hints) -> Node:
     """A term written in its window; as it is where it has none."""
-    if not isinstance(term, Product) or not term.dense or not term.factors:
+    if not isinstance(term, Product) or not term.factors or not (term.dense or (term.is_core and not solved_labels(term))):
         return term
-    for label in range(len(term.extents)):
+    if term.out != tuple(range(term.ndim)):
+        return term
+    for label in range(term.ndim):
         window = window_of(term, label)
         if window is not None and 2 * hints.value(window[1]) <= hints.value(term.extents[label]):
             start, length = window
@@ -41,7 +56,12 @@ def windowed(term: Node, hints: Hints) -> Node:
             factors = tuple((f, tuple(replace(i, label, moved) for i in at)) for f, at in term.factors)
             out = tuple(replace(i, label, moved) for i in term.out)
             extents = tuple(length if k == label else e for k, e in enumerate(term.extents))
-            return Product(term.coefficient, factors, out, extents, term.type)
+            if term.dense:
+                return Product(term.coefficient, factors, out, extents, term.type)
+            # What sums is an array of its own, as long as the window.
+            shape = extents[:term.ndim]
+            inner = Product(term.coefficient, factors, term.out, extents, TensorType(term.dtype, shape))
+            return Product(1, ((inner, term.out),), out, shape, term.type)
     return term
 
 

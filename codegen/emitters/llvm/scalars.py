@@ -17,8 +17,6 @@ Code = Callable[..., Ssa]
 Recipe = Callable[..., Ssa]
 LOG_2 = math.log(2.0)
 FLOATS = ("double", "float")
-# From here on 1 / (1 + e⁻ˣ) is 1.
-SIGMOID_ONE = {"double": 40.0, "float": 20.0}
 
 
 def floating(x: Ssa) -> bool:
@@ -226,9 +224,10 @@ def log_up_to_two(w: Function, e: Ssa) -> Ssa:
 
 
 def sigmoid(w: Function, x: Ssa, kind: str) -> Ssa:
-    """eˣ / (1 + eˣ), where x is large enough 1."""
-    e = exp_below(w, mathematics.at_most(w, x, SIGMOID_ONE[kind]))
-    return w.binary("fdiv", e, w.binary("fadd", constant(x, 1.0), e))
+    """1 / (1 + e) for x ≥ 0, e / (1 + e) below, with e = e^(−|x|), which serves σ(x), σ(−x) and softplus at once."""
+    e = exp_below(w, w.unary("fneg", w.intrinsic("fabs", x)))
+    top = w.select(w.compare("fcmp olt", x, constant(x, 0.0)), e, constant(x, 1.0))
+    return w.binary("fdiv", top, w.binary("fadd", constant(x, 1.0), e))
 
 
 def softplus(w: Function, x: Ssa, kind: str) -> Ssa:
