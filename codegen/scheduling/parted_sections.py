@@ -4,7 +4,7 @@ before:  init 0: A; B; C; D          (each with many statements)
 after:   init 0: A; B      init 0: C; D
 
 Compilers take far more than twice as long for a function of twice the length.  A section is parted where nothing that one part
-has named is read in the next, but for values that can be computed again.
+has named is read in the next, but for values that can be computed again; where a part gets long, what is read is stored.
 """
 
 from __future__ import annotations
@@ -12,22 +12,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from codegen.loop_ir.nodes import Let, Loop, Program, SampleLoop, Section, Statement
+from codegen.loop_ir.nodes import Buffer, Let, Load, Loop, Program, Register, SampleLoop, Section, Statement, Store
 from codegen.loop_ir.walks import read, statements, used_registers, written
 
-# Statements of a part, those inside of loops counted too.
-ENOUGH = 80
+# Statements of a part, those inside of loops counted too; of one whose values are stored for the next.
+ENOUGH, MANY = 80, 160
 # Named values that may be computed again for one.
 SHORT = 6
 
 
 def part_sections(program: Program) -> Program:
     """The program with its long sections parted."""
-    return replace(program, sections=tuple(part for section in program.sections for part in parts(section)))
+    kept: list[Buffer] = []
+    sections = tuple(part for section in program.sections for part in parts(section, kept))
+    return replace(program, sections=sections, buffers=(*program.buffers, *kept))
 
 
-def parts(section: Section) -> Iterator[Section]:
-    """The parts of a section; of one over the data, itself."""
+def parts(section: Section, kept: list[Buffer]) -> Iterator[Section]:
+    """The parts of a section; of one over the data, itself.  What is stored for later parts gets buffers, which are `kept`."""
     if section.kind == "range" or sum(1 for _ in statements(section.body)) <= ENOUGH:
         yield section
         return
@@ -35,15 +37,23 @@ def parts(section: Section) -> Iterator[Section]:
     last_use = {name: place for place, names in enumerate(uses) for name in names}
     again = repeatable(section.body, uses)
     start = size = 0
-    needed = -1
+    live: dict[str, Statement] = {}
+    stored: dict[str, tuple[Let, Buffer]] = {}
     for place, statement in enumerate(section.body):
         size += sum(1 for _ in statements((statement,)))
-        needed = max([needed, *[last_use.get(name, -1) for name in named(statement) if name not in again]])
-        if size >= ENOUGH and needed <= place:
-            yield replace(section, body=part(section.body, uses, start, place + 1, again))
+        live.update((name, statement) for name in named(statement) if name not in again)
+        live = {name: definition for name, definition in live.items() if last_use.get(name, -1) > place}
+        fresh = {name: let for name, let in live.items() if name not in stored}
+        if size >= ENOUGH and (not fresh or (size >= MANY and all(isinstance(let, Let) for let in fresh.values()))):
+            for name, let in fresh.items():
+                assert isinstance(let, Let)
+                stored[name] = let, Buffer(f"k{len(kept)}", let.dtype, (), "full")
+                kept.append(stored[name][1])
+            saves = [Store(stored[name][1].name, (), Register(name)) for name in fresh]
+            yield replace(section, body=(*part(section.body, uses, start, place + 1, again, stored), *saves))
             start, size = place + 1, 0
     if start < len(section.body):
-        yield replace(section, body=part(section.body, uses, start, len(section.body), again))
+        yield replace(section, body=part(section.body, uses, start, len(section.body), again, stored))
 
 
 def repeatable(body: tuple[Statement, ...], uses: list[set[str]]) -> dict[str, tuple[Let, set[str]]]:
@@ -73,7 +83,7 @@ def repeatable(body: tuple[Statement, ...], uses: list[set[str]]) -> dict[str, t
 
 
 def part(body: tuple[Statement, ...], uses: list[set[str]], start: int, end: int,
-         again: dict[str, tuple[Let, set[str]]]) -> tuple[Statement, ...]:
+         again: dict[str, tuple[Let, set[str]]], stored: dict[str, tuple[Let, Buffer]]) -> tuple[Statement, ...]:
     """The statements of a part, behind the named values of parts before that it reads."""
     here = body[start:end]
     own = {name for statement in here for name in named(statement)}
@@ -84,9 +94,10 @@ def part(body: tuple[Statement, ...], uses: list[set[str]], start: int, end: int
         if name not in wanted:
             wanted[name], more = again[name]
             pending.extend(more)
-    if not wanted:
-        return here
-    return (*[let for name, (let, _) in again.items() if name in wanted], *here)
+    asked = {name for names in uses[start:end] for name in names}
+    loads = [Let(name, let.dtype, Load(buffer.name, ())) for name, (let, buffer) in stored.items()
+             if name in asked and name not in own]
+    return (*[let for name, (let, _) in again.items() if name in wanted], *loads, *here)
 
 
 def named(statement: Statement) -> list[str]:
