@@ -93,10 +93,10 @@ class Kernel:
         # What a call must ask besides shapes, dtypes, and positions in arguments as they are, is asked in Python.
         self.goes_past = not check and all(isinstance(p.index, Symbol) for p in demands.positions)
         self.last_shapes: list[tuple[int, ...]] = []
-        # The function for calls that go past Python, the variant that it runs, and the shapes that it takes.
+        # The function for calls that go past Python, the variant that it runs, and the shapes that one was last asked for.
         self.fast: Any = None
         self.fast_variant: Variant | None = None
-        self.fast_shapes: list[tuple[int, ...]] = []
+        self.tried_shapes: list[tuple[int, ...]] | None = None
 
     def __repr__(self) -> str:
         return f"Kernel({', '.join(a.name for a in self.binder.arguments)})"
@@ -145,14 +145,12 @@ class Kernel:
         shapes, before = [a.shape for a in arrays], self.last_shapes
         self.last_shapes = shapes
         executable, planned = variant.executable, variant.planned
-        if executable is None or (self.fast is not None and shapes != before):
+        if executable is None or shapes == self.tried_shapes or (self.tried_shapes is not None and shapes != before):
             return
-        if self.fast is not None and self.fast_shapes == shapes:
-            return
+        self.tried_shapes = shapes
         size = frame.scratch_bytes + sum(a.nbytes for a in arrays)
         large = size > SMALL_BYTES or flops_of(planned.program, sizes) > SMALL_FLOPS
         if frame.scratch_bytes > MOST_HELD:
-            self.goes_past = False
             return
         with self.lock:
             positions = direct_positions(self.binder.demands.positions, sizes)
@@ -160,10 +158,12 @@ class Kernel:
                               values, self.structure, MethodType(Kernel.__call__, self), positions, large, self.threads)
             fast = executable.direct(call)
             if fast is None:
-                self.goes_past = False
+                # Smaller calls may go past Python yet where this one is for several threads.
+                self.goes_past = large and self.threads > 1
+                frame.give(list(call.scratch))
                 return
             self.count_fast_calls()
-            self.fast, self.fast_variant, self.fast_shapes = fast, variant, shapes
+            self.fast, self.fast_variant = fast, variant
             members = {"__slots__": (), "__call__": fast, "__module__": __name__, "__doc__": Kernel.__doc__}
             self.__class__ = type("Kernel", (Kernel,), members)
 

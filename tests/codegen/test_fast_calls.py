@@ -302,8 +302,15 @@ def test_large_calls_give_the_lock_away() -> None:
 
 def test_calls_on_several_threads_are_handed_out_in_python() -> None:
     kernel = sd.compile(A @ B, [A, B], threads=2)
-    kernel(np.zeros((40_000, 3)), b)
+    for _ in range(3):
+        kernel(np.zeros((40_000, 3)), b)
     assert kernel.fast is None
+    for _ in range(3):
+        np.testing.assert_array_equal(kernel(a, b), sd.compile(A @ B, [A, B], threads=1)(a, b))
+    assert kernel.fast_calls() == 1
+    kernel(np.zeros((40_000, 3)), b)
+    kernel(a, b)
+    assert kernel.fast_calls() == 2 and kernel.stats()["calls"] == 8
 
 
 def test_nothing_is_kept() -> None:
