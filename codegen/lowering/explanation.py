@@ -11,7 +11,7 @@ from codegen.loop_ir.counts import body_flops
 from codegen.loop_ir.nodes import Buffer, Program, Section, TileLoop
 from codegen.loop_ir.walks import INPUTS, buffers_of, part_ends, section_buffers, storage_shape, tile_rows
 from codegen.planning.costs import Hints
-from codegen.planning.matrices import MatrixForm
+from codegen.planning.matrices import Layouts, MatrixForm
 from codegen.planning.passes import Passes, is_leaf
 from symdiff.expression import Node
 from symdiff.gathers import children_read
@@ -32,7 +32,7 @@ class Note:
 
 
 def notes_of(order: Sequence[Node], buffers: Mapping[Node, str], stored: Mapping[Node, str], forms: Mapping[Node, MatrixForm],
-             passes: Passes) -> list[Note]:
+             passes: Passes, layouts: Layouts) -> list[Note]:
     """Notes of the stored values, in order, then of those that several readers compute each for themselves."""
     users: dict[Node, int] = {}
     for node in order:
@@ -43,6 +43,8 @@ def notes_of(order: Sequence[Node], buffers: Mapping[Node, str], stored: Mapping
         if node in stored and node in buffers and not is_leaf(node):
             how = "matrix product" if node in forms else "folded over samples" if node in passes.folded else \
                 "per sample" if node in passes.sample else "once"
+            if node in layouts:
+                how += f", axes in the order {', '.join(map(str, layouts[node]))}"
             notes.append(Note(brief(node), buffers[node], f"pass {passes.level[node]}, {how}", stored[node]))
     notes += [Note(brief(node), "", f"at {users[node]} places", "cheaper than to store and load it")
               for node in order if users.get(node, 0) > 1 and node.shape and node not in stored and not is_leaf(node)]

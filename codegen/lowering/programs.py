@@ -94,7 +94,8 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     sizes = tuple(sorted({name for buffer in naming.table for s in buffer.shape for name in named_sizes(s)}
                          | {name for node in deep(distinct) for name in sizes_of(node)}))
     program = kept_whole(Program("kernel", sizes, tuple(naming.table), tuple(sections)))
-    return Lowered(program, tuple(naming.constants), lambda: notes_of(everything, naming.buffers, stored, forms, passes))
+    return Lowered(program, tuple(naming.constants), lambda: notes_of(everything, naming.buffers, stored, forms, passes,
+                                                                                 layouts))
 
 
 def kept_whole(program: Program) -> Program:

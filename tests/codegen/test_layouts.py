@@ -44,6 +44,8 @@ def test_what_is_computed_lies_like_what_it_is_computed_from() -> None:
     E = sd.exp(-C) + C**2
     text = checked([sd.sum(E * sd.sum(E, axis=1, keepdims=True)), sd.sum(E / (1 + E**2))], V, K)
     assert products(text) == [(160, 14, 12)]
+    kernel = sd.compile([sd.sum(sd.sin(C))], [V, K])
+    assert "matrix product, axes in the order 0, 2, 1, since it sums" in kernel.explain()
     assert len(re.findall(r"full t\d+: float64\[16, 10, 14\]", text)) == 2
     assert "float64[16, 14, 10]" not in text
 
