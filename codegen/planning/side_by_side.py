@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from codegen.planning.passes import is_leaf
 from codegen.planning.rewriting import rewritten
 from codegen.planning.windows import in_order
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.gathers import solved_labels
 from symdiff.index_notation import Index, Label, form_of, labels_of, rename, tidy
+from symdiff.normal_form import is_guard
 from symdiff.sizes import Size, combine
 from symdiff.tensor_type import TensorType
 
@@ -78,6 +80,10 @@ def part_of(place: int, c: Number, term: Node) -> tuple[Whole, Part] | None:
     start, slopes = form_of(at[axis])
     others = at[:axis] + at[axis + 1:]
     factors = term.factors[:j] + term.factors[j + 1:]
+    # Where it is false, a guard silences the array too.  An array that is there already would be copied, and beside a vector
+    # nothing needs to be stored.
+    if any(is_guard(f) for f, _ in factors) or (len(factors) == 1 and is_leaf(factors[0][0])) or not others:
+        return None
     read = {label for _, there in factors for index in there for label in labels_of(index)}
     if slopes != ((k, 1),) or not isinstance(start, int) or start < 0 or k not in read or any(
             type(i) is not int or i == k for i in others) or array.children or array.dtype != term.dtype:

@@ -86,6 +86,27 @@ def test_parts_of_a_matrix_are_multiplied_side_by_side(kinds: tuple[int, ...]) -
     assert products(text) == [(32, 20, 16 * len(kinds))] if near else len(products(text)) == len(kinds)
 
 
+def test_parts_that_are_there_already_are_read_where_they_stand() -> None:
+    x, y, U, v = sd.symbol("x", (32, 16)), sd.symbol("y", (32, 16)), sd.symbol("U", (20, 32)), sd.symbol("v", 32)
+    assert products(checked([x @ U[:, :16].T + y @ U[:, 16:].T], x, y, U)) == [(32, 20, 16)] * 2
+    assert "[32, 32]" not in checked([sd.sin(x) @ v[:16] + sd.cos(y) @ v[16:]], x, y, v)
+
+
+def test_what_a_guard_silences_stays_silent() -> None:
+    """The derivative of where(…) is zero where it is not taken, whatever the weights are."""
+    x, U = sd.symbol("x", (32, 32)), sd.symbol("U", (20, 32))
+    p, q = x[:, :16], x[:, 16:]
+    y = sd.where(p > 0, sd.sin(p) * 2, 0) @ U[:, :16].T + sd.where(q > 0, sd.cos(q), 0) @ U[:, 16:].T
+    values = {x: RNG.normal(size=(32, 32)), U: RNG.normal(size=(20, 32))}
+    for outputs in ([y], sd.grad(sd.sum(y**2), [x, U])):
+        for k in (3, 20):
+            values[U][:, k] = np.nan
+            wanted = sd.evaluate(outputs, values)
+            for target in ("interpreter", "cpu"):
+                for ours, theirs in zip(sd.compile(outputs, [x, U], target=target)(*values.values()), wanted, strict=True):
+                    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
 def test_gates_are_one_product() -> None:
     """The way back through three gates multiplies with all of the weights at once, in the array that the weights need too."""
     X, U = sd.symbol("X", (9, 16, 12)), sd.symbol("U", (12, 36))
