@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import sys
 from functools import cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -36,11 +38,25 @@ from codegen.backends.fast_call_table import (
 )
 from codegen.backends.protocol import DirectCall
 
-KERNEL, CALLS, LIMIT = 4, 7, 13
+KERNEL, CALLS, LIMIT, RUNNING = 4, 7, 13, 15
 NEVER = -1
 # Places in NumPy's table of functions, which are part of its binary interface.
 ARRAY_TYPE, RETURN, NEW = 2, 76, 93
 FASTCALL_KEYWORDS = 0x0082
+
+
+# The tables in use, by their place in memory.
+TABLES: WeakValueDictionary[int, Table] = WeakValueDictionary()
+
+
+def nothing_runs() -> None:
+    """In a forked child no kernel runs, whatever the threads of the parent were doing."""
+    for table in TABLES.values():
+        table[RUNNING] = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=nothing_runs)
 
 
 class Table(np.ndarray[Any, Any]):
@@ -123,6 +139,7 @@ def bound(code: int, kernel: int, routines: Any, call: DirectCall) -> Any:
     table = np.array(words, np.int64).view(Table)
     table.kept = (call.fallback, addresses, sizes, routines, extents, dtypes, names, out, program, objects, paths,
                   list(call.constants), list(call.scratch))
+    TABLES[table.ctypes.data] = table
     return function_of(code, table)
 
 

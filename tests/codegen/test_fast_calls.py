@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
+import warnings
 import weakref
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 import symdiff as sd
+from codegen.backends.fast_calls import RUNNING
 from symdiff.errors import ArgumentMismatch
 
 RNG = np.random.default_rng(11)
@@ -298,6 +301,27 @@ def test_large_calls_give_the_lock_away() -> None:
     for thread in threads:
         thread.join()
     assert not wrong and kernel.stats()["calls"] == 86
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_of_a_running_kernel() -> None:
+    """A kernel that another thread runs while the process forks is called past Python in the child too."""
+    x = sd.symbol("x", "fast_f")
+    kernel = hot([sd.sum(sd.sin(x + k)) for k in range(40)], [x], data := RNG.normal(size=200_000), threads=1)
+    expected = kernel(data)
+    caller = threading.Thread(target=lambda: kernel(data))
+    caller.start()
+    while kernel.fast.__self__[RUNNING] == 0 and caller.is_alive():
+        pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python 3.12 warns of threads at a fork
+        child = os.fork()
+    if child == 0:
+        before = kernel.fast_calls()
+        right = all(map(np.array_equal, kernel(data), expected)) and kernel.fast_calls() == before + 1
+        os._exit(0 if right else 1)
+    caller.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_calls_on_several_threads_are_handed_out_in_python() -> None:
