@@ -237,8 +237,13 @@ over:
   br i1 %is.fresh, label %join, label %used
 
 used:
-  call void @Py_IncRef(ptr %out)
-  ret ptr %out
+  br label %keep.more
+
+{loop("keep", "used", "%outputs", "keep.one", "join", "keep.one")}
+keep.one:
+  {load("kept", "ptr", "%made", "%keep")}
+  call void @Py_IncRef(ptr %kept)
+  br label %keep.more
 """
 
 CODE = START + NAMED + ARGUMENTS + OUTPUTS + RUN + RESULT

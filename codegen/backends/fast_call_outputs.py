@@ -122,7 +122,7 @@ use.place:
 {apart("before", "in.more", "%u", "%first", ("%outs", OUTPUT, 4), "u.more")}
 """
 
-# The result is put together on a stack of parts.
+# The result is put together on a stack of parts; arrays that were given stay arrays.
 RESULT = f"""
 
 join:
@@ -153,6 +153,9 @@ op.one:
 
 part.one:
   {load("made.one", "ptr", "%made", "%part")}
+  br i1 %is.fresh, label %part.fresh, label %push
+
+part.fresh:
   %returned = call ptr %giver(ptr %made.one)
   br label %push
 
@@ -192,7 +195,8 @@ called:
   br i1 %no.answer, label %no.memory, label %push
 
 push:
-  %pushed = phi ptr [ %returned, %part.one ], [ %row.of.parts, %s.more ], [ %dict, %m.more ], [ %answered, %called ]
+  %pushed = phi ptr [ %made.one, %part.one ], [ %returned, %part.fresh ],
+                   [ %row.of.parts, %s.more ], [ %dict, %m.more ], [ %answered, %called ]
   store ptr %pushed, ptr %low.p, align 8
   %top.next = add nsw i64 %low, 1
   %is.part = icmp eq i64 %code, {PART}

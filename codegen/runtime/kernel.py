@@ -106,8 +106,7 @@ class Kernel:
         if out is None:
             return self.unflatten(self.values(args, named))
         self.refuse_output_as_input(len(args))
-        self.values(args, named, self.flatten(out))
-        return out
+        return self.unflatten(self.values(args, named, self.flatten(out)))
 
     def values(self, args: tuple[Any, ...], named: dict[str, Any], given: list[Any] | None = None) -> list[Any]:
         """The outputs in order, in arrays that are given or in new ones."""
