@@ -85,17 +85,25 @@ step.one:
   {load("step.count", "i64", "%step.row", "16")}
   {load("step.list", "i64", "%step.row", "24")}
   {load("step.entry", "i64", "%step.row", "32")}
-  {load("item.count", "i64", "%item", str(VALUE))}
-  {load("list.items", "ptr", "%item", str(ITEMS))}
   %tuple.items = getelementptr inbounds i8, ptr %item, i64 {ITEMS}
-  %is.tuple = icmp eq i64 %step.list, 0
-  %items = select i1 %is.tuple, ptr %tuple.items, ptr %list.items
   %same.type = icmp eq ptr %item.type, %step.type
+  br i1 %same.type, label %step.open, label %careful
+
+step.open:
+  {load("item.count", "i64", "%item", str(VALUE))}
   %same.count = icmp eq i64 %item.count, %step.count
-  %step.good = and i1 %same.type, %same.count
-  br i1 %step.good, label %step.down, label %careful
+  br i1 %same.count, label %step.counted, label %careful
+
+step.counted:
+  %is.tuple = icmp eq i64 %step.list, 0
+  br i1 %is.tuple, label %step.down, label %step.list.items
+
+step.list.items:
+  {load("list.items", "ptr", "%item", str(ITEMS))}
+  br label %step.down
 
 step.down:
+  %items = phi ptr [ %tuple.items, %step.counted ], [ %list.items, %step.list.items ]
   {load("entry", "ptr", "%items", "%step.entry")}
   br label %step.more
 

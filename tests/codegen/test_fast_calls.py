@@ -152,7 +152,8 @@ def test_results_go_to_given_arrays(form: type) -> None:
                     (np.empty((4, 1)), r"\(4, 1\)"), (good[1], r"shape \(\)")):
         with pytest.raises(ArgumentMismatch, match=text):
             kernel(a, b, out=form([x, *good[1:]]))
-    for wrong, text in ((good[:2], "2 entries"), (good[0], "out")):
+    for wrong, text in ((good[:2], "2 entries"), (good[0], "out"), (object(), "out"), (5, "out"), ((), "0 entries"),
+                        ([], "0 entries")):
         with pytest.raises(ArgumentMismatch, match=text):
             kernel(a, b, out=wrong)
     assert kernel.fast_calls() == 102
