@@ -10,6 +10,7 @@ from codegen.backends.fast_call_table import (
     READABLE,
     TYPE,
     VALUE,
+    counted,
     fits,
     load,
     loop,
@@ -210,12 +211,7 @@ hold.self:
   call void @Py_IncRef(ptr %self)
   br label %hold.more
 
-{loop("hold", "hold.self", "%outputs", "hold.one", "run.released", "hold.one")}
-hold.one:
-  {load("held", "ptr", "%made", "%hold")}
-  call void @Py_IncRef(ptr %held)
-  br label %hold.more
-
+{counted("hold", "hold.self", "Py_IncRef", "run.released")}
 run.released:
   %state = call ptr @PyEval_SaveThread()
   call void %kernel(ptr %addresses, ptr %sizes, ptr %routines)
@@ -223,27 +219,14 @@ run.released:
   store i64 0, ptr %busy.p, align 8
   br label %drop.more
 
-{loop("drop", "run.released", "%outputs", "drop.one", "drop.self", "drop.one")}
-drop.one:
-  {load("dropped", "ptr", "%made", "%drop")}
-  call void @Py_DecRef(ptr %dropped)
-  br label %drop.more
-
+{counted("drop", "run.released", "Py_DecRef", "drop.self")}
 drop.self:
   call void @Py_DecRef(ptr %self)
   br label %over
 
 over:
-  br i1 %is.fresh, label %join, label %used
+  br i1 %is.fresh, label %join, label %keep.more
 
-used:
-  br label %keep.more
-
-{loop("keep", "used", "%outputs", "keep.one", "join", "keep.one")}
-keep.one:
-  {load("kept", "ptr", "%made", "%keep")}
-  call void @Py_IncRef(ptr %kept)
-  br label %keep.more
-"""
+{counted("keep", "over", "Py_IncRef", "join")}"""
 
 CODE = START + NAMED + ARGUMENTS + OUTPUTS + RUN + RESULT

@@ -1,4 +1,4 @@
-"""Where the results of a fast call go, new arrays or those of `out=`, and how the new ones are put together."""
+"""Where the results of a fast call go, new arrays or those of `out=`, and how they are put together."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from codegen.backends.fast_call_table import (
     fits,
     load,
     loop,
+    put,
 )
 
 OUTPUTS = f"""
 targets:
   %out = load ptr, ptr %out.place, align 8
   %is.fresh = icmp eq ptr %out, null
-  br i1 %is.fresh, label %new, label %use
+  br i1 %is.fresh, label %new, label %u.more
 
 new:
   {load("make", "ptr", "%table", "16")}
@@ -51,18 +52,11 @@ no.memory:
   ret ptr null
 
 new.good:
-  %made.p = getelementptr inbounds ptr, ptr %made, i64 %o
-  store ptr %result, ptr %made.p, align 8
   {load("result.data", "ptr", "%result", str(VALUE))}
-  %o.place = add nsw i64 %first, %o
-  %new.address = getelementptr inbounds ptr, ptr %addresses, i64 %o.place
-  store ptr %result.data, ptr %new.address, align 8
+{put("new", "%o", "%result", "%result.data")}
   br label %o.more
 
-use:
-  br label %u.more
-
-{loop("u", "use", "%outputs", "use.one", "run", "before.more")}
+{loop("u", "targets", "%outputs", "use.one", "run", "before.more")}
 use.one:
   %u.row = mul nsw i64 %u, {OUTPUT}
   %use.row = getelementptr inbounds i64, ptr %outs, i64 %u.row
@@ -119,11 +113,7 @@ use.where:
 {fits("use", "%item", "%use.row", WRITEABLE, "use.place")}
 use.place:
   %item.end = getelementptr inbounds i8, ptr %item.data, i64 %use.bytes
-  %u.place = add nsw i64 %first, %u
-  %use.address = getelementptr inbounds ptr, ptr %addresses, i64 %u.place
-  store ptr %item.data, ptr %use.address, align 8
-  %use.made.p = getelementptr inbounds ptr, ptr %made, i64 %u
-  store ptr %item, ptr %use.made.p, align 8
+{put("item", "%u", "%item", "%item.data")}
   br label %in.more
 
 {apart("in", "use.place", "%inputs", "0", ("%table", ARGUMENT, HEAD + 6), "before.more")}

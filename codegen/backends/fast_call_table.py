@@ -76,6 +76,27 @@ def fits(name: str, array: str, row: str, flags: int, then: str) -> str:
 """
 
 
+def counted(name: str, before: str, function: str, then: str) -> str:
+    """Count references to all results up or down, then go on."""
+    return f"""\
+{loop(name, before, "%outputs", f"{name}.one", then, f"{name}.one")}
+{name}.one:
+  {load(f"{name}.result", "ptr", "%made", f"%{name}")}
+  call void @{function}(ptr %{name}.result)
+  br label %{name}.more
+"""
+
+
+def put(name: str, place: str, array: str, data: str) -> str:
+    """Lines that note a result and its address at its place."""
+    return f"""\
+  %{name}.made.p = getelementptr inbounds ptr, ptr %made, i64 {place}
+  store ptr {array}, ptr %{name}.made.p, align 8
+  %{name}.place = add nsw i64 %first, {place}
+  %{name}.address = getelementptr inbounds ptr, ptr %addresses, i64 %{name}.place
+  store ptr {data}, ptr %{name}.address, align 8"""
+
+
 def apart(name: str, before: str, count: str, first: str, rows: tuple[str, int, int], then: str) -> str:
     """Go on at `then` if an output lies apart from so many arrays, else be careful.
 

@@ -43,8 +43,6 @@ NEVER = -1
 # Places in NumPy's table of functions, which are part of its binary interface.
 ARRAY_TYPE, RETURN, NEW = 2, 76, 93
 FASTCALL_KEYWORDS = 0x0082
-
-
 # The tables in use, by their place in memory.
 TABLES: WeakValueDictionary[int, Table] = WeakValueDictionary()
 
@@ -129,9 +127,9 @@ def bound(code: int, kernel: int, routines: Any, call: DirectCall) -> Any:
              int(call.gives_lock), 0, 0 if out in names else id(out), program.ctypes.data]
     scalars = {"float64": (id(float), id(np.float64)), "float32": (id(np.float32), 0)}
     for name, a in zip(names, call.arguments, strict=True):
-        bound = call.positions.get(name)
+        axis = call.positions.get(name)
         words += [id(a.dtype), a.ndim, extents_of(a.shape), *(scalars.get(a.dtype.name, (0, 0)) if a.ndim == 0 else (0, 0)),
-                  0 if name == out else id(name), a.nbytes, 0 if bound is None else a.size, bound or 0, a.itemsize]
+                  0 if name == out else id(name), a.nbytes, 0 if axis is None else a.size, axis or 0, a.itemsize]
     dtypes = [a.dtype for a in call.arguments] + [dtype for _, dtype in call.outputs]
     for (shape, dtype), path in zip(call.outputs, paths_to(call.structure), strict=True):
         paths.append(np.array([len(path) // STEP, *path], np.int64))

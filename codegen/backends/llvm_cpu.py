@@ -133,12 +133,10 @@ class LlvmExecutable:
     def direct(self, call: DirectCall) -> Any:
         """A built-in function for calls on one thread; where several may share a large call, Python hands it out."""
         code = machine().fast_call(self.store)
-        if self.parted is not None:
-            if call.gives_lock and call.threads > 1:
-                return None
-            call = replace(call, scratch=[*call.scratch, *self.parted.storage(call.sizes)[0].take()])
-        if code is None:
+        if code is None or (self.parted is not None and call.gives_lock and call.threads > 1):
             return None
+        if self.parted is not None:
+            call = replace(call, scratch=[*call.scratch, *self.parted.storage(call.sizes)[0].take()])
         function = fast_calls.bound(code, self.address, self.routines, call)
         if self.better is not None:
             self.better.follow(function.__self__)

@@ -147,10 +147,10 @@ class Kernel:
         if executable is None or shapes == self.tried_shapes or (self.tried_shapes is not None and shapes != before):
             return
         self.tried_shapes = shapes
-        size = frame.scratch_bytes + sum(a.nbytes for a in arrays)
-        large = size > SMALL_BYTES or flops_of(planned.program, sizes) > SMALL_FLOPS
         if frame.scratch_bytes > MOST_HELD:
             return
+        size = frame.scratch_bytes + sum(a.nbytes for a in arrays)
+        large = size > SMALL_BYTES or flops_of(planned.program, sizes) > SMALL_FLOPS
         with self.lock:
             positions = direct_positions(self.binder.demands.positions, sizes)
             call = DirectCall([a.name for a in self.binder.arguments], arrays, planned.constants, frame.outputs, frame.take(),
