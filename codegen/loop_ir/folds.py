@@ -1,9 +1,10 @@
-"""Folds: their neutral values."""
+"""Folds: their neutral values, and the scalar functions that they are."""
 
 from __future__ import annotations
 
-from codegen.loop_ir.nodes import Literal
+from codegen.loop_ir.nodes import Fold, Literal
 
+FOLDED: dict[Fold, str] = {"add": "add", "mul": "mul", "max": "maximum", "min": "minimum"}
 IDENTITIES: dict[str, float] = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf")}
 INTEGER_EXTREMES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 

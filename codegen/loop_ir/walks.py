@@ -37,6 +37,8 @@ from codegen.loop_ir.nodes import (
 from symdiff.sizes import Size, named_sizes
 
 INPUTS = ("arg", "const")
+# An element of a buffer.
+Place = tuple[str, tuple[Affine, ...]]
 
 
 def parameters(program: Program) -> list[Buffer]:
@@ -123,6 +125,14 @@ def subvalues(value: Value) -> Sequence[Value]:
     return found
 
 
+def loads(statement: Statement) -> Iterator[Place]:
+    """The places that the values of a statement itself load."""
+    for outer in values_of(statement):
+        for value in subvalues(outer):
+            if isinstance(value, Load):
+                yield value.buffer, value.index
+
+
 def indices_of(statement: Statement) -> list[Affine]:
     """Every index of a statement, those of its values included."""
     found: list[Affine] = []
@@ -194,6 +204,17 @@ def index_variables(index: Affine) -> Iterator[str]:
                 yield variable
             else:
                 stack.append(variable.index)
+
+
+def disjoint(one: tuple[Affine, ...], other: tuple[Affine, ...]) -> bool:
+    """Whether two places of a buffer surely differ: along some axis by a number.
+
+    >>> i = Affine(0, (("i", 1),))
+    >>> disjoint((i, Affine(0)), (i, Affine(1)))
+    True
+    """
+    return any(a.terms == b.terms and isinstance(a.const, int) and isinstance(b.const, int) and a.const != b.const
+               for a, b in zip(one, other, strict=True))
 
 
 def statement_sizes(statement: Statement) -> Iterator[Size]:

@@ -1,7 +1,7 @@
 """Dead code: stores that nothing loads, registers that nothing reads, loops with nothing in them.
 
-before:  t0[i] = exp(x[i]); y[i] = r0        (t0 is never loaded: its value went on in a register)
-after:   y[i] = r0
+before:  t0[i] = exp(x[i]); y[i] = r0; y[i] = r1       (t0 is never loaded: its value went on in a register)
+after:   y[i] = r1
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
 )
-from codegen.loop_ir.walks import statements, subvalues, used_registers, values_of
+from codegen.loop_ir.walks import Place, disjoint, loads, panels_of, statements, subvalues, used_registers, values_of
 
 
 def drop_dead_code(program: Program) -> Program:
@@ -61,7 +61,7 @@ def live_buffers(program: Program) -> set[str]:
 def swept(body: tuple[Statement, ...], live: set[str], registers: set[str]) -> tuple[Statement, ...]:
     """A body without dead statements."""
     kept: list[Statement] = []
-    for statement in body:
+    for statement in without_overwritten(body):
         match statement:
             case Store() | Accumulate() | Fill() | Mirror():
                 if statement.buffer in live:
@@ -87,3 +87,22 @@ def swept(body: tuple[Statement, ...], live: set[str], registers: set[str]) -> t
             case _:
                 kept.append(statement)
     return tuple(kept)
+
+
+def without_overwritten(body: tuple[Statement, ...]) -> list[Statement]:
+    """A body without the stores whose elements it stores again before anything reads them."""
+    kept: list[Statement] = []
+    again: list[Place] = []
+    for statement in reversed(body):
+        if isinstance(statement, Store) and (statement.buffer, statement.index) in again:
+            continue
+        if again:
+            for inner in statements((statement,)):
+                seen = [*loads(inner), *([(inner.buffer, inner.index)] if isinstance(inner, Accumulate) else [])]
+                whole = {p.buffer for p in panels_of(inner)} | ({inner.buffer} if isinstance(inner, Mirror) else set())
+                again = [place for place in again if place[0] not in whole and all(
+                    place[0] != name or disjoint(place[1], index) for name, index in seen)]
+        if isinstance(statement, Store):
+            again.append((statement.buffer, statement.index))
+        kept.append(statement)
+    return kept[::-1]

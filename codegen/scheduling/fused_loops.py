@@ -1,15 +1,16 @@
-"""Fusion: loops over the same positions, one after the other, become one, and what was just stored is not loaded again.
+"""Fusion: loops over the same positions, one after the other, become one.
 
 before:  for i in 0 : n; t[i] = x[i] * y[i]
          for j in 0 : n; z[j] = exp(t[j])
-after:   for i in 0 : n; let v = x[i] * y[i]; t[i] = v; z[i] = exp(v)
+after:   for i in 0 : n; t[i] = x[i] * y[i]; z[i] = exp(t[i])
 
-Two nests may be one where each position that both touch, and one of them writes, is touched in the same turn.
+Two nests may be one where each position that both touch, and one of them writes, is touched in the same turn.  A loop moves
+past statements that neither write what it reads nor read or write what it writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from codegen.loop_ir.nodes import (
@@ -18,103 +19,79 @@ from codegen.loop_ir.nodes import (
     Assign,
     If,
     Let,
-    Literal,
     Load,
     Loop,
     Program,
-    Register,
     SampleLoop,
     Statement,
     Store,
     TileLoop,
     Update,
-    Value,
 )
-from codegen.loop_ir.rewriting import counted_by, moved, replaced_value, with_values
-from codegen.loop_ir.walks import buffers_of, fresh_names, statements, subvalues, values_of
+from codegen.loop_ir.rewriting import counted_by, moved
+from codegen.loop_ir.walks import loads, statements, subvalues, used_registers
 from codegen.scheduling.vector_loops import apart, independent
 
 PLAIN = (Let, Store, Accumulate, Update, Assign, If)
 # A body of more statements keeps its values in too many registers.
 LONGEST = 40
-Place = tuple[str, tuple[Affine, ...]]
+# How many statements a loop moves past.
+FURTHEST = 40
 
 
 def fuse(program: Program) -> Program:
     """The program with neighbouring nests over the same positions fused."""
-    fuser = Fuser(program)
-    return replace(program, sections=tuple(replace(s, body=fuser.body(s.body)) for s in program.sections))
+    return replace(program, sections=tuple(replace(s, body=fused(s.body)) for s in program.sections))
 
 
-class Fuser:
-    """Fuses loops; names the values that are handed on."""
-
-    def __init__(self, program: Program) -> None:
-        self.dtypes = {name: b.dtype for name, b in buffers_of(program).items()}
-        self.register = fresh_names(program, "f")
-
-    def body(self, body: Sequence[Statement]) -> tuple[Statement, ...]:
-        """A body with its loops fused, outer ones first."""
-        found: list[Statement] = []
-        for statement in body:
-            if not isinstance(statement, Loop):
-                found.append(statement)
+def fused(body: Sequence[Statement]) -> tuple[Statement, ...]:
+    """A body with its loops fused, outer ones first."""
+    found: list[Statement] = []
+    for statement in body:
+        if isinstance(statement, Loop):
+            place = reached(found, statement)
+            last = found[place] if place >= 0 else None
+            ahead = needed(found[place + 1:], statement, last) if isinstance(last, Loop) else None
+            one = together(last, statement) if isinstance(last, Loop) and ahead is not None else None
+            if one is not None and ahead is not None:
+                found[place:] = [*ahead, one, *[s for s in found[place + 1:] if s not in ahead]]
                 continue
-            place = len(found) - 1
-            while place > 0 and isinstance(found[place], Let):
-                place -= 1
-            last, between = found[place] if found else None, found[place + 1:]
-            if isinstance(last, Loop) and not written_in(last) & {
-                    p[0] for let in between for p in reads(let)}:
-                one = together(last, statement)
-                if one is not None:
-                    # What is named between the two is named before both.
-                    found[place:] = [*between, one]
-                    continue
-            found.append(statement)
-        return tuple(self.inside(statement) for statement in found)
+        found.append(statement)
+    return tuple([replace(s, body=fused(s.body)) if isinstance(s, (Loop, SampleLoop, TileLoop, If)) else s for s in found])
 
-    def inside(self, statement: Statement) -> Statement:
-        """A statement with the loops in it fused, and with values handed on in an innermost loop."""
-        if isinstance(statement, (Loop, SampleLoop, TileLoop, If)):
-            inner = self.body(statement.body)
-            if isinstance(statement, Loop) and all(isinstance(s, PLAIN) for s in inner):
-                inner = self.handed_on(inner, {})
-            return replace(statement, body=inner)
-        return statement
 
-    def handed_on(self, body: Sequence[Statement], known: dict[Place, Value]) -> tuple[Statement, ...]:
-        """A body in which what it has stored is read from a register."""
-        found: list[Statement] = []
-        loaded = {(v.buffer, v.index) for s in statements(tuple(body)) for outer in values_of(s) for v in subvalues(outer)
-                  if isinstance(v, Load)}
+def reached(before: Sequence[Statement], loop: Loop) -> int:
+    """The place of the loop up to which a loop may move past the statements before it; −1 where there is none."""
+    writes, reads_too = written_in(loop), {p[0] for s in statements((loop,)) for p in loads(s)}
+    for place in range(len(before) - 1, max(len(before) - FURTHEST, 0) - 1, -1):
+        statement = before[place]
+        if isinstance(statement, Loop):
+            return place
+        if not isinstance(statement, (Let, Store, Accumulate)) or writes & {p[0] for p in loads(statement)}:
+            return -1
+        if not isinstance(statement, Let) and statement.buffer in writes | reads_too:
+            return -1
+    return -1
 
-        def seen(value: Value) -> Value | None:
-            return known.get((value.buffer, value.index)) if isinstance(value, Load) else None
-        for statement in body:
-            fresh = with_values(statement, lambda v: replaced_value(v, seen))
-            if isinstance(fresh, If):
-                fresh = replace(fresh, body=self.handed_on(fresh.body, dict(known)))
-            for name in {s.buffer for s in statements((fresh,)) if isinstance(s, (Store, Accumulate))}:
-                for place in [p for p in known if p[0] == name]:
-                    del known[place]
-            if isinstance(fresh, Store) and (fresh.buffer, fresh.index) in loaded:
-                value = fresh.value
-                if not isinstance(value, (Register, Literal)):
-                    name = next(self.register)
-                    found.append(Let(name, self.dtypes[fresh.buffer], value))
-                    value = Register(name)
-                    fresh = replace(fresh, value=value)
-                known[fresh.buffer, fresh.index] = value
-            found.append(fresh)
-        return tuple(found)
+
+def needed(between: Sequence[Statement], loop: Loop, last: Loop) -> list[Statement] | None:
+    """What a loop reads of the values named between it and the loop before; None where they cannot be named before that."""
+    wanted = {name for s in statements((loop,)) for name in used_registers(s)}
+    ahead: list[Statement] = []
+    for statement in reversed(between):
+        if isinstance(statement, Let) and statement.register in wanted:
+            ahead.insert(0, statement)
+            wanted |= used_registers(statement)
+    stored = {s.buffer for s in between if isinstance(s, (Store, Accumulate))} | written_in(last)
+    late = wanted & {c.name for s in statements((last,)) if isinstance(s, Loop) for c in s.carried}
+    return None if late or any(p[0] in stored for let in ahead for p in loads(let)) else ahead
 
 
 def together(first: Loop, second: Loop) -> Loop | None:
     """Two loops as one, None where that is not the same or not wanted."""
     if (first.lo, first.hi, first.step, first.kind) != (second.lo, second.hi, second.step, second.kind):
         return None
-    if first.carried or second.carried:
+    if written_in(first) & {v.buffer for c in second.carried for v in subvalues(c.initial) if isinstance(v, Load)}:
         return None
     second = moved(replace(second, var=first.var), {second.var: counted_by(first.var)})  # type: ignore[assignment]
     one, two = parted(first.body), parted(second.body)
@@ -127,12 +104,14 @@ def together(first: Loop, second: Loop) -> Loop | None:
         if len(first.body) + len(second.body) > LONGEST or not meet_in_turn(first, second) or not (
                 independent(first) and independent(second)):
             return None
-        return replace(first, body=(*first.body, *second.body))
+        return replace(first, body=(*first.body, *second.body), carried=(*first.carried, *second.carried))
     assert other is not None
-    if not meet_in_turn(first, second) or written_in(first) & {p[0] for s in then for p in reads(s)}:
+    if not meet_in_turn(first, second) or written_in(first) & {p[0] for s in then for p in loads(s)}:
         return None
     joined = together(inner, other)
-    return None if joined is None else replace(first, body=(*before, *then, joined))
+    if joined is None:
+        return None
+    return replace(first, body=(*before, *then, joined), carried=(*first.carried, *second.carried))
 
 
 def parted(body: tuple[Statement, ...]) -> tuple[tuple[Statement, ...], Loop | None] | None:
@@ -158,19 +137,11 @@ def touched(loop: Loop) -> dict[str, list[tuple[Affine, ...]]]:
     """Where a loop reads and writes, by buffer."""
     found: dict[str, list[tuple[Affine, ...]]] = {}
     for statement in statements((loop,)):
-        for name, index in reads(statement):
+        for name, index in loads(statement):
             found.setdefault(name, []).append(index)
         if isinstance(statement, (Store, Accumulate)):
             found.setdefault(statement.buffer, []).append(statement.index)
     return found
-
-
-def reads(statement: Statement) -> Iterator[Place]:
-    """The places that the values of a statement load."""
-    for outer in values_of(statement):
-        for value in subvalues(outer):
-            if isinstance(value, Load):
-                yield value.buffer, value.index
 
 
 def written_in(loop: Loop) -> set[str]:

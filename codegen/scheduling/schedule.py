@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from codegen.backends.protocol import Pass
 from codegen.scheduling.dead_code import drop_dead_code
+from codegen.scheduling.element_registers import carry, hand_on
 from codegen.scheduling.fused_loops import fuse
 from codegen.scheduling.independent_parts import cut_ranges
 from codegen.scheduling.jammed_loops import jam
 from codegen.scheduling.opened_products import open_products
 from codegen.scheduling.parted_sections import part_sections
 from codegen.scheduling.shared_slots import share_slots
+from codegen.scheduling.short_loops import write_out
 from codegen.scheduling.vector_loops import vectorise
 
-LOOPS: tuple[Pass, ...] = (fuse, drop_dead_code, part_sections, cut_ranges)
-SCHEDULE: tuple[Pass, ...] = (*LOOPS, share_slots)
+LOOPS: tuple[Pass, ...] = (fuse, hand_on, drop_dead_code)
+PARTS: tuple[Pass, ...] = (part_sections, cut_ranges)
+SCHEDULE: tuple[Pass, ...] = (*LOOPS, *PARTS, share_slots)
 # Where no compiler after us opens products and vectorises loops.
-VECTOR_SCHEDULE: tuple[Pass, ...] = (*LOOPS, open_products, vectorise, jam, share_slots)
+VECTOR_SCHEDULE: tuple[Pass, ...] = (write_out, *LOOPS, carry, *PARTS, open_products, vectorise, jam, share_slots)

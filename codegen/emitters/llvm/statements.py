@@ -14,7 +14,7 @@ from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
 from codegen.emitters.llvm.lanes import changed_registers, folds_of, lanes_for, vectors_at_once
 from codegen.emitters.llvm.scalars import CODES
 from codegen.emitters.llvm.values import ValueWriter
-from codegen.loop_ir.folds import identity
+from codegen.loop_ir.folds import FOLDED, identity
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
@@ -40,7 +40,6 @@ from codegen.loop_ir.nodes import (
 from symdiff.errors import CannotLower
 from symdiff.sizes import product as product_of
 
-FOLDS: dict[Fold, str] = {"add": "add", "mul": "mul", "max": "maximum", "min": "minimum"}
 Body = Callable[[], None]
 
 
@@ -111,7 +110,7 @@ class StatementWriter(ValueWriter):
     def combined(self, op: Fold, a: Ssa, b: Ssa) -> Ssa:
         """a op b."""
         a, b = self.alike(a, b)
-        return CODES[FOLDS[op]](self, a, b, a.kind)
+        return CODES[FOLDED[op]](self, a, b, a.kind)
 
     def accumulate(self, op: Fold, name: str, index: tuple[Affine, ...], value: Value) -> None:
         """buffer[index] = buffer[index] op value in each lane, the lanes in their order where they may meet."""

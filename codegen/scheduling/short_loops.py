@@ -1,0 +1,232 @@
+"""Short loops are written out before loops are fused, so that what they compute goes on in registers.
+
+before:  for i in 0 : 4
+           for j in 0 : 2
+             b[i, j] = exp(a[i, j])
+after:   for i in 0 : 4
+           b[i, 0] = exp(a[i, 0])
+           b[i, 1] = exp(a[i, 1])
+
+In a nest of short loops one stays, whose turns can be the lanes of a vector: four at least, or two where it holds costly
+functions.  A loop over samples whose lanes are samples has what stands in it written out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from codegen.loop_ir.folds import FOLDED, identity
+from codegen.loop_ir.nodes import (
+    Accumulate,
+    Affine,
+    Assign,
+    Call,
+    If,
+    Let,
+    Literal,
+    Loop,
+    Program,
+    Register,
+    SampleLoop,
+    Statement,
+    Store,
+    TileLoop,
+    Update,
+    Value,
+)
+from codegen.loop_ir.rewriting import counted_by, moved_index, moved_value, replaced_value, with_values
+from codegen.loop_ir.walks import buffers_of, fresh_names, statements, subvalues, values_of
+from codegen.scheduling.vector_loops import DEAR, LANES, LONGEST_UNROLLED, Chooser, independent
+
+# Values and statements that a nest may be written with.
+LONGEST = 240
+# Turns of a loop that stays inside of one that is written out: more do not fit the registers.
+MOST_LANES = 16
+# What a function takes at least that is better computed in lanes, be they two.
+COSTLY = 10
+
+
+def write_out(program: Program) -> Program:
+    """The program with its short loops written out."""
+    writer = Writer(program)
+    return replace(program, sections=tuple(replace(s, body=writer.body(s.body)) for s in program.sections))
+
+
+class Writer:
+    """Writes loops out; names the registers of each turn."""
+
+    def __init__(self, program: Program) -> None:
+        self.chooser = Chooser(buffers_of(program))
+        self.name = fresh_names(program, "w")
+
+    def body(self, body: Sequence[Statement]) -> tuple[Statement, ...]:
+        """A body with the short nests in it written out."""
+        found: list[Statement] = []
+        for statement in body:
+            if isinstance(statement, Loop) and is_short(statement):
+                found += self.nest(statement)
+            elif isinstance(statement, SampleLoop) and self.has_samples_for_lanes(statement):
+                found.append(replace(statement, body=tuple(Turns(self.name, set()).written(statement.body))))
+            elif isinstance(statement, (Loop, SampleLoop, TileLoop, If)):
+                found.append(replace(statement, body=self.body(statement.body)))
+            else:
+                found.append(statement)
+        return tuple(found)
+
+    def nest(self, nest: Loop) -> Iterator[Statement]:
+        """A nest of short loops written out, where that does not take too many statements."""
+        stays = self.stays(nest)
+        if length(nest, stays) > LONGEST:
+            yield replace(nest, body=self.body(nest.body))
+            return
+        if all(s.var in stays for s in statements((nest,)) if isinstance(s, Loop)):
+            yield nest
+            return
+        turns = Turns(self.name, stays)
+        yield from turns.written((nest,))
+        if nest.var not in stays:
+            # What the nest carries is read behind it by its own name.
+            yield from (Let(c.name, c.dtype, turns.values[c.name]) for c in nest.carried)
+
+    def stays(self, nest: Loop) -> set[str]:
+        """The variables of the loops of a nest that stay."""
+        inner = [s for s in statements((nest,)) if isinstance(s, Loop)]
+        most = max((len(turns_of(loop)) for loop in inner if independent(loop)), default=0)
+        if most < (2 if is_dear(nest) else LANES):
+            return set()
+        best, _ = self.chooser.statement(nest)
+        lanes = {s.var for s in statements((best,)) if isinstance(s, Loop) and s.kind == "lane" and
+                 len(turns_of(s)) >= min(most, LANES)}
+        return lanes or set(outermost(nest, most))
+
+    def has_samples_for_lanes(self, loop: SampleLoop) -> bool:
+        """Whether samples are the lanes of a loop over samples, and the loops in it are short."""
+        inner = [s for s in loop.body if isinstance(s, Loop)]
+        if not inner or not all(is_short(s) if isinstance(s, Loop) else can_be_written(s) for s in loop.body):
+            return False
+        best, _ = self.chooser.statement(loop)
+        return isinstance(best, SampleLoop) and best.kind == "lane" and all(length(s, set()) <= LONGEST for s in inner)
+
+
+class Turns:
+    """Writes the turns of loops one after the other, but for those of variables in `stays`."""
+
+    def __init__(self, name: Iterator[str], stays: set[str]) -> None:
+        self.name, self.stays = name, stays
+        # What stands for variables and registers of the loops, in positions and as values.
+        self.places: dict[str, Affine] = {}
+        self.values: dict[str, Value] = {}
+        self.carried: dict[str, str] = {}
+
+    def written(self, body: Sequence[Statement]) -> Iterator[Statement]:
+        """A body with its loops written out."""
+        for old in body:
+            statement = with_values(old, self.value)
+            match statement:
+                case Let(register, dtype, value):
+                    yield self.named(register, dtype, value)
+                case Update(op, register, value) if register in self.carried:
+                    dtype, before = self.carried[register], self.values[register]
+                    first = before == identity(op, dtype)
+                    yield self.named(register, dtype, value if first else Call(FOLDED[op], (before, value), dtype))
+                case Assign(register, value) if register in self.carried:
+                    yield self.named(register, self.carried[register], value)
+                case Update(register=register) | Assign(register=register):
+                    kept = self.values.get(register)
+                    yield replace(statement, register=kept.name) if isinstance(kept, Register) else statement
+                case Store() | Accumulate():
+                    yield replace(statement, index=tuple(moved_index(i, self.places) for i in statement.index))
+                case If():
+                    yield replace(statement, body=tuple(self.written(statement.body)))
+                case Loop() if statement.var in self.stays:
+                    yield self.kept(statement)
+                case Loop():
+                    for c in statement.carried:
+                        self.carried[c.name] = c.dtype
+                        if isinstance(c.initial, Literal):
+                            self.values[c.name] = c.initial
+                        else:
+                            yield self.named(c.name, c.dtype, c.initial)
+                    for turn in turns_of(statement):
+                        self.places[statement.var] = Affine(turn)
+                        yield from self.written(statement.body)
+                case _:
+                    yield statement
+
+    def kept(self, loop: Loop) -> Loop:
+        """A loop that stays, with names of its own."""
+        again = loop.var in self.places
+        var = next(self.name) if again else loop.var
+        self.places[loop.var] = counted_by(var)
+        carried = []
+        for c in loop.carried:
+            carried.append(replace(c, name=next(self.name)) if again else c)
+            self.values[c.name] = Register(carried[-1].name)
+        return replace(loop, var=var, carried=tuple(carried), body=tuple(self.written(loop.body)))
+
+    def named(self, register: str, dtype: str, value: Value) -> Let:
+        """A register of a turn, under a new name."""
+        name = next(self.name)
+        self.values[register], self.places[register] = Register(name), counted_by(name)
+        return Let(name, dtype, value)
+
+    def value(self, value: Value) -> Value:
+        """A value with what stands for variables and registers."""
+        return moved_value(replaced_value(value, lambda v: self.values.get(v.name) if isinstance(v, Register) else None),
+                           self.places)
+
+
+def turns_of(loop: Loop) -> range:
+    """The turns of a loop whose ends are numbers."""
+    assert isinstance(loop.lo, int) and isinstance(loop.hi, int)
+    return range(loop.lo, loop.hi, loop.step)
+
+
+def outermost(nest: Loop, turns: int) -> Iterator[str]:
+    """The variables of the loops of so many turns that may run side by side, and of none inside of those."""
+    if len(turns_of(nest)) == turns and independent(nest):
+        yield nest.var
+        return
+    for inner in nest.body:
+        if isinstance(inner, Loop):
+            yield from outermost(inner, turns)
+
+
+def is_short(nest: Loop) -> bool:
+    """Whether all in a nest may be written out: ends that are numbers, and plain statements."""
+    return all(can_be_written(s) for s in statements((nest,)))
+
+
+def can_be_written(statement: Statement) -> bool:
+    """Whether a statement may be written once for each turn of a loop around it."""
+    match statement:
+        case Loop():
+            return isinstance(statement.lo, int) and isinstance(statement.hi, int)
+        case If():
+            # What it names or changes is not known after it.
+            return all(isinstance(s, (Store, Accumulate)) for s in statement.body)
+        case _:
+            return isinstance(statement, (Let, Store, Accumulate, Update, Assign))
+
+
+def is_dear(nest: Loop) -> bool:
+    """Whether a nest has costly functions in it."""
+    return any(isinstance(v, Call) and DEAR.get(v.function, 0) >= COSTLY
+               for s in statements((nest,)) for outer in values_of(s) for v in subvalues(outer))
+
+
+def length(statement: Statement, stays: set[str]) -> int:
+    """The number of statements and values once the loops are written out, but for those that stay; too many where it may not be."""
+    own = 1 + sum(len(subvalues(v)) for v in values_of(statement))
+    if isinstance(statement, (Loop, If)):
+        inner = sum(length(s, stays) for s in statement.body)
+        if isinstance(statement, Loop) and statement.var not in stays:
+            count = len(turns_of(statement))
+            within = [s for s in statements(statement.body) if isinstance(s, Loop) and s.var in stays]
+            summed = {c.name for c in statement.carried} & {s.register for loop in within for s in statements(loop.body)
+                                                            if isinstance(s, (Update, Assign))}
+            long = count > LONGEST_UNROLLED or any(len(turns_of(loop)) > MOST_LANES for loop in within)
+            inner *= LONGEST if long or summed else count
+        own += inner
+    return own
