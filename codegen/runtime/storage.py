@@ -19,6 +19,9 @@ from symdiff.sizes import value_of
 
 Array = np.ndarray[Any, Any]
 REMEMBERED = 8
+# Scratch begins at a line of the cache, and no two buffers of whole pages at the same place of a page, or what is read of one
+# waits for what was written of another.
+LINE, APART = 64, 192
 
 
 class Frame:
@@ -48,8 +51,13 @@ class Frame:
         self.free.append(arrays)
 
     def allocate(self) -> list[Array]:
-        """A new set; buffers of one slot are views of the same bytes."""
-        slots = {key: np.empty(size, np.uint8) for key, size in self.slots.items()}
+        """A new set, in one piece of memory; buffers of one slot are views of the same bytes."""
+        memory = np.empty(LINE + sum(-(-size // LINE) * LINE + APART for size in self.slots.values()), np.uint8)
+        start = -memory.ctypes.data % LINE
+        slots = {}
+        for key, size in self.slots.items():
+            slots[key] = memory[start:start + size]
+            start += -(-size // LINE) * LINE + APART
         arrays = []
         for buffer, shape in self.scratch:
             raw = slots[buffer.name if buffer.slot is None else buffer.slot]

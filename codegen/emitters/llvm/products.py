@@ -1,4 +1,4 @@
-"""Matrix products as calls of BLAS: operands where they stand, with their strides, nothing copied.
+"""Matrix products: small ones in registers, others as calls of BLAS: operands where they stand, with their strides.
 
 BLAS stores by columns and takes everything by reference.  A matrix whose rows lie side by side is to it the transpose, so
 C = A B is written as Cᵀ = Bᵀ Aᵀ where C is stored by rows.
@@ -6,11 +6,12 @@ C = A B is written as Cᵀ = Bᵀ Aᵀ where C is stored by rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from codegen.emitters.llvm.indices import ZERO
-from codegen.emitters.llvm.instructions import KINDS, Ssa, literal
+from codegen.emitters.llvm.indices import ONE, ZERO, is_whole
+from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
+from codegen.emitters.llvm.register_products import COPIED_BYTES, FEW_BYTES, LOW, rows_of_tile, tile_function
 from codegen.emitters.llvm.scalars import resized
 from codegen.emitters.llvm.statements import StatementWriter
 from codegen.loop_ir.nodes import Buffer, MatMul, MatVec, Panel, Variable
@@ -23,6 +24,8 @@ from symdiff.sizes import product as product_of
 LETTERS = {"float64": "d", "float32": "s"}
 # Strips of a symmetric product: few where they would be thin.
 STRIPS, FEW_STRIPS, THIN = 4, 2, 192
+# A symmetric product up to this height is computed whole.
+TINY = 16
 # Address, leading dimension, whether it is stored by columns.
 Matrix = tuple[Ssa, Ssa, bool]
 
@@ -46,10 +49,11 @@ class ProductWriter(StatementWriter):
         alpha, beta = literal(product.alpha, kind), literal(product.beta, kind)
         a, b, c = (self.panel(p, rows, columns) for p, rows, columns in (
             (product.A, product.m, product.k), (product.B, product.k, product.n), (product.C, product.m, product.n)))
-        if product.kind == "symmetric" and turned(product.A) == product.B:
+        tiny = isinstance(product.m, int) and product.m <= TINY
+        if product.kind == "symmetric" and not tiny and turned(product.A) == product.B:
             self.call(LETTERS[dtype] + "syrk", "L" if c[2] else "U", flag(a[2]), m, k, alpha, a[0], a[1], beta, c[0], c[1])
             return
-        if product.kind != "symmetric" or c[2]:
+        if product.kind != "symmetric" or c[2] or tiny:
             self.gemm(dtype, m, n, k, alpha, a, b, beta, c)
             return
         # Strips of rows up to the diagonal: with two of them three quarters of the work, with four five eighths.
@@ -62,6 +66,96 @@ class ProductWriter(StatementWriter):
             first = last
 
     def gemm(self, dtype: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
+        """A product in registers where it is small and B lies as C does, else a call of gemm."""
+        if c[2]:
+            # Cᵀ = Bᵀ Aᵀ
+            m, n, a, b, c = n, m, flipped(b), flipped(a), flipped(c)
+        kind = KINDS[dtype]
+        copied = b[2] and lies_in_few(n, k, kind) and not (is_whole(m) and int(m.name) < LOW)
+        if beta.name not in (literal(0, kind).name, literal(1, kind).name) or (b[2] and not copied):
+            self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c)
+            return
+        one, two, three = (self.times(x, y) for x, y in ((m, k), (k, n), (m, n)))
+        numbers, most = self.plus(self.plus(one, two), three), FEW_BYTES * 8 // BITS[kind]
+        if not is_whole(numbers):
+            self.fork(self.compare("icmp sle", numbers, literal(most, "i64")),
+                      lambda: self.in_registers(kind, m, n, k, alpha, a, b, beta, c),
+                      lambda: self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c))
+        elif int(numbers.name) <= most:
+            self.in_registers(kind, m, n, k, alpha, a, b, beta, c)
+        else:
+            self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c)
+
+    def fork(self, condition: Ssa, one: Callable[[], None], other: Callable[[], None]) -> None:
+        """Write the first where a condition holds, else the other."""
+        start, after = self.block, self.begin_block()
+        ways = []
+        for way in (one, other):
+            ways.append(self.begin_block())
+            self.open(ways[-1], branch=True)
+            way()
+            self.close().end = f"br label %{after.label}"
+        start.end = f"br i1 {condition.name}, label %{ways[0].label}, label %{ways[1].label}"
+        self.move_to(after)
+
+    def in_registers(self, kind: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
+        """C = alpha A B + beta C by tiles of C; C lies by rows."""
+        if b[2]:
+            b = self.by_rows(kind, k, n, b)
+        lanes = self.vector_bytes * 8 // BITS[kind]
+
+        def tiles(first: Ssa, vectors: int, width: int, left: Ssa | None) -> None:
+            rows = rows_of_tile(m, vectors, self.vector_bytes)
+            adds, scaled = beta.name != literal(0, kind).name, alpha.name != literal(1, kind).name
+            name = "".join([f".tile_{kind}_{rows}x{vectors}x{width}", "_masked" * (left is not None), "_adds" * adds,
+                            "_scaled" * scaled])
+            if name not in self.declared:
+                text, more = tile_function(name, kind, width, rows, vectors, left is not None, adds, scaled)
+                self.declared.update({**more, name: text})
+            (a_row, a_column), b_row, c_row = steps(a), b[1], c[1]
+            places = [f"ptr {self.moved(matrix[0], offset, kind).name}, {steps_text}" for matrix, offset, steps_text in (
+                (a, ZERO, f"i64 {a_row.name}, i64 {a_column.name}"), (b, first, f"i64 {b_row.name}"),
+                (c, first, f"i64 {c_row.name}"))]
+            self.do(f"call void @{name}({', '.join(places)}, i64 {m.name}, i64 {k.name}, {kind} {alpha.name}, "
+                    f"i64 {(left or ZERO).name})")
+        both = literal(2 * lanes, "i64")
+        whole = self.times(self.quotient("udiv", n, both), both)
+        if whole.name != "0":
+            self.turns("column", ZERO, whole, both, (), lambda: tiles(self.variables["column"], 2, lanes, None))
+        left = self.minus(n, whole)
+        if not is_whole(left):
+            some = self.compare("icmp sgt", left, ZERO)
+            self.fork(some, lambda: tiles(whole, 2, lanes, left), lambda: None)
+        elif count := int(left.name):
+            vectors = -(-count // lanes)
+            narrow = lanes if vectors > 1 else 1 << (count - 1).bit_length()
+            tiles(whole, vectors, narrow, left if count != vectors * narrow else None)
+
+    def by_rows(self, kind: str, rows: Ssa, columns: Ssa, matrix: Matrix) -> Matrix:
+        """A copy by rows, on the stack, of a small matrix that lies by columns."""
+        self.count += 1
+        copy = Ssa(f"%.s{self.count}", "ptr")
+        self.slots.append(f"{copy.name} = alloca [{int(rows.name) * int(columns.name)} x {kind}], align 64")
+
+        def column() -> None:
+            j = self.variables["copied"]
+
+            def element() -> None:
+                p = self.variables["element"]
+                source = self.moved(matrix[0], self.plus(self.times(j, matrix[1]), p), kind)
+                value = self.here(f"load {kind}, ptr {source.name}, align {BITS[kind] // 8}", kind)
+                target = self.moved(copy, self.plus(self.times(p, columns), j), kind)
+                self.do(f"store {kind} {value.name}, ptr {target.name}, align {BITS[kind] // 8}")
+            self.turns("element", ZERO, rows, ONE, (), element)
+        self.turns("copied", ZERO, columns, ONE, (), column)
+        return copy, columns, False
+
+    def moved(self, address: Ssa, offset: Ssa, kind: str) -> Ssa:
+        """An address some elements further on."""
+        return self.pure(f"getelementptr inbounds {kind}, ptr {address.name}, i64 {offset.name}", "ptr", 1,
+                         max(address.depth, offset.depth))
+
+    def library_gemm(self, dtype: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
         """A call of gemm."""
         if c[2]:
             self.call(LETTERS[dtype] + "gemm", flag(a[2]), flag(b[2]), m, n, k, alpha, a[0], a[1], b[0], b[1], beta, c[0], c[1])
@@ -73,9 +167,7 @@ class ProductWriter(StatementWriter):
         """A matrix from a row on."""
         address, leading, by_columns = matrix
         offset = rows if by_columns else self.times(rows, leading)
-        place = self.pure(f"getelementptr inbounds {KINDS[dtype]}, ptr {address.name}, i64 {offset.name}", "ptr", 1,
-                          max(address.depth, offset.depth))
-        return place, leading, by_columns
+        return self.moved(address, offset, KINDS[dtype]), leading, by_columns
 
     def extent(self, size: Size | None, panel: Panel, group: tuple[int, ...]) -> Ssa:
         """An extent; None is the rows of the present range or tile, times the axes that are counted with them."""
@@ -136,6 +228,22 @@ def turned(panel: Panel) -> Panel:
     assert panel.column_axis is not None
     return replace(panel, row_axis=panel.column_axis, column_axis=panel.row_axis, row_axes=panel.column_axes,
                    column_axes=panel.row_axes)
+
+
+def flipped(matrix: Matrix) -> Matrix:
+    """The transpose."""
+    address, leading, by_columns = matrix
+    return address, leading, not by_columns
+
+
+def steps(matrix: Matrix) -> tuple[Ssa, Ssa]:
+    """How many elements further the next row and the next column stand."""
+    return (ONE, matrix[1]) if matrix[2] else (matrix[1], ONE)
+
+
+def lies_in_few(rows: Ssa, columns: Ssa, kind: str) -> bool:
+    """Whether the numbers of rows and columns are known, and a copy takes few bytes."""
+    return is_whole(rows) and is_whole(columns) and int(rows.name) * int(columns.name) * BITS[kind] // 8 <= COPIED_BYTES
 
 
 def flag(by_columns: bool) -> str:

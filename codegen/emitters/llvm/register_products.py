@@ -1,0 +1,93 @@
+"""Products of small matrices in registers: a tile of C stays in them while the rows of B pass by, nothing is packed.
+
+BLAS copies its operands into an order of its own first, which small products do not pay back: with AVX2 up to some 250 kB this
+takes a half to nine tenths of its time (measured).  B and C lie by rows; A may lie in either way.  The last rows of C are
+computed again where its height is no multiple of a tile's.
+"""
+
+from __future__ import annotations
+
+from codegen.emitters.llvm.indices import ONE, ZERO
+from codegen.emitters.llvm.instructions import BITS, Ssa, literal
+from codegen.emitters.llvm.statements import StatementWriter
+
+# Bytes of the three matrices up to which this is faster, and of a copy of B by rows, where it lies by columns.
+FEW_BYTES, COPIED_BYTES = 1 << 18, 1 << 14
+# Rows below which a copy of B does not pay.
+LOW = 16
+# The most rows of a tile of one vector and of two: with as many registers as vectors of 32 bytes have, and of 64.
+HIGHEST = {False: {1: 8, 2: 6}, True: {1: 12, 2: 8}}
+LEAST_ROWS = 4
+
+
+def rows_of_tile(height: Ssa, vectors: int, vector_bytes: int) -> int:
+    """How many rows a tile has: as few as possible are computed twice, and rather more than fewer at once."""
+    most = HIGHEST[vector_bytes > 32][vectors]
+    if height.name.startswith("%"):
+        return most
+    m = int(height.name)
+    return min(range(min(m, LEAST_ROWS), most + 1), key=lambda rows: (-(-m // rows) * rows, -rows)) if m else 1
+
+
+def tile_function(name: str, kind: str, lanes: int, rows: int, vectors: int, masked: bool, adds: bool,
+                  scaled: bool) -> tuple[str, dict[str, str]]:
+    """The function of tiles over all rows of C and so many columns, and what it declares.
+
+    It takes A and its steps along rows and columns, B and C and their steps along rows, the numbers of rows of C and of B,
+    what the product is multiplied by (where it is `scaled`), and how many columns there are (where they are `masked`).
+    It `adds` to C, or sets it.
+    """
+    w = StatementWriter({}, {}, {})
+    a, b, c = (Ssa(f"%{x}", "ptr") for x in "abc")
+    a_row, a_column, b_row, c_row, m, k, left = (Ssa(f"%{x}", "i64") for x in ("ar", "ac", "br", "cr", "m", "k", "left"))
+    size = BITS[kind] // 8
+    masks: list[Ssa | None] = [None] * vectors
+    if masked:
+        counted = [Ssa("<" + ", ".join(f"i64 {v * lanes + j}" for j in range(lanes)) + ">", "i64", lanes) for v in range(vectors)]
+        masks = [w.compare("icmp slt", of, left) for of in counted]
+
+    def address(start: Ssa, offset: Ssa) -> Ssa:
+        return w.pure(f"getelementptr inbounds {kind}, ptr {start.name}, i64 {offset.name}", "ptr", 1,
+                      max(start.depth, offset.depth))
+
+    def load(start: Ssa, v: int) -> Ssa:
+        w.lanes = lanes
+        value = w.read_lanes(kind, address(start, literal(v * lanes, "i64")), masks[v])
+        w.lanes = 1
+        return value
+
+    def tile() -> None:
+        first = w.variables["row"]
+        last = w.minus(m, ONE)
+        places = []
+        for q in range(rows):
+            place = w.plus(first, literal(q, "i64"))
+            places.append(w.select(w.compare("icmp slt", place, m), place, last))
+        starts = [address(a, w.times(place, a_row)) for place in places]
+        sums = {(q, v): f"{q}.{v}" for q in range(rows) for v in range(vectors)}
+        w.registers.update({register: literal(0, kind, lanes) for register in sums.values()})
+
+        def step() -> None:
+            p = w.variables["p"]
+            row = address(b, w.times(p, b_row))
+            across = [load(row, v) for v in range(vectors)]
+            along = w.times(p, a_column)
+            for q in range(rows):
+                one = w.here(f"load {kind}, ptr {address(starts[q], along).name}, align {size}", kind)
+                for v in range(vectors):
+                    old = w.registers[sums[q, v]]
+                    w.registers[sums[q, v]] = w.intrinsic("fmuladd", w.splat(one, lanes), across[v], old, flags="contract ")
+        w.turns("p", ZERO, k, ONE, list(sums.values()), step)
+        results = []
+        for (q, v), register in sums.items():
+            target, value = address(c, w.times(places[q], c_row)), w.registers[register]
+            if scaled:
+                value = w.binary("fmul", value, w.splat(Ssa("%alpha", kind), lanes))
+            results.append((target, v, w.binary("fadd", load(target, v), value) if adds else value))
+        for target, v, value in results:
+            w.write_lanes(kind, address(target, literal(v * lanes, "i64")), value, masks[v])
+    w.turns("row", ZERO, m, literal(rows, "i64"), (), tile)
+    w.block.end = "ret void"
+    head = f"define internal void @{name}(ptr %a, i64 %ar, i64 %ac, ptr %b, i64 %br, ptr noalias %c, i64 %cr, i64 %m, i64 %k, " \
+           f"{kind} %alpha, i64 %left) {{"
+    return "\n".join([head, *w.lines(), "}"]), w.declared

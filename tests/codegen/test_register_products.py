@@ -1,0 +1,106 @@
+"""Products of small matrices in registers: every way to lie, heights and widths that fill no tile, sums, not-a-numbers."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+
+import symdiff as sd
+from codegen.emitters.llvm.instructions import literal
+from codegen.emitters.llvm.register_products import HIGHEST, rows_of_tile, tile_function
+
+SIZES = [(1, 1, 1), (3, 3, 3), (10, 64, 10), (64, 16, 64), (5, 7, 9), (1, 20, 30), (33, 17, 65), (64, 64, 1), (7, 40, 2),
+         (12, 300, 20), (9, 2, 31), (200, 200, 200)]
+LEFT = {"float64": 1e-13, "float32": 2e-5}
+
+
+@pytest.mark.parametrize("dtype", LEFT)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_every_way_to_lie(dtype: str, sizes: tuple[int, int, int]) -> None:
+    m, k, n = sizes
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+    wanted = left.astype("float64") @ right
+    scale = np.max(np.abs(left)) * np.max(np.abs(right)) * k
+    outputs, inputs, values = [], [], []
+    for case, (a_turned, b_turned, c_turned) in enumerate(itertools.product((False, True), repeat=3)):
+        A = sd.symbol(f"A{case}", (k, m) if a_turned else (m, k), dtype)
+        B = sd.symbol(f"B{case}", (n, k) if b_turned else (k, n), dtype)
+        product = (A.T if a_turned else A) @ (B.T if b_turned else B)
+        outputs.append(product.T if c_turned else product)
+        inputs += [A, B]
+        values += [np.ascontiguousarray(left.T if a_turned else left), np.ascontiguousarray(right.T if b_turned else right)]
+    for case, found in enumerate(sd.compile(outputs, inputs)(*values)):
+        np.testing.assert_allclose(found.T if case % 2 else found, wanted, rtol=0, atol=LEFT[dtype] * scale, err_msg=str(case))
+
+
+@pytest.mark.parametrize("dtype", LEFT)
+def test_sizes_that_only_the_call_knows(dtype: str) -> None:
+    """One code for products that are small, and for those that BLAS gets."""
+    p, q, r = sd.dims("rp_p rp_q rp_r")
+    A, B, Y = sd.symbol("A", (p, q), dtype), sd.symbol("B", (q, r), dtype), sd.symbol("Y", (p, r), dtype)
+    outputs = [A @ B, A.T @ Y, Y @ B.T, (A @ B).T]
+    kernel = sd.compile(outputs, [A, B, Y])
+    text = kernel.llvm
+    rng = np.random.default_rng(1)
+    for sizes in ((70, 65, 90), (1, 1, 1), (3, 2, 5), (300, 260, 280), (65, 9, 7), (100, 101, 3)):
+        a, b, y = (rng.normal(size=(sizes[i], sizes[j])).astype(dtype) for i, j in ((0, 1), (1, 2), (0, 2)))
+        wide = [x.astype("float64") for x in (a, b, y)]
+        wanted = [wide[0] @ wide[1], wide[0].T @ wide[2], wide[2] @ wide[1].T, (wide[0] @ wide[1]).T]
+        for found, expected in zip(kernel(a, b, y), wanted, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=0, atol=LEFT[dtype] * 20 * max(sizes))
+    assert ".tile_" in text and "%.routines" in text
+
+
+def test_sums_over_tiles_add_to_what_is_there() -> None:
+    n = sd.dim("rp_n")
+    X, w = sd.symbol("X", (n, 6)), sd.symbol("w", (n,))
+    outputs = [sd.einsum("ni,nj,n->ij", X, X, sd.sin(w)), X.T @ sd.exp(X * 0.1)]
+    kernel = sd.compile(outputs, [X, w])
+    rng = np.random.default_rng(2)
+    x, v = rng.normal(size=(5000, 6)), rng.normal(size=5000)
+    for found, expected in zip(kernel(x, v), (x.T @ (x * np.sin(v)[:, None]), x.T @ np.exp(x * 0.1)), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+    assert "_adds" in kernel.llvm
+
+
+def test_not_a_number_stays_where_it_belongs() -> None:
+    """Nothing of the columns beside a narrow matrix, or of the old result, gets into the new one."""
+    A, B = sd.symbol("A", (7, 5)), sd.symbol("B", (5, 3))
+    kernel = sd.compile(sd.sin(A) @ B, [A, B], cache=False)
+    a, b = np.ones((7, 5)), np.ones((5, 3))
+    a[2, 1], b[4, 2] = np.nan, np.inf
+    for _ in range(2):
+        found = kernel(a, b, out=np.full((7, 3), np.nan))
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_array_equal(found, np.sin(a) @ b)
+
+
+def test_small_products_do_not_call_blas_and_large_ones_do() -> None:
+    def calls(*shapes: tuple[int, int]) -> tuple[bool, bool]:
+        A, B = (sd.symbol(name, shape) for name, shape in zip("AB", shapes, strict=True))
+        text = sd.compile(A @ B, [A, B]).llvm
+        return "call void @.tile" in text, "%.routines, i64 0" in text
+    assert calls((40, 50), (50, 60)) == (True, False)
+    assert calls((300, 300), (300, 300)) == (False, True)
+
+
+@pytest.mark.parametrize("vector_bytes", [16, 32, 64])
+def test_the_rows_of_a_tile(vector_bytes: int) -> None:
+    for vectors, most in HIGHEST[vector_bytes > 32].items():
+        found: dict[int, Any] = {m: rows_of_tile(literal(m, "i64"), vectors, vector_bytes) for m in range(1, 100)}
+        assert all(1 <= rows <= most for rows in found.values())
+        assert all(found[m] == m for m in range(1, 5))
+        assert all(-(-m // rows) * rows - m < 4 for m, rows in found.items())
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("kind", ["double", "float"])
+def test_tiles_of_all_widths_are_legal(kind: str, lanes: int) -> None:
+    for vectors, masked, adds, scaled in itertools.product((1, 2), (False, lanes > 1), (False, True), (False, True)):
+        text, declared = tile_function("tile", kind, lanes, 5, vectors, masked, adds, scaled)
+        llvm.parse_assembly("\n".join([*declared.values(), text])).verify()
