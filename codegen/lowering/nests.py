@@ -41,6 +41,7 @@ from codegen.planning.gathers import is_scatter
 from codegen.planning.materialisation import is_contraction
 from codegen.planning.matrices import MatrixForm, Operand
 from codegen.planning.passes import Passes, is_pattern
+from codegen.planning.windows import side_by_side
 from symdiff.expression import Add, Node, Number, Product, Reduce
 from symdiff.gathers import children_read, solved_labels
 from symdiff.index_notation import injective, labels_of
@@ -175,18 +176,22 @@ class Nests:
             formula = dense[0][1]
         elif dense:
             formula = Add(dense, node.type)
-        if formula is not None or not self.passes_over(node) or self.buffers[node] in self.tiles:
+        once = not dense and side_by_side(node)
+        if not once and (formula is not None or not self.passes_over(node) or self.buffers[node] in self.tiles):
             self.element(node, formula)
         for c, term in node.terms:
             if is_pattern(term) and term not in self.buffers:
-                self.push(node, term, c, fresh=False)  # type: ignore[arg-type]
+                self.push(node, term, c, fresh=False, once=once)  # type: ignore[arg-type]
 
     def passes_over(self, node: Node) -> bool:
         """Whether the node is computed sample by sample."""
         return self.tiled and node in self.passes.sample
 
-    def push(self, target: Node, node: Product, c: Number, fresh: bool) -> None:
-        """buffer[out(labels)] += c · Π factors, over the labels; a fresh buffer is zero before."""
+    def push(self, target: Node, node: Product, c: Number, fresh: bool, once: bool = False) -> None:
+        """buffer[out(labels)] += c · Π factors, over the labels; a fresh buffer is zero before.
+
+        Where each position is written `once`, nothing is added.
+        """
         if fresh:
             self.element(target, None)
         over = target in self.passes.sample or target in self.passes.folded
@@ -205,7 +210,7 @@ class Nests:
         value = cast(value, node.dtype, target.dtype)
         if c != 1:
             value = Call("mul", (literal(c, target.dtype), value), target.dtype)
-        once = fresh and not solved and injective(node.out, dict(enumerate(node.extents)))
+        once = once or (fresh and not solved and injective(node.out, dict(enumerate(node.extents))))
         name, place = self.buffers[target], self.elements.index(target, at)
         write: Statement = Store(name, place, value) if once else Accumulate("add", name, place, value)
         self.scopes.inner.body.append(If(conjunction(tests), (write,)) if tests else write)

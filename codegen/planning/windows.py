@@ -16,7 +16,7 @@ from codegen.planning.rewriting import over, rewritten
 from symdiff.bounds import at_least
 from symdiff.expression import Add, Node, Number, Product
 from symdiff.gathers import solved_labels
-from symdiff.index_notation import Index, form_of, inside, labels_of, replace, tidy
+from symdiff.index_notation import Index, bounds, form_of, injective, inside, labels_of, replace, tidy
 from symdiff.sizes import Size, combine
 from symdiff.tensor_type import TensorType
 
@@ -84,3 +84,31 @@ def window_of(term: Product, label: int) -> tuple[Size, Size] | None:
     if whole or not at_least(start, 0) or not at_least(term.extents[label], end):
         return None
     return start, length
+
+
+def side_by_side(node: Add) -> bool:
+    """Whether the windows of a sum's terms lie one behind the other along an axis, and leave nothing of it out."""
+    cut: set[int] = set()
+    spans = []
+    for _, term in node.terms:
+        if not isinstance(term, Product) or solved_labels(term) or len(set(term.out)) < term.ndim:
+            return False
+        extents = dict(enumerate(term.extents))
+        for axis, index in enumerate(term.out):
+            if type(index) is not int or extents[index] != node.shape[axis]:
+                ends = bounds(index, extents)
+                labels = list(labels_of(index))
+                if ends is None or len(labels) != 1 or index != tidy(ends[0], {labels[0]: 1}):
+                    return False
+                cut.add(axis)
+                spans.append(ends)
+        if not injective(term.out, extents):
+            return False
+    if len(cut) != 1 or len(spans) != len(node.terms) or not all(isinstance(end, int) for ends in spans for end in ends):
+        return False
+    size, reached = node.shape[next(iter(cut))], 0
+    for low, high in sorted(spans):
+        if low != reached:
+            return False
+        reached = high + 1
+    return reached == size

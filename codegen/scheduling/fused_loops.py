@@ -30,7 +30,7 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.loop_ir.rewriting import counted_by, moved
 from codegen.loop_ir.walks import loads, statements, subvalues, used_registers
-from codegen.scheduling.vector_loops import apart, independent
+from codegen.scheduling.vector_loops import all_apart, independent
 
 PLAIN = (Let, Store, Accumulate, Update, Assign, If)
 # A body of more statements keeps its values in too many registers.
@@ -130,7 +130,7 @@ def meet_in_turn(first: Loop, second: Loop) -> bool:
     inside |= {s.register for loop in (first, second) for s in statements(loop.body) if isinstance(s, Let)}
     one, two = touched(first), touched(second)
     writes = written_in(first) | written_in(second)
-    return all(apart([*one[name], *two[name]], first.var, inside) for name in one.keys() & two.keys() if name in writes)
+    return all(all_apart([*one[name], *two[name]], first, inside) for name in one.keys() & two.keys() if name in writes)
 
 
 def touched(loop: Loop) -> dict[str, list[tuple[Affine, ...]]]:

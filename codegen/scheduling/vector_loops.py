@@ -48,6 +48,8 @@ DEAR = {"div": 5, "reciprocal": 5, "sqrt": 8, "exp": 10, "exp2": 10, "hypot": 10
 OF_LIBRARY = {"remainder": 25, "floor_divide": 25}
 MOST_UNROLLED = 48
 LONGEST_UNROLLED = 8
+# Places of one buffer of which each two are compared.
+MOST_PLACES = 12
 
 
 def vectorise(program: Program) -> Program:
@@ -248,10 +250,31 @@ def independent(loop: Loop | SampleLoop) -> bool:
         return False
     for buffer in {*stores, *folds}:
         places = [*reads.get(buffer, []), *stores.get(buffer, []), *[index for _, index in folds.get(buffer, [])]]
-        if not apart(places, loop.var, inside) and (
+        if not all_apart(places, loop, inside) and (
                 buffer in stores or buffer in reads or len({op for op, _ in folds[buffer]}) > 1):
             return False
     return True
+
+
+def all_apart(places: Sequence[tuple[Affine, ...]], loop: Loop | SampleLoop, inside: set[str]) -> bool:
+    """Whether no two places of a buffer are one in different turns of a loop."""
+    if apart(places, loop.var, inside):
+        return True
+    different = list(dict.fromkeys(places))
+    return len(different) <= MOST_PLACES and all(
+        apart((p, q), loop.var, inside) or (p is not q and side_by_side(p, q, loop, inside))
+        for k, p in enumerate(different) for q in different[:k + 1])
+
+
+def side_by_side(one: tuple[Affine, ...], other: tuple[Affine, ...], loop: Loop | SampleLoop, inside: set[str]) -> bool:
+    """Whether two places are further apart along some axis than a loop goes."""
+    if isinstance(loop, SampleLoop) or not isinstance(loop.lo, int) or not isinstance(loop.hi, int):
+        return False
+    for a, b in zip(one, other, strict=True):
+        far = isinstance(a.const, int) and isinstance(b.const, int) and abs(a.const - b.const) >= loop.hi - loop.lo
+        if far and a.terms == b.terms and dict(a.terms).get(loop.var) == 1 and not any(v in inside for v in index_variables(a)):
+            return True
+    return False
 
 
 def apart(places: Sequence[tuple[Affine, ...]], var: str, inside: set[str]) -> bool:
