@@ -75,6 +75,12 @@ CASES: dict[str, tuple[tuple[Statement, ...], int]] = {
                                       Store("s", (), Register("r"))), 2),
     "a fold that begins with what was made": ((MAKES, over("j", Update("add", "r", Load("x", (J,))), carried=(
         replace(ZERO, initial=Load("t", (Affine(2),))),)), Store("s", (), Register("r"))), 2),
+    "parts that lie side by side": ((over("i", Store("t", (I,), Load("x", (I,))), size=2), over(
+        "j", Store("t", (Affine(2, (("j", 1),)),), times(2.0, Load("x", (J,)))), size=2), over(
+        "k", Store("y", (K,), Load("t", (K,))), size=4)), 2),
+    "parts that overlap": ((over("i", Store("t", (I,), Load("x", (I,))), size=2), over(
+        "j", Store("t", (Affine(1, (("j", 1),)),), times(2.0, Load("x", (J,)))), size=2), over(
+        "k", Store("y", (K,), Load("t", (K,))), size=3)), 3),
     "past what it does not touch": ((MAKES, Store("s", (), Load("x", (Affine(1),))), over("j", Store("y", (J,),
                                       Load("t", (J,))))), 1),
     "past what it reads": ((MAKES, Store("s", (), Load("x", (Affine(1),))), over("j", Store("y", (J,), Load("s", ())))), 2),

@@ -125,3 +125,39 @@ def test_sums_are_written_in_their_windows() -> None:
     b = y + sd.pad(sd.sum(sd.sin(x), axis=0), (16, 32)) + sd.pad(sd.sum(sd.cos(x), axis=0), (48, 0))
     text = checked([b], x, y)
     assert "inside" not in text
+
+
+@pytest.mark.parametrize("rows", [7, "lay_rows"])
+def test_windows_that_fill_an_array_are_stored(rows: Any) -> None:
+    """Nothing is set to zero first where parts lie side by side; where one is missing, everything is."""
+    n = sd.dim(rows) if isinstance(rows, str) else rows
+    x, z, w = sd.symbol("x", (n, 12)), sd.symbol("z", (n, 12)), sd.symbol("w", (20, 12))
+    parts = [x[:, :4] * z[:, 4:8], sd.sin(x[:, 4:8]) * z[:, :4], x[:, 8:] * z[:, 8:] * 2]
+    values = {"x": np.random.default_rng(1).normal(size=(7, 12)), "z": np.random.default_rng(2).normal(size=(7, 12)),
+              "w": np.random.default_rng(3).normal(size=(20, 12))}
+    for kept in (3, 2):
+        rest = [sd.zeros((n, 12 - 4 * kept))] if kept < 3 else []
+        whole = sd.concat([*parts[:kept], *rest], axis=1)
+        outputs = [sd.sum(sd.tanh(whole @ w.T)), *sd.grad(sd.sum(sd.tanh(whole @ w.T)), [x, z])]
+        for target in ("interpreter", "cpu", "numba"):
+            for found, expected in zip(sd.compile(outputs, [x, z, w], target=target)(**values), sd.evaluate(outputs, values),
+                                       strict=True):
+                np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_operands_of_products_in_loops_are_turned_once() -> None:
+    """What a loop reads by columns, turn after turn, is copied before it; what changes in the loop is not."""
+    W, x = sd.symbol("W", (24, 40)), sd.symbol("x", (30, 8, 40))
+
+    def step(h: sd.Expression, row: sd.Expression) -> tuple[sd.Expression, sd.Expression]:
+        fresh = sd.tanh(h @ W.T @ W + row)
+        return fresh, sd.sum(fresh**2)
+    _, terms = sd.scan(step, sd.zeros((8, 40)), x)
+    loss = sd.sum(terms)
+    outputs = [loss, *sd.grad(loss, [W, x])]
+    kernel = sd.compile(outputs, [W, x])
+    values = {"W": np.random.default_rng(1).normal(size=(24, 40)) * 0.2, "x": np.random.default_rng(2).normal(size=(30, 8, 40))}
+    for found, expected in zip(kernel(**values), sd.evaluate(outputs, values), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+    text = kernel.loop_ir
+    assert "full y0: float64[40, 24]" in text and text.index("y0[") < text.index("in 0 : 30 serial"), text
