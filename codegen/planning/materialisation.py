@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from codegen.planning.costs import Hints
 from codegen.planning.gathers import is_gather
 from codegen.planning.matrices import matrix_form
-from codegen.planning.passes import Passes, is_leaf, is_pattern
+from codegen.planning.passes import Passes, is_leaf, is_pattern, is_small_power
 from symdiff.expression import Apply, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read, factors_read, solved_labels
 from symdiff.index_notation import Index, injective, inside, labels_of
@@ -36,13 +36,6 @@ def must_push(node: Node) -> bool:
 def is_costly(node: Node) -> bool:
     """Whether one element takes a division, a root or a transcendental function."""
     return isinstance(node, Map) and node.function.name not in CHEAP and not is_small_power(node)
-
-
-def is_small_power(node: Map) -> bool:
-    """Whether the node is x² or x³."""
-    from_number = node.args[1] if node.function.name == "power" else None
-    return from_number is not None and isinstance(from_number, Product) and from_number.coefficient in (2, 3) \
-        and not from_number.factors
 
 
 def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[Node, str]:
@@ -82,13 +75,13 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
             elif broadcast_up(node, users.get(node, ())):
                 stored.setdefault(node, "costly, and read again along another axis")
     share(order, stored, users)
+    # What is stored after all is so at full length where another pass or sample reads it.
+    passes.full |= {node for node in passes.again if node in stored}
     return stored
 
 
 def guarded(node: Product, child: Node, at: tuple[Index, ...]) -> bool:
     """Whether a factor is read under a range test, so that only a load may stand there."""
-    if is_pattern(node):
-        return bool(child.shape)
     extents = dict(enumerate(node.extents))
     told = {s.label for s in solved_labels(node)}
     if any(label in told for index in at for label in labels_of(index)):

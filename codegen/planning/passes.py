@@ -18,6 +18,8 @@ from symdiff.sizes import Size
 
 SMALLEST_SAMPLE_AXIS = 64
 BYTES = {"bool": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
+# Operations on leaves that are done again rather than stored for another pass.
+FEW_OPERATIONS = 3
 FOLDS = ("add", "max", "min", "mul")
 
 
@@ -37,6 +39,8 @@ class Passes:
     level: dict[Node, int] = field(default_factory=dict)
     ready: dict[Node, int] = field(default_factory=dict)
     full: set[Node] = field(default_factory=set)
+    # Nodes that another pass or sample computes again, rather than that they are stored at full length.
+    again: set[Node] = field(default_factory=set)
 
     @property
     def count(self) -> int:
@@ -52,6 +56,29 @@ def is_leaf(node: Node) -> bool:
 def reads_leaves(node: Node) -> bool:
     """Whether the node is a view of leaves, such as a transpose: it is read where it is needed, at any sample, and never stored."""
     return isinstance(node, Product) and node.dense and not node.narrows and all(is_leaf(f) for f in node.children)
+
+
+def is_cheap(node: Node) -> bool:
+    """Whether the node is a few sums and products of leaves, element by element: to store and load it takes longer."""
+    pending, operations = [node], 0
+    while pending:
+        part = pending.pop()
+        if is_leaf(part):
+            continue
+        plain = isinstance(part, Add) or (isinstance(part, Product) and part.dense and not part.narrows) or (
+            isinstance(part, Map) and is_small_power(part))
+        operations += 1
+        if not plain or operations > FEW_OPERATIONS:
+            return False
+        pending.extend(part.children)
+    return True
+
+
+def is_small_power(node: Map) -> bool:
+    """Whether the node is x² or x³."""
+    from_number = node.args[1] if node.function.name == "power" else None
+    return from_number is not None and isinstance(from_number, Product) and from_number.coefficient in (2, 3) \
+        and not from_number.factors
 
 
 def is_pattern(node: Node) -> bool:
@@ -127,7 +154,7 @@ def place(node: Node, passes: Passes) -> None:
         level = max(level, passes.level[child])
     for child in others:
         if child in passes.sample and not is_leaf(child) and not reads_leaves(child):
-            passes.full.add(child)
+            (passes.again if is_cheap(child) else passes.full).add(child)
             level = max(level, passes.level[child] + 1)
         else:
             level = max(level, passes.ready[child])

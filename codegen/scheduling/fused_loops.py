@@ -10,9 +10,10 @@ past statements that neither write what it reads nor read or write what it write
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from codegen.loop_ir.copies import again
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
@@ -29,49 +30,72 @@ from codegen.loop_ir.nodes import (
     Update,
 )
 from codegen.loop_ir.rewriting import counted_by, moved
-from codegen.loop_ir.walks import loads, statements, subvalues, used_registers
+from codegen.loop_ir.walks import fresh_names, loads, statements, subvalues, used_registers
 from codegen.scheduling.vector_loops import all_apart, independent
+from symdiff.bounds import at_least
+from symdiff.sizes import combine
 
 PLAIN = (Let, Store, Accumulate, Update, Assign, If)
 # A body of more statements keeps its values in too many registers.
 LONGEST = 40
-# How many statements a loop moves past.
-FURTHEST = 40
+# How many statements, and loops among them, a loop moves past.
+FURTHEST, MOST_PASSED = 40, 6
+# Positions at the ends that two loops need not share; turns of a loop that is not worth it.
+MOST_APART, SHORT = 4, 16
 
 
 def fuse(program: Program) -> Program:
     """The program with neighbouring nests over the same positions fused."""
-    return replace(program, sections=tuple(replace(s, body=fused(s.body)) for s in program.sections))
+    name = fresh_names(program, "e")
+    return replace(program, sections=tuple(replace(s, body=fused(s.body, name)) for s in program.sections))
 
 
-def fused(body: Sequence[Statement]) -> tuple[Statement, ...]:
+def fused(body: Sequence[Statement], name: Iterator[str]) -> tuple[Statement, ...]:
     """A body with its loops fused, outer ones first."""
     found: list[Statement] = []
     for statement in body:
-        if isinstance(statement, Loop):
-            place = reached(found, statement)
-            last = found[place] if place >= 0 else None
-            ahead = needed(found[place + 1:], statement, last) if isinstance(last, Loop) else None
-            one = together(last, statement) if isinstance(last, Loop) and ahead is not None else None
-            if one is not None and ahead is not None:
-                found[place:] = [*ahead, one, *[s for s in found[place + 1:] if s not in ahead]]
-                continue
-        found.append(statement)
-    return tuple([replace(s, body=fused(s.body)) if isinstance(s, (Loop, SampleLoop, TileLoop, If)) else s for s in found])
+        joined = joined_before(found, statement, name) if isinstance(statement, Loop) else None
+        if joined is None:
+            found.append(statement)
+        else:
+            place, loops = joined
+            found[place:] = loops
+    return tuple([replace(s, body=fused(s.body, name)) if isinstance(s, (Loop, SampleLoop, TileLoop, If)) else s for s in found])
 
 
-def reached(before: Sequence[Statement], loop: Loop) -> int:
-    """The place of the loop up to which a loop may move past the statements before it; −1 where there is none."""
-    writes, reads_too = written_in(loop), {p[0] for s in statements((loop,)) for p in loads(s)}
+def joined_before(before: Sequence[Statement], loop: Loop, name: Iterator[str]) -> tuple[int, list[Statement]] | None:
+    """The place from which on other statements stand where a loop is joined to one before it, and those."""
+    for place in reached(before, loop):
+        last, between = before[place], before[place + 1:]
+        assert isinstance(last, Loop)
+        ahead = needed(between, loop, last)
+        one = None if ahead is None else together(last, loop)
+        parts = [one] if one is not None else None if ahead is None else overlapping(last, loop, name)
+        if parts is not None and ahead is not None:
+            return place, [*ahead, *parts, *[s for s in between if s not in ahead]]
+    return None
+
+
+def reached(before: Sequence[Statement], loop: Loop) -> Iterator[int]:
+    """The places of the loops up to which a loop may move past the statements before it, the nearest first."""
+    writes = written_in(loop)
+    reads = {p[0] for s in statements((loop,)) for p in loads(s)}
+    names = {name for s in statements((loop,)) for name in used_registers(s)}
+    passed = 0
     for place in range(len(before) - 1, max(len(before) - FURTHEST, 0) - 1, -1):
         statement = before[place]
         if isinstance(statement, Loop):
-            return place
-        if not isinstance(statement, (Let, Store, Accumulate)) or writes & {p[0] for p in loads(statement)}:
-            return -1
-        if not isinstance(statement, Let) and statement.buffer in writes | reads_too:
-            return -1
-    return -1
+            yield place
+            passed += 1
+            inside = list(statements((statement,)))
+            if passed > MOST_PASSED or not all(isinstance(s, (*PLAIN, Loop)) for s in inside):
+                return
+            if writes & {p[0] for s in inside for p in loads(s)} or (writes | reads) & written_in(statement) or names & {
+                    c.name for s in inside if isinstance(s, Loop) for c in s.carried}:
+                return
+        elif not isinstance(statement, (Let, Store, Accumulate)) or writes & {p[0] for p in loads(statement)} or (
+                not isinstance(statement, Let) and statement.buffer in writes | reads):
+            return
 
 
 def needed(between: Sequence[Statement], loop: Loop, last: Loop) -> list[Statement] | None:
@@ -82,8 +106,9 @@ def needed(between: Sequence[Statement], loop: Loop, last: Loop) -> list[Stateme
         if isinstance(statement, Let) and statement.register in wanted:
             ahead.insert(0, statement)
             wanted |= used_registers(statement)
-    stored = {s.buffer for s in between if isinstance(s, (Store, Accumulate))} | written_in(last)
-    late = wanted & {c.name for s in statements((last,)) if isinstance(s, Loop) for c in s.carried}
+    inside = list(statements((last, *between)))
+    stored = {s.buffer for s in inside if isinstance(s, (Store, Accumulate))}
+    late = wanted & {c.name for s in inside if isinstance(s, Loop) for c in s.carried}
     return None if late or any(p[0] in stored for let in ahead for p in loads(let)) else ahead
 
 
@@ -112,6 +137,58 @@ def together(first: Loop, second: Loop) -> Loop | None:
     if joined is None:
         return None
     return replace(first, body=(*before, *then, joined), carried=(*first.carried, *second.carried))
+
+
+def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statement] | None:
+    """Two innermost loops that touch the same positions but for a few at the ends, as one, behind loops over those few.
+
+    before:  for i in 0 : n; y[i] = x[i]
+             for j in 0 : n - 1; y[j + 1] += z[j]
+    after:   for i in 0 : 1; y[i] = x[i]
+             for i in 1 : n; y[i] = x[i]; y[i] += z[i - 1]
+    """
+    if first.step != 1 or second.step != 1 or first.kind != second.kind or first.carried or second.carried:
+        return None
+    if not all(isinstance(s, PLAIN) for loop in (first, second) for s in statements(loop.body)):
+        return None
+    shift = distance(first, second)
+    if shift is None:
+        return None
+    second = moved(replace(second, var=first.var), {second.var: counted_by(first.var, -shift)})  # type: ignore[assignment]
+    second = replace(second, lo=combine(((1, second.lo), (1, shift))), hi=combine(((1, second.hi), (1, shift))))
+    if any(isinstance(loop.hi, int) and isinstance(loop.lo, int) and loop.hi - loop.lo < SHORT for loop in (first, second)):
+        return None
+    starts, ends = combine(((1, second.lo), (-1, first.lo))), combine(((1, second.hi), (-1, first.hi)))
+    if not isinstance(starts, int) or not isinstance(ends, int) or abs(starts) + abs(ends) > MOST_APART:
+        return None
+    lo, hi = (second.lo if starts > 0 else first.lo), (second.hi if ends < 0 else first.hi)
+    # No axis is empty: the second loop has a turn.  The first may be what two had in common, which may be nothing.
+    turns, common = combine(((1, second.hi), (-1, second.lo), (-1, 1))), combine(((1, hi), (-1, lo)))
+    if not at_least(common, 0) and not at_least(common, turns):
+        return None
+    # What lies side by side in the common turns may not at the ends.
+    outermost = replace(first, lo=first.lo if starts > 0 else second.lo, hi=first.hi if ends < 0 else second.hi)
+    whole = together(replace(first, lo=lo, hi=hi), replace(second, lo=lo, hi=hi)) if meet_in_turn(outermost, second) else None
+    if whole is None:
+        return None
+    edges: list[Statement] = []
+    for loop in (first, second):
+        edges += [again(replace(loop, hi=lo), name)] if loop.lo != lo else []
+        edges += [again(replace(loop, lo=hi), name)] if loop.hi != hi else []
+    return [*edges, whole]
+
+
+def distance(first: Loop, second: Loop) -> int | None:
+    """How much later the second loop comes to an element that one of both writes; 0 where both only read one array."""
+    one, two = touched(first), touched(second)
+    writes = written_in(first) | written_in(second)
+    for name in [name for name in one if name in two and name in writes]:
+        for a, b in zip(one[name][-1], two[name][-1], strict=True):
+            apart = combine(((1, b.const), (-1, a.const)))
+            if dict(a.terms).get(first.var) == 1 == dict(b.terms).get(second.var) and isinstance(apart, int):
+                return apart
+        return None
+    return 0 if one.keys() & two.keys() else None
 
 
 def parted(body: tuple[Statement, ...]) -> tuple[tuple[Statement, ...], Loop | None] | None:

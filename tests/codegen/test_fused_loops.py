@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import symdiff as sd
 from codegen.errors import IllegalProgram
 from codegen.loop_ir.checks import check
 from codegen.loop_ir.interpreter import interpret
@@ -45,7 +46,7 @@ def times(c: float, value: Value) -> Value:
 
 
 def program(*body: Statement) -> Program:
-    buffers = [Buffer("x", "float64", (5,), "arg"), Buffer("t", "float64", (5,), "full"), Buffer("y", "float64", (5,), "out"),
+    buffers = [Buffer("x", "float64", (31,), "arg"), Buffer("t", "float64", (31,), "out"), Buffer("y", "float64", (5,), "out"),
                Buffer("s", "float64", (), "out"), Buffer("m", "float64", (5, 5), "full")]
     return Program("kernel", (), tuple(buffers), (Section("init", 0, body),))
 
@@ -81,6 +82,21 @@ CASES: dict[str, tuple[tuple[Statement, ...], int]] = {
     "parts that overlap": ((over("i", Store("t", (I,), Load("x", (I,))), size=2), over(
         "j", Store("t", (Affine(1, (("j", 1),)),), times(2.0, Load("x", (J,)))), size=2), over(
         "k", Store("y", (K,), Load("t", (K,))), size=3)), 3),
+    "other starts": ((over("i", Store("t", (I,), Load("x", (I,))), size=30), over(
+        "j", Accumulate("add", "t", (Affine(1, (("j", 1),)),), Load("x", (J,))), size=29)), 2),
+    "other ends": ((over("i", Store("t", (I,), Load("x", (I,))), size=30), over(
+        "j", Accumulate("add", "t", (J,), Load("x", (Affine(1, (("j", 1),)),))), size=29)), 2),
+    "a stencil": ((over("i", Store("t", (I,), Load("x", (I,))), size=30), over(
+        "j", Accumulate("add", "t", (J,), Load("x", (Affine(1, (("j", 1),)),))), size=29), over(
+        "k", Accumulate("add", "t", (Affine(1, (("k", 1),)),), Load("x", (K,))), size=29)), 4),
+    "a recurrence": ((over("i", Store("t", (I,), Load("x", (I,))), size=30), over(
+        "j", Accumulate("add", "t", (Affine(1, (("j", 1),)),), Load("t", (J,))), size=29)), 2),
+    "ends far apart": ((over("i", Store("t", (I,), Load("x", (I,))), size=30), over(
+        "j", Accumulate("add", "t", (Affine(6, (("j", 1),)),), Load("x", (J,))), size=20)), 2),
+    "past a loop that it does not touch": ((MAKES, over("i", Store("m", (I, Affine(0)), Load("x", (I,))), size=4), over(
+        "j", Store("y", (J,), Load("t", (J,))))), 2),
+    "past a loop that writes what it reads": ((MAKES, over("i", Store("m", (I, Affine(0)), Load("x", (I,))), size=4), over(
+        "j", Store("y", (J,), Call("add", (Load("t", (J,)), Load("m", (J, Affine(0)))), "float64")))), 3),
     "past what it does not touch": ((MAKES, Store("s", (), Load("x", (Affine(1),))), over("j", Store("y", (J,),
                                       Load("t", (J,))))), 1),
     "past what it reads": ((MAKES, Store("s", (), Load("x", (Affine(1),))), over("j", Store("y", (J,), Load("s", ())))), 2),
@@ -105,9 +121,46 @@ def test_fusion(name: str) -> None:
     before = check(program(*body))
     after = check(fuse(before))
     assert program_text(after).count("for ") == loops, program_text(after)
-    given = np.array([1.0, -2.0, 0.5, 3.0, 7.0])
+    given = np.random.default_rng(1).normal(size=31)
     for ours, theirs in zip(interpret(after, [given], {}), interpret(before, [given], {}), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("minimum", [1, 5])
+def test_stencils(minimum: int) -> None:
+    """Banded problems: sums over neighbours, their gradients and Hessians times vectors, for the shortest arrays too."""
+    n = sd.dim(f"stencil_{minimum}", minimum=minimum)
+    x, v = sd.symbol("x", (n,)), sd.symbol("v", (n,))
+    steps = x[1:] - x[:-1]
+    loss = sd.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2) + sd.sum(sd.exp(0.3 * steps)) + sd.sum(x**4 * v)
+    if minimum > 2:
+        loss += sd.sum((x[2:] - 2 * x[1:-1] + x[:-2]) ** 2) + sd.sum(sd.sin(x[4:]) * x[:-4])
+    outputs = [loss, sd.grad(loss, x), sd.hvp(loss, x, v), x[1:] * v[:-1]]
+    kernels = [sd.compile(outputs, [x, v], target=target) for target in ("interpreter", "cpu", "numba")]
+    rng = np.random.default_rng(4)
+    for size in (40, 2 if minimum == 1 else 5, 3 if minimum == 1 else 6, 7, 8, 9, 100):
+        values = [rng.normal(size=size), rng.normal(size=size)]
+        wanted = sd.evaluate(outputs, {x: values[0], v: values[1]})
+        for kernel in kernels:
+            for found, expected in zip(kernel(*values), wanted, strict=True):
+                np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-10)
+    grid, w = sd.symbol("grid", (n + 3, n + 2)), sd.symbol("w", (n + 3, n + 2))
+    energy = sd.sum(sd.sqrt(1 + (grid[1:, :-1] - grid[:-1, :-1]) ** 2 + (grid[:-1, 1:] - grid[:-1, :-1]) ** 2))
+    outputs = [energy, sd.grad(energy, grid), sd.hvp(energy, grid, w)]
+    kernels = [sd.compile(outputs, [grid, w], target=target) for target in ("interpreter", "cpu")]
+    for size in (1, 2, 9) if minimum == 1 else (5, 9):
+        values = [rng.normal(size=(size + 3, size + 2)), rng.normal(size=(size + 3, size + 2))]
+        for kernel in kernels:
+            for found, expected in zip(kernel(*values), sd.evaluate(outputs, {grid: values[0], w: values[1]}), strict=True):
+                np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+
+
+def test_a_gradient_of_neighbours_is_one_loop() -> None:
+    n = sd.dim("neighbours", minimum=3)
+    x, v = sd.symbol("x", (n,)), sd.symbol("v", (n,))
+    loss = sd.sum((x[1:] - x[:-1] ** 2) ** 2)
+    text = sd.compile([sd.grad(loss, x), sd.hvp(loss, x, v)], [x, v]).loop_ir
+    assert text.count("lane") == 1 and "1 : neighbours - 1 lane" in text and "full" not in text, text
 
 
 def test_the_checker_sees_a_register_that_indexes() -> None:
