@@ -114,7 +114,7 @@ def needed(between: Sequence[Statement], loop: Loop, last: Loop) -> list[Stateme
 
 def together(first: Loop, second: Loop) -> Loop | None:
     """Two loops as one, None where that is not the same or not wanted."""
-    if (first.lo, first.hi, first.step, first.kind) != (second.lo, second.hi, second.step, second.kind):
+    if not alike(first, second):
         return None
     if written_in(first) & {v.buffer for c in second.carried for v in subvalues(c.initial) if isinstance(v, Load)}:
         return None
@@ -123,11 +123,8 @@ def together(first: Loop, second: Loop) -> Loop | None:
     if one is None or two is None:
         return None
     (before, inner), (then, other) = one, two
-    if (inner is None) != (other is None):
-        return None
     if inner is None:
-        if len(first.body) + len(second.body) > LONGEST or not meet_in_turn(first, second) or not (
-                independent(first) and independent(second)):
+        if not meet_in_turn(first, second) or not (independent(first) and independent(second)):
             return None
         return replace(first, body=(*first.body, *second.body), carried=(*first.carried, *second.carried))
     assert other is not None
@@ -137,6 +134,19 @@ def together(first: Loop, second: Loop) -> Loop | None:
     if joined is None:
         return None
     return replace(first, body=(*before, *then, joined), carried=(*first.carried, *second.carried))
+
+
+def alike(first: Loop, second: Loop) -> bool:
+    """Whether two nests have loops over the same positions one inside of the other, and not too much in the innermost."""
+    if (first.lo, first.hi, first.step, first.kind) != (second.lo, second.hi, second.step, second.kind):
+        return False
+    one, two = parted(first.body), parted(second.body)
+    if one is None or two is None:
+        return False
+    inner, other = one[1], two[1]
+    if inner is None or other is None:
+        return inner is other and len(first.body) + len(second.body) <= LONGEST
+    return alike(inner, other)
 
 
 def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statement] | None:

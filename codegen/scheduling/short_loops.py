@@ -34,8 +34,8 @@ from codegen.loop_ir.nodes import (
 from codegen.loop_ir.walks import buffers_of, fresh_names, statements, subvalues, values_of
 from codegen.scheduling.vector_loops import DEAR, LANES, LONGEST_UNROLLED, Chooser, independent
 
-# Values and statements that a nest may be written with.
-LONGEST = 240
+# Values and statements that a nest may be written with, and one in a loop over samples.
+LONGEST, LONGEST_OF_SAMPLE, TOO_LONG = 64, 240, 1 << 20
 # Turns of a loop that stays inside of one that is written out: more do not fit the registers.
 MOST_LANES = 16
 # What a function takes at least that is better computed in lanes, be they two.
@@ -71,8 +71,8 @@ class Writer:
 
     def nest(self, nest: Loop) -> Iterator[Statement]:
         """A nest of short loops written out, where that does not take too many statements."""
-        stays = self.stays(nest)
-        if length(nest, stays) > LONGEST:
+        stays = self.stays(nest) if least_length(nest) <= LONGEST else None
+        if stays is None or length(nest, stays) > LONGEST:
             yield replace(nest, body=self.body(nest.body))
             return
         if all(s.var in stays for s in statements((nest,)) if isinstance(s, Loop)):
@@ -90,6 +90,8 @@ class Writer:
         most = max((len(turns_of(loop)) for loop in inner if independent(loop)), default=0)
         if most < (2 if is_dear(nest) else LANES):
             return set()
+        if len(inner) == 1:
+            return {nest.var}
         best, _ = self.chooser.statement(nest)
         lanes = {s.var for s in statements((best,)) if isinstance(s, Loop) and s.kind == "lane" and
                  len(turns_of(s)) >= min(most, LANES)}
@@ -101,7 +103,17 @@ class Writer:
         if not inner or not all(is_short(s) if isinstance(s, Loop) else can_be_written(s) for s in loop.body):
             return False
         best, _ = self.chooser.statement(loop)
-        return isinstance(best, SampleLoop) and best.kind == "lane" and all(length(s, set()) <= LONGEST for s in inner)
+        return isinstance(best, SampleLoop) and best.kind == "lane" and all(length(s, set()) <= LONGEST_OF_SAMPLE for s in inner)
+
+
+def least_length(nest: Loop, turns: int = 1, longest: int = 1) -> int:
+    """What `length` is at least, if the longest of the loops around each statement stays."""
+    count = len(turns_of(nest))
+    turns, longest = turns * count, max(longest, count)
+    if turns // longest > LONGEST:
+        return turns // longest
+    return sum(least_length(s, turns, longest) if isinstance(s, Loop) else turns // longest * (1 + sum(
+        len(subvalues(v)) for v in values_of(s))) for s in nest.body)
 
 
 def outermost(nest: Loop, turns: int) -> Iterator[str]:
@@ -148,6 +160,6 @@ def length(statement: Statement, stays: set[str]) -> int:
             summed = {c.name for c in statement.carried} & {s.register for loop in within for s in statements(loop.body)
                                                             if isinstance(s, (Update, Assign))}
             long = count > LONGEST_UNROLLED or any(len(turns_of(loop)) > MOST_LANES for loop in within)
-            inner *= LONGEST if long or summed else count
+            inner *= TOO_LONG if long or summed else count
         own += inner
     return own
