@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from codegen.loop_ir.nodes import (
     Accumulate,
+    Affine,
     Assign,
     Fill,
     If,
@@ -26,7 +27,7 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
 )
-from codegen.loop_ir.walks import Place, disjoint, loads, panels_of, statements, subvalues, used_registers, values_of
+from codegen.loop_ir.walks import disjoint, loads, panels_of, statements, subvalues, used_registers, values_of
 
 
 def drop_dead_code(program: Program) -> Program:
@@ -92,17 +93,20 @@ def swept(body: tuple[Statement, ...], live: set[str], registers: set[str]) -> t
 def without_overwritten(body: tuple[Statement, ...]) -> list[Statement]:
     """A body without the stores whose elements it stores again before anything reads them."""
     kept: list[Statement] = []
-    again: list[Place] = []
+    # The indices of each buffer that are stored further on, and not read before that.
+    again: dict[str, list[tuple[Affine, ...]]] = {}
     for statement in reversed(body):
-        if isinstance(statement, Store) and (statement.buffer, statement.index) in again:
+        if isinstance(statement, Store) and statement.index in again.get(statement.buffer, ()):
             continue
-        if again:
-            for inner in statements((statement,)):
-                seen = [*loads(inner), *([(inner.buffer, inner.index)] if isinstance(inner, Accumulate) else [])]
-                whole = {p.buffer for p in panels_of(inner)} | ({inner.buffer} if isinstance(inner, Mirror) else set())
-                again = [place for place in again if place[0] not in whole and all(
-                    place[0] != name or disjoint(place[1], index) for name, index in seen)]
+        for inner in statements((statement,)) if again else ():
+            for name, index in (*loads(inner), *([(inner.buffer, inner.index)] if isinstance(inner, Accumulate) else [])):
+                if name in again:
+                    again[name] = [place for place in again[name] if disjoint(place, index)]
+            for panel in panels_of(inner):
+                again.pop(panel.buffer, None)
+            if isinstance(inner, Mirror):
+                again.pop(inner.buffer, None)
         if isinstance(statement, Store):
-            again.append((statement.buffer, statement.index))
+            again.setdefault(statement.buffer, []).append(statement.index)
         kept.append(statement)
     return kept[::-1]

@@ -203,6 +203,8 @@ def distance(first: Loop, second: Loop) -> int | None:
 
 def parted(body: tuple[Statement, ...]) -> tuple[tuple[Statement, ...], Loop | None] | None:
     """The values before the one loop of a body, and that loop; of an innermost body all of it; None for any other."""
+    if not body:
+        return None
     front, last = body[:-1], body[-1]
     if isinstance(last, Loop) and all(isinstance(s, Let) for s in front):
         return tuple(front), last

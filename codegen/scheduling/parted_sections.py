@@ -36,14 +36,18 @@ def parts(section: Section, kept: list[Buffer]) -> Iterator[Section]:
     uses = [used(statement) for statement in section.body]
     last_use = {name: place for place, names in enumerate(uses) for name in names}
     again = repeatable(section.body, uses)
+    ends: dict[int, list[str]] = {}
+    for name, place in last_use.items():
+        ends.setdefault(place, []).append(name)
     start = size = 0
-    live: dict[str, Statement] = {}
+    # What was named, is read further on, and is not stored.
+    fresh: dict[str, Statement] = {}
     stored: dict[str, tuple[Let, Buffer]] = {}
     for place, statement in enumerate(section.body):
         size += sum(1 for _ in statements((statement,)))
-        live.update((name, statement) for name in named(statement) if name not in again)
-        live = {name: definition for name, definition in live.items() if last_use.get(name, -1) > place}
-        fresh = {name: let for name, let in live.items() if name not in stored}
+        fresh.update((name, statement) for name in named(statement) if name not in again and last_use.get(name, -1) > place)
+        for name in ends.get(place, ()):
+            fresh.pop(name, None)
         if size >= ENOUGH and (not fresh or (size >= MANY and all(isinstance(let, Let) for let in fresh.values()))):
             for name, let in fresh.items():
                 assert isinstance(let, Let)
@@ -51,7 +55,7 @@ def parts(section: Section, kept: list[Buffer]) -> Iterator[Section]:
                 kept.append(stored[name][1])
             saves = [Store(stored[name][1].name, (), Register(name)) for name in fresh]
             yield replace(section, body=(*part(section.body, uses, start, place + 1, again, stored), *saves))
-            start, size = place + 1, 0
+            start, size, fresh = place + 1, 0, {}
     if start < len(section.body):
         yield replace(section, body=part(section.body, uses, start, len(section.body), again, stored))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from heapq import heapify, heappush
 
 from codegen.loop_ir.nodes import Affine, Buffer, If, Load, Loop, Program, SampleLoop, Statement, Store, TileLoop
 from codegen.loop_ir.walks import buffers_of, read, statements, storage_shape, subvalues, tile_rows, values_of, written
@@ -36,23 +37,28 @@ def share_slots(program: Program) -> Program:
     lives = lives_of(places)
     slots: dict[str, int] = {}
     free: dict[tuple[object, ...], list[tuple[int, Buffer]]] = {}
+    # When the buffers of a size are needed no longer, the soonest first: most often none is yet.
+    over: dict[tuple[object, ...], list[int]] = {}
     count = 0
     scratch = [b for b in program.buffers if b.role in SCRATCH and b.name in lives]
     for b in sorted(scratch, key=lambda b: (lives[b.name].first, b.name)):
         life = lives[b.name]
         size = product_of(storage_shape(b, rows))
         key = (b.role == "tile", *((size * WIDTHS[b.dtype],) if isinstance(size, int) else (size, WIDTHS[b.dtype])))
-        held = free.setdefault(key, [])
-        for k, (slot, before) in enumerate(held):
+        held, ends = free.setdefault(key, []), over.setdefault(key, [])
+        for k, (slot, before) in enumerate(held) if ends and ends[0] <= life.first else ():
             last = lives[before.name].last
             if last < life.first or (last == life.first and takes_over(before, b, places[last][1])):
                 held[k] = slot, b
                 slots[b.name] = slot
+                ends.remove(last)
+                heapify(ends)
                 break
         else:
             slots[b.name] = count
             held.append((count, b))
             count += 1
+        heappush(ends, life.last)
     return replace(program, buffers=tuple(replace(b, slot=slots[b.name]) if b.name in slots else b for b in program.buffers))
 
 

@@ -31,6 +31,7 @@ from codegen.loop_ir.nodes import (
     Value,
 )
 from codegen.loop_ir.text import program_text
+from codegen.scheduling.fused_loops import fuse
 from codegen.scheduling.short_loops import write_out
 
 I, J, K = (Affine(0, ((name, 1),)) for name in "ijk")
@@ -79,6 +80,8 @@ CASES: dict[str, tuple[tuple[Statement, ...], int]] = {
                                 carried=(ZERO,)), Store("z", (Affine(0),), Register("r"))), 1),
     "a long loop inside of a short one stays": ((over("j", 3, over("k", 40, Store("long", (K,), call("add",
                                       Load("long", (K,)), X_OF_1)))),), 2),
+    "a loop over nothing": ((over("k", 40, over("j", 0, Store("long", (K,), X_OF_1))), over(
+        "i", 40, over("j", 0, Store("long", (I,), X_OF_1)))), 2),
     "a short loop inside of a long one": ((over("k", 40, over("j", 3, Store("long", (K,), call("add",
                                       Load("long", (K,)), X_OF_1)))),), 1),
 }
@@ -89,6 +92,7 @@ def test_short_loops(name: str) -> None:
     body, loops = CASES[name]
     before = check(program(*body))
     after = check(write_out(before))
+    assert check(fuse(after)).sections
     text = program_text(after)
     assert text[text.index("init 1"):].count("for ") == loops, text
     given = np.random.default_rng(3).normal(size=(4, 3))

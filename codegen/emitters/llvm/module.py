@@ -69,13 +69,14 @@ def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False,
     taken: set[str] = set()
     cut = any(section.cut for section in program.sections)
     program = with_instances(program)
+    rows = tile_rows(program)
     for section in program.sections:
         if not section.body:
             continue
         called = callee(section_name(section, taken), section, program)
         for function in (called, called.clear, called.fold):
             if function is not None:
-                functions.append(section_function(function, program, vector_bytes, fast_math, scales, declared))
+                functions.append(section_function(function, program, rows, vector_bytes, fast_math, scales, declared))
         callees.append(called)
     if cut:
         products = multiplies(program)
@@ -91,12 +92,12 @@ def multiplies(program: Program) -> bool:
     return any(isinstance(s, MatMul) for section in program.sections for s in statements(section.body))
 
 
-def section_function(of: Callee, program: Program, vector_bytes: int, fast_math: bool, scales: Callable[[], bool],
-                     declared: dict[str, str]) -> str:
+def section_function(of: Callee, program: Program, rows: dict[str, int], vector_bytes: int, fast_math: bool,
+                     scales: Callable[[], bool], declared: dict[str, str]) -> str:
     """The function of a section."""
     numbers = size_names(program)
     sizes = {size: Ssa(numbers[size], "i64") for size in of.sizes}
-    writer = ProductWriter(sizes, buffers_of(program), tile_rows(program))
+    writer = ProductWriter(sizes, buffers_of(program), rows)
     writer.vector_bytes = vector_bytes
     writer.scales = scales
     writer.flags = "fast" if fast_math else ""
