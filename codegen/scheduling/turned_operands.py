@@ -38,9 +38,12 @@ BYTES = {"float64": 8, "float32": 4}
 
 
 def turn_operands(program: Program) -> Program:
-    """The program with turned copies of operands before loops, where products read them by columns."""
+    """The program with turned copies of operands before loops, where products read them by columns.
+
+    Ranges stay as they are: their parts may run at the same time, and would make one copy together.
+    """
     turner = Turner(program)
-    sections = tuple(replace(s, body=turner.body(s.body)) for s in program.sections)
+    sections = tuple(s if s.kind == "range" else replace(s, body=turner.body(s.body)) for s in program.sections)
     return replace(program, sections=sections, buffers=(*program.buffers, *turner.copies))
 
 

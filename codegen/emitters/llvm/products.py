@@ -132,10 +132,11 @@ class ProductWriter(StatementWriter):
             tiles(whole, vectors, narrow, left if count != vectors * narrow else None)
 
     def by_rows(self, kind: str, rows: Ssa, columns: Ssa, matrix: Matrix) -> Matrix:
-        """A copy by rows, on the stack, of a small matrix that lies by columns."""
-        self.count += 1
-        copy = Ssa(f"%.s{self.count}", "ptr")
-        self.slots.append(f"{copy.name} = alloca [{int(rows.name) * int(columns.name)} x {kind}], align 64")
+        """A copy by rows of a small matrix that lies by columns: on the stack, where the copies of a function follow each other."""
+        copy = Ssa("%.copy", "ptr")
+        allocation = f"{copy.name} = alloca [{COPIED_BYTES} x i8], align 64"
+        if allocation not in self.slots:
+            self.slots.append(allocation)
 
         def column() -> None:
             j = self.variables["copied"]
