@@ -206,6 +206,11 @@ def index_variables(index: Affine) -> Iterator[str]:
                 stack.append(variable.index)
 
 
+def is_told_by(index: tuple[Affine, ...], name: str) -> bool:
+    """Whether a place of a buffer changes with a variable or register."""
+    return any(v == name for i in index for v in index_variables(i))
+
+
 def disjoint(one: tuple[Affine, ...], other: tuple[Affine, ...]) -> bool:
     """Whether two places of a buffer surely differ: along some axis by a number.
 

@@ -27,7 +27,7 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
 )
-from codegen.loop_ir.walks import disjoint, loads, panels_of, statements, subvalues, used_registers, values_of
+from codegen.loop_ir.walks import disjoint, is_told_by, loads, panels_of, statements, subvalues, used_registers, values_of
 
 
 def drop_dead_code(program: Program) -> Program:
@@ -106,6 +106,9 @@ def without_overwritten(body: tuple[Statement, ...]) -> list[Statement]:
                 again.pop(panel.buffer, None)
             if isinstance(inner, Mirror):
                 again.pop(inner.buffer, None)
+            if isinstance(inner, (Update, Assign)):
+                again = {name: [place for place in places if not is_told_by(place, inner.register)]
+                         for name, places in again.items()}
         if isinstance(statement, Store):
             again.setdefault(statement.buffer, []).append(statement.index)
         kept.append(statement)

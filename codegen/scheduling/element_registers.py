@@ -46,6 +46,7 @@ from codegen.loop_ir.walks import (
     disjoint,
     fresh_names,
     index_variables,
+    is_told_by,
     loads,
     panels_of,
     statements,
@@ -116,8 +117,11 @@ class HandedOn:
 
 
 def forget(known: dict[Place, Value], statement: Statement) -> None:
-    """Forget the elements that a statement, or one in it, may write."""
+    """Forget the elements that a statement, or one in it, may write, and those at positions that it changes."""
     for inner in statements((statement,)):
+        if isinstance(inner, (Update, Assign)):
+            for place in [p for p in known if is_told_by(p[1], inner.register)]:
+                del known[place]
         places = [inner.index] if isinstance(inner, (Store, Accumulate)) else []
         for name in written(inner):
             for place in [p for p in known if p[0] == name and not (places and disjoint(p[1], places[0]))]:
@@ -151,7 +155,7 @@ def elements_of(loop: Loop) -> list[Place]:
         match statement:
             case Loop(var=var, carried=more) | SampleLoop(var=var, carried=more):
                 moving |= {var, *(c.name for c in more)}
-            case Let(register=register):
+            case Let(register=register) | Update(register=register) | Assign(register=register):
                 moving.add(register)
             case Store() | Accumulate():
                 places.setdefault(statement.buffer, set()).add((statement.buffer, statement.index))

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from codegen.loop_ir.nodes import (
     Affine,
+    Assign,
     Buffer,
     If,
     Let,
@@ -27,6 +28,7 @@ from codegen.loop_ir.nodes import (
     Statement,
     Store,
     TileLoop,
+    Update,
 )
 from codegen.loop_ir.rewriting import counted_by
 from codegen.loop_ir.walks import buffers_of, fresh_names, index_variables, statements, suits_blas, written
@@ -130,7 +132,7 @@ def changed_in(loop: Loop) -> set[str]:
     for statement in statements(loop.body):
         changed |= set(written(statement))
         match statement:
-            case Let(register=register):
+            case Let(register=register) | Update(register=register) | Assign(register=register):
                 changed.add(register)
             case Loop(var=var, carried=carried) | SampleLoop(var=var, carried=carried):
                 changed |= {var, *(c.name for c in carried)}

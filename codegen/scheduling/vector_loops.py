@@ -34,7 +34,7 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
-from codegen.loop_ir.walks import buffers_of, index_variables, statements, subvalues, values_of
+from codegen.loop_ir.walks import buffers_of, index_variables, statements, subvalues, used_registers, values_of
 from symdiff.sizes import typical_value
 
 LANES = 4
@@ -222,8 +222,7 @@ def independent(loop: Loop | SampleLoop) -> bool:
             for value in subvalues(outer):
                 if isinstance(value, Load):
                     reads.setdefault(value.buffer, []).append(value.index)
-                elif isinstance(value, Register):
-                    used.add(value.name)
+        used |= used_registers(statement)
         match statement:
             case Store(buffer=buffer, index=index):
                 stores.setdefault(buffer, []).append(index)

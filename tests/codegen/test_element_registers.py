@@ -27,9 +27,11 @@ from codegen.loop_ir.nodes import (
     Value,
 )
 from codegen.loop_ir.text import program_text
+from codegen.scheduling.dead_code import drop_dead_code
 from codegen.scheduling.element_registers import carry, hand_on
 
 I, J = Affine(0, (("i", 1),)), Affine(0, (("j", 1),))
+TOLD = Affine(0, (("p", 1),))
 ONE, NEXT = Affine(1), Affine(1, (("i", 1),))
 X = Load("x", (I,))
 
@@ -71,6 +73,8 @@ HANDED: dict[str, tuple[tuple[Statement, ...], int]] = {
     "what was added": ((over("i", Store("t", (I,), X), Accumulate("mul", "t", (I,), X), Store("y", (I,), Load("t", (I,)))),), 0),
     "where it may be": ((over("i", Store("t", (I,), X), If(Call("less", (X, Literal(1.0, "float64")), "bool"), (
         Store("t", (I,), call("neg", Load("t", (I,)))),)), Store("y", (I,), Load("t", (I,)))),), 1),
+    "a position that changes": ((over("i", Store("t", (TOLD,), X), Assign("p", Literal(2, "int64")), Store(
+        "y", (I,), Load("t", (TOLD,))), carried=(Carried("p", "int64", Literal(1, "int64")),)),), 1),
     "a register that changes later": ((over("i", Store("t", (I,), Register("r")), Assign("r", X), Store("y", (I,), Load("t", (I,))),
                                             carried=(Carried("r", "float64", Literal(5.0, "float64")),)),), 0),
 }
@@ -101,6 +105,8 @@ CARRIED: dict[str, tuple[tuple[Statement, ...], int]] = {
         "y", (I,), Load("s", ()))),), 0),
     "what a loop inside reads": ((over("i", Store("s", (), call("sub", X, Load("s", ()))), over(
         "j", Accumulate("add", "y", (J,), Load("s", ())))),), 1),
+    "a position that changes": ((over("o", over("i", Store("t", (TOLD,), call("add", Load("t", (TOLD,)), X)), Assign(
+        "p", Literal(2, "int64"))), carried=(Carried("p", "int64", Literal(1, "int64")),)),), 0),
     "a fold": ((over("i", Store("s", (), call("sub", X, Load("s", ()))), Accumulate("add", "s", (), X)),), 1),
 }
 
@@ -113,6 +119,15 @@ def test_what_is_carried(name: str) -> None:
     text = program_text(after)
     head = next(line for line in text[text.index("init 1"):].splitlines() if "for i" in line)
     assert head.count(": float64 = ") == registers, text
+    same_meaning(before, after)
+
+
+def test_a_store_at_a_position_that_changes_stays() -> None:
+    """y[p] = x; p = 2; y[p] = -x are two places."""
+    before = program(over("i", Store("y", (TOLD,), X), Assign("p", Literal(2, "int64")), Store("y", (TOLD,), call("neg", X)),
+                          carried=(Carried("p", "int64", Literal(1, "int64")),)))
+    after = drop_dead_code(before)
+    assert program_text(after).count("y[p]") == 2
     same_meaning(before, after)
 
 
