@@ -98,7 +98,7 @@ def turns_of(loop: Loop) -> range:
     return range(loop.lo, loop.hi, loop.step)
 
 
-def again(loop: Loop, name: Iterator[str]) -> Loop:
+def copy_of(loop: Loop, name: Iterator[str]) -> Loop:
     """A loop once more, with names of its own."""
     turns = Turns(name, {loop.var})
     turns.places[loop.var] = counted_by(loop.var)

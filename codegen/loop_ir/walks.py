@@ -175,7 +175,7 @@ def written(statement: Statement) -> tuple[str, ...]:
 
 def read(statement: Statement) -> tuple[str, ...]:
     """The buffers that a statement itself reads (also those that it changes)."""
-    names = [v.buffer for outer in values_of(statement) for v in subvalues(outer) if isinstance(v, Load)]
+    names = [name for name, _ in loads(statement)]
     names += [p.buffer for p in panels_of(statement)]
     if isinstance(statement, (Accumulate, Mirror)):
         names.append(statement.buffer)

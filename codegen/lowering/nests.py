@@ -41,7 +41,7 @@ from codegen.planning.gathers import is_scatter
 from codegen.planning.materialisation import is_contraction
 from codegen.planning.matrices import MatrixForm, Operand
 from codegen.planning.passes import Passes, is_pattern
-from codegen.planning.windows import side_by_side
+from codegen.planning.windows import fills_axis
 from symdiff.expression import Add, Node, Number, Product, Reduce
 from symdiff.gathers import children_read, solved_labels
 from symdiff.index_notation import injective, labels_of
@@ -176,7 +176,7 @@ class Nests:
             formula = dense[0][1]
         elif dense:
             formula = Add(dense, node.type)
-        once = not dense and side_by_side(node)
+        once = not dense and fills_axis(node)
         if not once and (formula is not None or not self.passes_over(node) or self.buffers[node] in self.tiles):
             self.element(node, formula)
         for c, term in node.terms:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import Cut
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import is_contraction, is_costly, is_view
-from codegen.planning.passes import BYTES, SMALLEST_SAMPLE_AXIS, Passes, is_leaf, is_pattern, placed, sample_sizes
+from codegen.planning.passes import SMALLEST_SAMPLE_AXIS, Passes, is_leaf, is_pattern, placed, sample_sizes
 from symdiff.expression import Apply, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read
 from symdiff.simplification.rule import TRANSCENDENTAL

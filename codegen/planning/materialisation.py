@@ -76,7 +76,7 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
                 stored.setdefault(node, "costly, and read again along another axis")
     share(order, stored, users)
     # What is stored after all is so at full length where another pass or sample reads it.
-    passes.full |= {node for node in passes.again if node in stored}
+    passes.full |= {node for node in passes.recomputed if node in stored}
     return stored
 
 

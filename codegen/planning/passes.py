@@ -17,7 +17,6 @@ from symdiff.normal_form import number_of
 from symdiff.sizes import Size
 
 SMALLEST_SAMPLE_AXIS = 64
-BYTES = {"bool": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
 # Operations on leaves that are done again rather than stored for another pass.
 FEW_OPERATIONS = 3
 FOLDS = ("add", "max", "min", "mul")
@@ -40,7 +39,7 @@ class Passes:
     ready: dict[Node, int] = field(default_factory=dict)
     full: set[Node] = field(default_factory=set)
     # Nodes that another pass or sample computes again, rather than that they are stored at full length.
-    again: set[Node] = field(default_factory=set)
+    recomputed: set[Node] = field(default_factory=set)
 
     @property
     def count(self) -> int:
@@ -154,7 +153,7 @@ def place(node: Node, passes: Passes) -> None:
         level = max(level, passes.level[child])
     for child in others:
         if child in passes.sample and not is_leaf(child) and not reads_leaves(child):
-            (passes.again if is_cheap(child) else passes.full).add(child)
+            (passes.recomputed if is_cheap(child) else passes.full).add(child)
             level = max(level, passes.level[child] + 1)
         else:
             level = max(level, passes.ready[child])

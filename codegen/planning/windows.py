@@ -86,7 +86,7 @@ def window_of(term: Product, label: int) -> tuple[Size, Size] | None:
     return start, length
 
 
-def side_by_side(node: Add) -> bool:
+def fills_axis(node: Add) -> bool:
     """Whether the windows of a sum's terms lie one behind the other along an axis, and leave nothing of it out."""
     cut: set[int] = set()
     spans = []

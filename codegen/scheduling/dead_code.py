@@ -15,7 +15,6 @@ from codegen.loop_ir.nodes import (
     Fill,
     If,
     Let,
-    Load,
     Loop,
     MatMul,
     MatVec,
@@ -27,7 +26,7 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
 )
-from codegen.loop_ir.walks import disjoint, is_told_by, loads, panels_of, statements, subvalues, used_registers, values_of
+from codegen.loop_ir.walks import disjoint, is_told_by, loads, panels_of, statements, used_registers
 
 
 def drop_dead_code(program: Program) -> Program:
@@ -54,8 +53,7 @@ def live_buffers(program: Program) -> set[str]:
                 live |= {statement.A.buffer, statement.B.buffer}
             elif isinstance(statement, MatVec):
                 live |= {statement.A.buffer, statement.x.buffer}
-            for value in values_of(statement):
-                live |= {v.buffer for v in subvalues(value) if isinstance(v, Load)}
+            live |= {name for name, _ in loads(statement)}
     return live
 
 

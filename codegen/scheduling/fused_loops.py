@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from codegen.loop_ir.copies import again
+from codegen.loop_ir.copies import copy_of
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
     Assign,
     If,
     Let,
-    Load,
     Loop,
     Program,
     SampleLoop,
@@ -30,7 +29,7 @@ from codegen.loop_ir.nodes import (
     Update,
 )
 from codegen.loop_ir.rewriting import counted_by, moved
-from codegen.loop_ir.walks import fresh_names, loads, statements, subvalues, used_registers
+from codegen.loop_ir.walks import fresh_names, loads, statements, used_registers
 from codegen.scheduling.vector_loops import all_apart, independent
 from symdiff.bounds import at_least
 from symdiff.sizes import combine
@@ -116,7 +115,7 @@ def together(first: Loop, second: Loop) -> Loop | None:
     """Two loops as one, None where that is not the same or not wanted."""
     if not alike(first, second):
         return None
-    if written_in(first) & {v.buffer for c in second.carried for v in subvalues(c.initial) if isinstance(v, Load)}:
+    if written_in(first) & {p[0] for p in loads(second)}:
         return None
     second = moved(replace(second, var=first.var), {second.var: counted_by(first.var)})  # type: ignore[assignment]
     one, two = parted(first.body), parted(second.body)
@@ -183,8 +182,8 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
         return None
     edges: list[Statement] = []
     for loop in (first, second):
-        edges += [again(replace(loop, hi=lo), name)] if loop.lo != lo else []
-        edges += [again(replace(loop, lo=hi), name)] if loop.hi != hi else []
+        edges += [copy_of(replace(loop, hi=lo), name)] if loop.lo != lo else []
+        edges += [copy_of(replace(loop, lo=hi), name)] if loop.hi != hi else []
     return [*edges, whole]
 
 

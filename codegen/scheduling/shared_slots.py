@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from heapq import heapify, heappush
 
-from codegen.loop_ir.nodes import Affine, Buffer, If, Load, Loop, Program, SampleLoop, Statement, Store, TileLoop
-from codegen.loop_ir.walks import buffers_of, read, statements, storage_shape, subvalues, tile_rows, values_of, written
+from codegen.loop_ir.dtypes import BYTES
+from codegen.loop_ir.nodes import Affine, Buffer, If, Loop, Program, SampleLoop, Statement, Store, TileLoop
+from codegen.loop_ir.walks import buffers_of, loads, read, statements, storage_shape, tile_rows, written
 from symdiff.sizes import product as product_of
 
-WIDTHS = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "bool": 1}
 SCRATCH = frozenset({"full", "tile", "accumulator"})
 
 
@@ -44,7 +44,7 @@ def share_slots(program: Program) -> Program:
     for b in sorted(scratch, key=lambda b: (lives[b.name].first, b.name)):
         life = lives[b.name]
         size = product_of(storage_shape(b, rows))
-        key = (b.role == "tile", *((size * WIDTHS[b.dtype],) if isinstance(size, int) else (size, WIDTHS[b.dtype])))
+        key = (b.role == "tile", *((size * BYTES[b.dtype],) if isinstance(size, int) else (size, BYTES[b.dtype])))
         held, ends = free.setdefault(key, []), over.setdefault(key, [])
         for k, (slot, before) in enumerate(held) if ends and ends[0] <= life.first else ():
             last = lives[before.name].last
@@ -109,7 +109,7 @@ def takes_over(before: Buffer, after: Buffer, body: tuple[Statement, ...]) -> bo
             return False
         if before.name in read(found.statement):
             beside = found.home == stores[0].home and found.place <= stores[0].place
-            if not beside or any(index != store.index for index in loads(found.statement, before.name)):
+            if not beside or any(index != store.index for index in reads_of(found.statement, before.name)):
                 return False
     return True
 
@@ -143,8 +143,7 @@ def visits_once(index: tuple[Affine, ...], loops: tuple[str, ...]) -> bool:
         and all(len(i.terms) == 1 for i in index)
 
 
-def loads(statement: Statement, name: str) -> list[tuple[Affine, ...] | None]:
+def reads_of(statement: Statement, name: str) -> list[tuple[Affine, ...] | None]:
     """Where a statement itself loads from a buffer; None where it reads it otherwise, as an operand of a matrix product."""
-    found: list[tuple[Affine, ...] | None] = [v.index for outer in values_of(statement) for v in subvalues(outer)
-                                              if isinstance(v, Load) and v.buffer == name]
+    found: list[tuple[Affine, ...] | None] = [index for buffer, index in loads(statement) if buffer == name]
     return found or [None]

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import (
     Affine,
     Assign,
@@ -36,7 +37,6 @@ from codegen.scheduling.opened_products import at
 
 # Bytes of an operand that is worth a copy, and turns of a loop.
 MOST_BYTES, FEW_TURNS = 1 << 18, 4
-BYTES = {"float64": 8, "float32": 4}
 
 
 def turn_operands(program: Program) -> Program:

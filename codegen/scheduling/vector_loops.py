@@ -34,7 +34,7 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
-from codegen.loop_ir.walks import buffers_of, index_variables, statements, subvalues, used_registers, values_of
+from codegen.loop_ir.walks import buffers_of, index_variables, loads, statements, subvalues, used_registers, values_of
 from symdiff.sizes import typical_value
 
 LANES = 4
@@ -218,10 +218,8 @@ def independent(loop: Loop | SampleLoop) -> bool:
     used: set[str] = set()
     carried_inside: set[str] = set()
     for statement in statements(loop.body):
-        for outer in values_of(statement):
-            for value in subvalues(outer):
-                if isinstance(value, Load):
-                    reads.setdefault(value.buffer, []).append(value.index)
+        for name, place in loads(statement):
+            reads.setdefault(name, []).append(place)
         used |= used_registers(statement)
         match statement:
             case Store(buffer=buffer, index=index):
@@ -261,11 +259,11 @@ def all_apart(places: Sequence[tuple[Affine, ...]], loop: Loop | SampleLoop, ins
         return True
     different = list(dict.fromkeys(places))
     return len(different) <= MOST_PLACES and all(
-        apart((p, q), loop.var, inside) or (p is not q and side_by_side(p, q, loop, inside))
+        apart((p, q), loop.var, inside) or (p is not q and never_meet(p, q, loop, inside))
         for k, p in enumerate(different) for q in different[:k + 1])
 
 
-def side_by_side(one: tuple[Affine, ...], other: tuple[Affine, ...], loop: Loop | SampleLoop, inside: set[str]) -> bool:
+def never_meet(one: tuple[Affine, ...], other: tuple[Affine, ...], loop: Loop | SampleLoop, inside: set[str]) -> bool:
     """Whether two places are further apart along some axis than a loop goes."""
     if isinstance(loop, SampleLoop) or not isinstance(loop.lo, int) or not isinstance(loop.hi, int):
         return False

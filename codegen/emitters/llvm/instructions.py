@@ -10,8 +10,9 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+T = TypeVar("T")
 KINDS = {"float64": "double", "float32": "float", "int64": "i64", "int32": "i32", "bool": "i1"}
 LITERAL = re.compile(r"^(?:splat \((?:double|float) )?0x([0-9A-F]{16})\)?$")
 BITS = {"double": 64, "float": 32, "i64": 64, "i32": 32, "i8": 8, "i1": 1, "ptr": 64}
@@ -282,6 +283,10 @@ class Function:
 
     def either(self, condition: Ssa, usual: Callable[[], Ssa], otherwise: Callable[[], Ssa]) -> Ssa:
         """The value of one side of a branch, of which only that side runs."""
+        return self.phi(*self.sides(condition, usual, otherwise))
+
+    def sides(self, condition: Ssa, usual: Callable[[], T], otherwise: Callable[[], T]) -> list[tuple[T, str]]:
+        """Both sides of a branch, of which only one runs: what they give, and the labels of the blocks that they end in."""
         start, sides, after = self.block, (self.begin_block(), self.begin_block()), self.begin_block()
         start.end = f"br i1 {condition.name}, label %{sides[0].label}, label %{sides[1].label}"
         found = []
@@ -292,7 +297,14 @@ class Function:
             end.end = f"br label %{after.label}"
             found.append((value, end.label))
         self.move_to(after)
-        return self.phi(*found)
+        return found
+
+    def moved(self, address: Ssa, offset: Ssa, kind: str) -> Ssa:
+        """An address some elements of a type further on."""
+        if offset.name == "0":
+            return address
+        return self.pure(f"getelementptr inbounds {kind}, ptr {address.name}, i64 {offset.name}", "ptr", 1,
+                         max(address.depth, offset.depth))
 
     def phi(self, *sources: tuple[Ssa, str]) -> Ssa:
         """The value that comes with the block before, for each such block by its label; at the head of the present block."""

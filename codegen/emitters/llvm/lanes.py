@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import (
     Assign,
     Buffer,
@@ -20,7 +21,6 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.loop_ir.walks import statements, subvalues, values_of, written
 
-BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "bool": 1}
 # Values in a body for which four, or two, vectors at once still fit the registers.
 SHORT, MIDDLING = 12, 30
 MOST_FOLDS = 8

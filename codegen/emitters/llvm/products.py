@@ -6,7 +6,7 @@ C = A B is written as Cᵀ = Bᵀ Aᵀ where C is stored by rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from codegen.emitters.llvm.indices import ONE, ZERO, is_whole
@@ -78,25 +78,13 @@ class ProductWriter(StatementWriter):
         one, two, three = (self.times(x, y) for x, y in ((m, k), (k, n), (m, n)))
         numbers, most = self.plus(self.plus(one, two), three), FEW_BYTES * 8 // BITS[kind]
         if not is_whole(numbers):
-            self.fork(self.compare("icmp sle", numbers, literal(most, "i64")),
+            self.sides(self.compare("icmp sle", numbers, literal(most, "i64")),
                       lambda: self.in_registers(kind, m, n, k, alpha, a, b, beta, c),
                       lambda: self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c))
         elif int(numbers.name) <= most:
             self.in_registers(kind, m, n, k, alpha, a, b, beta, c)
         else:
             self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c)
-
-    def fork(self, condition: Ssa, one: Callable[[], None], other: Callable[[], None]) -> None:
-        """Write the first where a condition holds, else the other."""
-        start, after = self.block, self.begin_block()
-        ways = []
-        for way in (one, other):
-            ways.append(self.begin_block())
-            self.open(ways[-1], branch=True)
-            way()
-            self.close().end = f"br label %{after.label}"
-        start.end = f"br i1 {condition.name}, label %{ways[0].label}, label %{ways[1].label}"
-        self.move_to(after)
 
     def in_registers(self, kind: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
         """C = alpha A B + beta C by tiles of C; C lies by rows."""
@@ -125,7 +113,7 @@ class ProductWriter(StatementWriter):
         left = self.minus(n, whole)
         if not is_whole(left):
             some = self.compare("icmp sgt", left, ZERO)
-            self.fork(some, lambda: tiles(whole, 2, lanes, left), lambda: None)
+            self.sides(some, lambda: tiles(whole, 2, lanes, left), lambda: None)
         elif count := int(left.name):
             vectors = -(-count // lanes)
             narrow = lanes if vectors > 1 else 1 << (count - 1).bit_length()
@@ -150,11 +138,6 @@ class ProductWriter(StatementWriter):
             self.turns("element", ZERO, rows, ONE, (), element)
         self.turns("copied", ZERO, columns, ONE, (), column)
         return copy, columns, False
-
-    def moved(self, address: Ssa, offset: Ssa, kind: str) -> Ssa:
-        """An address some elements further on."""
-        return self.pure(f"getelementptr inbounds {kind}, ptr {address.name}, i64 {offset.name}", "ptr", 1,
-                         max(address.depth, offset.depth))
 
     def library_gemm(self, dtype: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
         """A call of gemm."""

@@ -46,13 +46,9 @@ def tile_function(name: str, kind: str, lanes: int, rows: int, vectors: int, mas
         counted = [Ssa("<" + ", ".join(f"i64 {v * lanes + j}" for j in range(lanes)) + ">", "i64", lanes) for v in range(vectors)]
         masks = [w.compare("icmp slt", of, left) for of in counted]
 
-    def address(start: Ssa, offset: Ssa) -> Ssa:
-        return w.pure(f"getelementptr inbounds {kind}, ptr {start.name}, i64 {offset.name}", "ptr", 1,
-                      max(start.depth, offset.depth))
-
     def load(start: Ssa, v: int) -> Ssa:
         w.lanes = lanes
-        value = w.read_lanes(kind, address(start, literal(v * lanes, "i64")), masks[v])
+        value = w.read_lanes(kind, w.moved(start, literal(v * lanes, "i64"), kind), masks[v])
         w.lanes = 1
         return value
 
@@ -63,29 +59,29 @@ def tile_function(name: str, kind: str, lanes: int, rows: int, vectors: int, mas
         for q in range(rows):
             place = w.plus(first, literal(q, "i64"))
             places.append(w.select(w.compare("icmp slt", place, m), place, last))
-        starts = [address(a, w.times(place, a_row)) for place in places]
+        starts = [w.moved(a, w.times(place, a_row), kind) for place in places]
         sums = {(q, v): f"{q}.{v}" for q in range(rows) for v in range(vectors)}
         w.registers.update({register: literal(0, kind, lanes) for register in sums.values()})
 
         def step() -> None:
             p = w.variables["p"]
-            row = address(b, w.times(p, b_row))
+            row = w.moved(b, w.times(p, b_row), kind)
             across = [load(row, v) for v in range(vectors)]
             along = w.times(p, a_column)
             for q in range(rows):
-                one = w.here(f"load {kind}, ptr {address(starts[q], along).name}, align {size}", kind)
+                one = w.here(f"load {kind}, ptr {w.moved(starts[q], along, kind).name}, align {size}", kind)
                 for v in range(vectors):
                     old = w.registers[sums[q, v]]
                     w.registers[sums[q, v]] = w.intrinsic("fmuladd", w.splat(one, lanes), across[v], old, flags="contract ")
         w.turns("p", ZERO, k, ONE, list(sums.values()), step)
         results = []
         for (q, v), register in sums.items():
-            target, value = address(c, w.times(places[q], c_row)), w.registers[register]
+            target, value = w.moved(c, w.times(places[q], c_row), kind), w.registers[register]
             if scaled:
                 value = w.binary("fmul", value, w.splat(Ssa("%alpha", kind), lanes))
             results.append((target, v, w.binary("fadd", load(target, v), value) if adds else value))
         for target, v, value in results:
-            w.write_lanes(kind, address(target, literal(v * lanes, "i64")), value, masks[v])
+            w.write_lanes(kind, w.moved(target, literal(v * lanes, "i64"), kind), value, masks[v])
     w.turns("row", ZERO, m, literal(rows, "i64"), (), tile)
     w.block.end = "ret void"
     head = f"define internal void @{name}(ptr %a, i64 %ar, i64 %ac, ptr %b, i64 %br, ptr noalias %c, i64 %cr, i64 %m, i64 %k, " \

@@ -91,10 +91,7 @@ class ValueWriter(IndexWriter):
 
     def pointer(self, name: str, offset: Ssa) -> Ssa:
         """The address of an element."""
-        base, kind = self.pointers[name], self.memory(name)
-        if offset.name == "0":
-            return base
-        return self.pure(f"getelementptr inbounds {kind}, ptr {base.name}, i64 {offset.name}", "ptr", 1, offset.depth)
+        return self.moved(self.pointers[name], offset, self.memory(name))
 
     def addresses(self, name: str, place: Place) -> list[Ssa]:
         """The address of the element of each lane."""
