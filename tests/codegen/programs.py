@@ -54,6 +54,11 @@ def r(name):
     return Register(name)
 
 
+def over(var, *body, size=5, carried=()):
+    """A loop with a literal number of turns."""
+    return Loop(var, 0, size, body, carried=carried)
+
+
 def chain(dtype=F):
     """o = exp(-x) * (x + 2) - 1/x, elementwise."""
     x = r("v0")

@@ -24,24 +24,16 @@ from codegen.loop_ir.nodes import (
     Section,
     Statement,
     Store,
-    Value,
 )
 from codegen.loop_ir.text import program_text
 from codegen.scheduling.dead_code import drop_dead_code
 from codegen.scheduling.element_registers import carry, hand_on
+from tests.codegen.programs import call, over
 
 I, J = Affine(0, (("i", 1),)), Affine(0, (("j", 1),))
 TOLD = Affine(0, (("p", 1),))
 ONE, NEXT = Affine(1), Affine(1, (("i", 1),))
 X = Load("x", (I,))
-
-
-def over(var: str, *body: Statement, size: int = 5, carried: tuple[Carried, ...] = ()) -> Loop:
-    return Loop(var, 0, size, body, carried=carried)
-
-
-def call(function: str, *args: Value) -> Value:
-    return Call(function, args, "float64")
 
 
 def program(*body: Statement) -> Program:

@@ -20,7 +20,6 @@ from codegen.loop_ir.nodes import (
     Let,
     Literal,
     Load,
-    Loop,
     Program,
     Register,
     Section,
@@ -31,14 +30,11 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.loop_ir.text import program_text
 from codegen.scheduling.fused_loops import fuse
+from tests.codegen.programs import over
 
 I, J, K = (Affine(0, ((name, 1),)) for name in "ijk")
 ZERO = Carried("r", "float64", Literal(0.0, "float64"))
 BEHIND = Affine(4, (("j", -1),))
-
-
-def over(var: str, *body: Statement, size: int = 5, carried: tuple[Carried, ...] = ()) -> Loop:
-    return Loop(var, 0, size, body, carried=carried)
 
 
 def times(c: float, value: Value) -> Value:

@@ -28,11 +28,11 @@ from codegen.loop_ir.nodes import (
     Statement,
     Store,
     Update,
-    Value,
 )
 from codegen.loop_ir.text import program_text
 from codegen.scheduling.fused_loops import fuse
 from codegen.scheduling.short_loops import write_out
+from tests.codegen.programs import call
 
 I, J, K = (Affine(0, ((name, 1),)) for name in "ijk")
 ZERO = Carried("r", "float64", Literal(0.0, "float64"))
@@ -40,10 +40,6 @@ ZERO = Carried("r", "float64", Literal(0.0, "float64"))
 
 def over(var: str, size: int, *body: Statement, carried: tuple[Carried, ...] = ()) -> Loop:
     return Loop(var, 0, size, body, carried=carried)
-
-
-def call(function: str, *args: Value) -> Value:
-    return Call(function, args, "float64")
 
 
 def program(*body: Statement) -> Program:
