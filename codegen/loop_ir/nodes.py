@@ -299,8 +299,9 @@ class Panel:
 class MatMul:
     """C = alpha · A B + beta · C, with A (m×k), B (k×n), C (m×n) given as Panels; kind says how it may be done.
 
-    gemm: a library product.  skinny: register loops.  symmetric: A B is known to be its own transpose, and only the lower
-    triangle of C need be written (a Mirror makes it whole).  With beta = 0 the old C is not read.
+    gemm: a library product, or tiles of registers where it is small.  skinny: register loops.  symmetric: A B is known to be
+    its own transpose, and only the lower triangle of C need be written (a Mirror makes it whole).  With beta = 0 the old C is
+    not read.
     """
 
     A: Panel
