@@ -12,7 +12,7 @@ from tests.fuzz_graphs import generate
 INTERPRETED = [range(lo, lo + 25) for lo in range(0, 220, 25)]
 ALL = [range(lo, lo + 30) for lo in range(0, 300, 30)]
 COMPILED = [range(lo, lo + 10) for lo in range(225, 300, 10)]
-LONGEST = 200
+LONGEST = 300
 
 
 @pytest.mark.parametrize("seeds", INTERPRETED, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
