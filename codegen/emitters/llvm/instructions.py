@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -238,9 +238,13 @@ class Function:
         """So many lanes of a vector, from one on."""
         if count == 1:
             return self.lane(value, first)
-        places = ", ".join(f"i32 {k}" for k in range(first, first + count))
-        return self.pure(f"shufflevector {value.type} {value.name}, {value.type} poison, <{count} x i32> <{places}>", value.kind,
-                         count, value.depth)
+        return self.chosen(value, Ssa("poison", value.kind, value.lanes), range(first, first + count))
+
+    def chosen(self, a: Ssa, b: Ssa, places: Sequence[int]) -> Ssa:
+        """Lanes of two vectors, those of the second counted behind those of the first."""
+        listed = ", ".join(f"i32 {k}" for k in places)
+        return self.pure(f"shufflevector {a.type} {a.name}, {b.type} {b.name}, <{len(places)} x i32> <{listed}>", a.kind,
+                         len(places), max(a.depth, b.depth))
 
     def gathered(self, values: list[Ssa]) -> Ssa:
         """The vector of scalars."""
