@@ -212,7 +212,7 @@ def parted(body: tuple[Statement, ...]) -> tuple[tuple[Statement, ...], Loop | N
     return None
 
 
-def meet_in_turn(first: Loop, second: Loop) -> bool:
+def meet_in_turn(first: Loop | SampleLoop, second: Loop | SampleLoop) -> bool:
     """Whether what both touch, and one of them writes, is touched by both in the same turn."""
     inside = {s.var for loop in (first, second) for s in statements(loop.body) if isinstance(s, Loop)}
     inside |= {s.register for loop in (first, second) for s in statements(loop.body) if isinstance(s, Let)}
@@ -221,7 +221,7 @@ def meet_in_turn(first: Loop, second: Loop) -> bool:
     return all(all_apart([*one[name], *two[name]], first, inside) for name in one.keys() & two.keys() if name in writes)
 
 
-def touched(loop: Loop) -> dict[str, list[tuple[Affine, ...]]]:
+def touched(loop: Loop | SampleLoop) -> dict[str, list[tuple[Affine, ...]]]:
     """Where a loop reads and writes, by buffer."""
     found: dict[str, list[tuple[Affine, ...]]] = {}
     for statement in statements((loop,)):
@@ -232,6 +232,6 @@ def touched(loop: Loop) -> dict[str, list[tuple[Affine, ...]]]:
     return found
 
 
-def written_in(loop: Loop) -> set[str]:
+def written_in(loop: Loop | SampleLoop) -> set[str]:
     """The buffers that a loop writes."""
     return {s.buffer for s in statements((loop,)) if isinstance(s, (Store, Accumulate))}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import (
+    Accumulate,
+    Affine,
     Assign,
     Buffer,
     Call,
@@ -19,8 +23,11 @@ from codegen.loop_ir.nodes import (
     Statement,
     Update,
 )
-from codegen.loop_ir.walks import statements, subvalues, values_of, written
+from codegen.loop_ir.rewriting import counted_by
+from codegen.loop_ir.walks import loads, panels_of, statements, subvalues, values_of, written
 
+# Vectors of a short loop that are written out, and those that are held in registers around it.
+MOST_WRITTEN, MOST_HELD = 8, 8
 # Values in a body for which four, or two, vectors at once still fit the registers.
 SHORT, MIDDLING = 12, 30
 MOST_FOLDS = 8
@@ -75,3 +82,56 @@ def vectors_at_once(body: tuple[Statement, ...]) -> int:
     at_once = 4 if count <= SHORT and folds else 2 if count <= MIDDLING and folds else 1
     # Each fold takes a register for each vector.
     return max(min(at_once, MOST_FOLDS // max(folds, 1)), 1)
+
+
+def is_short(loop: Loop | SampleLoop, width: int) -> bool:
+    """Whether a vector loop is written out: its ends are numbers, its vectors are few, and so are the values of its body."""
+    if not isinstance(loop, Loop) or not isinstance(loop.lo, int) or not isinstance(loop.hi, int):
+        return False
+    if (loop.hi - loop.lo) // width > MOST_WRITTEN or any(isinstance(s, (Loop, SampleLoop)) for s in statements(loop.body)):
+        return False
+    return sum(1 for s in statements(loop.body) for outer in values_of(s) for _ in subvalues(outer)) <= SHORT
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """A row of a buffer that stays in registers: its elements, counted by `var`, in parts of (start, lanes)."""
+
+    buffer: str
+    index: tuple[Affine, ...]
+    var: str
+    parts: tuple[tuple[int, int], ...]
+
+
+def held_rows(loop: Loop | SampleLoop, buffers: Mapping[str, Buffer], vector_bytes: int) -> dict[str, HeldRow]:
+    """The rows into which short vector loops in a loop fold, and which nothing else in it touches."""
+    found: dict[str, HeldRow] = {}
+    for inner in loop.body if loop.kind == "serial" else ():
+        if not isinstance(inner, Loop) or inner.kind != "lane" or inner.carried or not inner.body:
+            continue
+        width = lanes_for(inner.body, buffers, vector_bytes)
+        parts = parts_of(inner, width) if is_short(inner, width) else None
+        if parts is None or not all(isinstance(s, Accumulate) for s in inner.body):
+            continue
+        for s in inner.body:
+            assert isinstance(s, Accumulate)
+            row, (*others, last) = HeldRow(s.buffer, s.index, inner.var, parts), s.index or (Affine(0),)
+            if last == counted_by(inner.var) and not any(i.terms for i in others):
+                found[s.buffer] = row
+    touched = Counter(name for s in statements(loop.body) for name in (*written(s), *(
+        place[0] for place in loads(s)), *(panel.buffer for panel in panels_of(s))))
+    held: dict[str, HeldRow] = {}
+    for name, row in found.items():
+        if touched[name] == 1 and sum(len(r.parts) for r in held.values()) + len(row.parts) <= MOST_HELD:
+            held[name] = row
+    return held
+
+
+def parts_of(loop: Loop, width: int) -> tuple[tuple[int, int], ...] | None:
+    """The (start, lanes) of the vectors of a loop whose ends are numbers; None where the last one needs a mask."""
+    assert isinstance(loop.lo, int) and isinstance(loop.hi, int)
+    whole = (loop.hi - loop.lo) // width * width
+    left = loop.hi - loop.lo - whole
+    if left & (left - 1):
+        return None
+    return (*((loop.lo + k, width) for k in range(0, whole, width)), *(((loop.lo + whole, left),) if left else ()))

@@ -7,20 +7,19 @@ and these are put together after the loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from codegen.emitters.llvm.indices import ONE, ZERO
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
-from codegen.emitters.llvm.lanes import changed_registers, folds_of, lanes_for, vectors_at_once
-from codegen.emitters.llvm.scalars import CODES
-from codegen.emitters.llvm.values import ValueWriter
-from codegen.loop_ir.folds import FOLDED, identity
+from codegen.emitters.llvm.lane_folds import FoldWriter
+from codegen.emitters.llvm.lanes import HeldRow, changed_registers, folds_of, held_rows, is_short, lanes_for, vectors_at_once
+from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
     Assign,
     Barrier,
-    Call,
+    Buffer,
     Carried,
     Fill,
     Fold,
@@ -43,13 +42,17 @@ from symdiff.sizes import product as product_of
 Body = Callable[[], None]
 
 
-class StatementWriter(ValueWriter):
-    """Writes statements; `lo` and `hi` are the ends of the present range or tile, `mask` says which lanes are at work."""
+class StatementWriter(FoldWriter):
+    """Writes statements; `lo` and `hi` are the ends of the present range or tile."""
 
     lo: Ssa = ZERO
     hi: Ssa = ZERO
-    mask: Ssa | None = None
     vector_bytes = 32
+
+    def __init__(self, sizes: dict[str, Ssa], buffers: Mapping[str, Buffer], rows: Mapping[str, int]) -> None:
+        super().__init__(sizes, buffers, rows)
+        # The registers that hold parts of rows of buffers, by the positions at which they start.
+        self.held: dict[str, dict[int, str]] = {}
 
     def body(self, body: Iterable[Statement]) -> None:
         """Statements one after another."""
@@ -100,20 +103,13 @@ class StatementWriter(ValueWriter):
             value = self.select(self.mask, *self.alike(value, self.splat(old, self.lanes)))
         self.registers[register] = value
 
-    def folded(self, op: Fold, old: Ssa, value: Value) -> Ssa:
-        """old op value; a product is added with one rounding."""
-        if op == "add" and old.kind in ("double", "float") and isinstance(value, Call) and value.function in ("mul", "square"):
-            factors = [self.value(a, self.mask) for a in value.args]
-            return self.intrinsic("fmuladd", factors[0], factors[-1], old, flags="contract ")
-        return self.combined(op, old, self.value(value, self.mask))
-
-    def combined(self, op: Fold, a: Ssa, b: Ssa) -> Ssa:
-        """a op b."""
-        a, b = self.alike(a, b)
-        return CODES[FOLDED[op]](self, a, b, a.kind)
-
     def accumulate(self, op: Fold, name: str, index: tuple[Affine, ...], value: Value) -> None:
         """buffer[index] = buffer[index] op value in each lane, the lanes in their order where they may meet."""
+        if name in self.held:
+            (var, _), = index[-1].terms
+            part = self.held[name][int(self.variables[str(var)].name)]
+            self.registers[part] = self.folded(op, self.registers[part], value)
+            return
         place = self.offset(name, index)
         alone = self.lanes == 1 or (place.apart is None and place.step.name == "1")
         if alone:
@@ -137,40 +133,6 @@ class StatementWriter(ValueWriter):
                     pointer = self.select(self.lane(mask, k), pointer, self.slot(kind))
                 self.write(kind, pointer, self.combined(op, self.read(kind, pointer, None), self.lane(given, k)), None)
         self.lanes, self.mask = lanes, mask
-
-    def reduced(self, op: Fold, value: Ssa) -> Ssa:
-        """The lanes folded into one: halves upon halves."""
-        while value.lanes > 1:
-            half = value.lanes // 2
-            value = self.combined(op, self.part(value, 0, half), self.part(value, half, half))
-        return value
-
-    def reduced_together(self, op: Fold, values: Sequence[Ssa]) -> list[Ssa]:
-        """The lanes of each value folded into one, as `reduced` does it, two values in the instructions for one.
-
-        Of two vectors, the first halves stand in one and the second halves in another, and these two are folded; with 4
-        lanes four sums take 9 instructions instead of 16.
-        """
-        # Each vector, and the numbers of the values whose lanes stand in it, one group of lanes after another.
-        vectors: list[tuple[Ssa, tuple[int, ...]]] = [(value, (k,)) for k, value in enumerate(values)]
-        while len(vectors) > 1 and vectors[0][0].lanes > len(vectors[0][1]):
-            half = -(-len(vectors) // 2)
-            pairs = [(vectors[k], vectors[k + half] if k + half < len(vectors) else vectors[k]) for k in range(half)]
-            vectors = [self.halved(op, *pair) for pair in pairs]
-        found: dict[int, Ssa] = {}
-        for vector, numbers in vectors:
-            width = vector.lanes // len(numbers)
-            found.update((k, self.reduced(op, self.part(vector, group * width, width))) for group, k in enumerate(numbers))
-        return [found[k] for k in range(len(values))]
-
-    def halved(self, op: Fold, one: tuple[Ssa, tuple[int, ...]], other: tuple[Ssa, tuple[int, ...]]
-               ) -> tuple[Ssa, tuple[int, ...]]:
-        """Two vectors in one: in each group of lanes the second half is folded into the first."""
-        (a, numbers), (b, more) = one, other
-        width, lanes = a.lanes // len(numbers), a.lanes
-        firsts = [start + group * width + k for group in range(len(numbers)) for start in (0, lanes) for k in range(width // 2)]
-        first, second = (self.chosen(a, b, [k + further for k in firsts]) for further in (0, width // 2))
-        return self.combined(op, first, second), tuple(k for pair in zip(numbers, more, strict=True) for k in pair)
 
     def branch(self, condition: Value, body: tuple[Statement, ...]) -> None:
         """Run the body where the condition holds: by a jump, or in the lanes where it does."""
@@ -207,7 +169,24 @@ class StatementWriter(ValueWriter):
         elif loop.kind == "lane" and self.lanes == 1:
             self.in_lanes(loop, lo, hi)
         else:
-            self.turns(loop.var, lo, hi, literal(step, "i64"), changed_registers(loop.body), lambda: self.body(loop.body))
+            held = held_rows(loop, self.buffers, self.vector_bytes) if self.lanes == 1 and self.mask is None else {}
+            for name, row in held.items():
+                self.held[name] = {start: f"{name}[{start}]" for start, _ in row.parts}
+                self.each_part(row, lambda row, part: self.registers.update({part: self.load(row.buffer, row.index, None)}))
+            parts = [part for name in held for part in self.held[name].values()]
+            changed = [*changed_registers(loop.body), *parts]
+            self.turns(loop.var, lo, hi, literal(step, "i64"), changed, lambda: self.body(loop.body))
+            for row in held.values():
+                self.each_part(row, lambda row, part: self.store(row.buffer, row.index, self.registers[part], None))
+            for name in held:
+                del self.held[name]
+
+    def each_part(self, row: HeldRow, do: Callable[[HeldRow, str], None]) -> None:
+        """Do something with each part of a row that registers hold."""
+        for start, width in row.parts:
+            self.variables[row.var], self.lanes, self.lane_variable = literal(start, "i64"), width, row.var if width > 1 else ""
+            do(row, self.held[row.buffer][start])
+        self.lanes, self.lane_variable = 1, ""
 
     def carry(self, c: Carried) -> None:
         """Set a carried register before the first turn."""
@@ -289,11 +268,16 @@ class StatementWriter(ValueWriter):
                 self.body(loop.body)
                 self.registers.update({parts[name, k]: self.splat(self.registers[name], width) for name in folds})
             self.lanes = 1
-        if self.minus(hi, lo).name == str(width * vectors):
+        turn = width * vectors
+        if self.minus(hi, lo).name == str(turn):
             self.variables[loop.var] = lo
             body()
+        elif is_short(loop, width):
+            for start in range(int(lo.name), int(hi.name), turn):
+                self.variables[loop.var] = literal(start, "i64")
+                body()
         else:
-            self.turns(loop.var, lo, hi, literal(width * vectors, "i64"), list(parts.values()), body)
+            self.turns(loop.var, lo, hi, literal(turn, "i64"), list(parts.values()), body)
         alike: dict[tuple[Fold, str], dict[str, Ssa]] = {}
         for name, op in folds.items():
             total = self.registers[parts[name, 0]]
@@ -303,11 +287,6 @@ class StatementWriter(ValueWriter):
         for (op, _), totals in alike.items():
             for name, total in zip(totals, self.reduced_together(op, [*totals.values()]), strict=True):
                 self.registers[name] = self.combined(op, outside[name], total)
-
-    def neutral(self, op: Fold, like: Ssa, width: int) -> Ssa:
-        """The neutral value of a fold in each lane."""
-        dtype = next(d for d, kind in KINDS.items() if kind == like.kind)
-        return literal(identity(op, dtype).value, like.kind, width)
 
     def rest(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa, width: int, folds: dict[str, Fold]) -> None:
         """The last, incomplete vector, under a mask."""

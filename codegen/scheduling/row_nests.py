@@ -1,0 +1,75 @@
+"""Row nests: all that a tile does with a row of few columns is done at once, while the row is in registers.
+
+before:  tile by 16
+           t = X w                                   a product over the rows of the tile
+           sample i: u[i] = t[i] - y[i]
+           g += X.T u                                which reads them again
+after:   tile by 16
+           sample i
+             for q: d += X[i, q] * w[q]
+             for q: g[q] += X[i, q] * (d - y[i])
+
+Rows are then asked of memory all the time, and not in turns with work on what has come.  With many columns the sums would not
+stay in registers, and dear functions are worth vectors of samples: there tiles stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from codegen.loop_ir.dtypes import BYTES
+from codegen.loop_ir.nodes import Accumulate, Call, MatVec, Program, SampleLoop, Statement, TileLoop
+from codegen.loop_ir.rewriting import counted_by, moved
+from codegen.loop_ir.walks import statements, subvalues, used_registers, values_of
+from codegen.scheduling.fused_loops import meet_in_turn, touched
+from codegen.scheduling.opened_products import Opener
+from codegen.scheduling.vector_loops import DEAR, OF_LIBRARY, independent
+
+# Bytes of a row whose sums stay in registers, and values of a sample for which vectors of samples would be little better.
+WIDEST, MOST_VALUES = 256, 16
+
+
+def nest_rows(program: Program) -> Program:
+    """The program with its row nests."""
+    opener = Opener(program)
+
+    def nested(statement: Statement) -> Statement:
+        if not isinstance(statement, TileLoop) or not reads_twice(statement.body, opener):
+            return statement
+        body = joined([fresh for s in statement.body for fresh in opener.statement(s)])
+        return statement if body is None else replace(statement, body=body)
+    return replace(program, sections=tuple(replace(s, body=tuple([nested(b) for b in s.body])) for s in program.sections))
+
+
+def reads_twice(body: Sequence[Statement], opener: Opener) -> bool:
+    """Whether a tile multiplies short rows of one matrix by vectors, and gathers them, with little else to do."""
+    products = [s for s in body if isinstance(s, MatVec)]
+    matrices = {p.A.buffer for p in products}
+    if len(products) < 2 or len(matrices) > 1 or any(not isinstance(s, (MatVec, SampleLoop, Accumulate)) for s in body):
+        return False
+    columns = [p.k if p.m is None else p.m for p in products]
+    if any(not isinstance(c, int) or c * BYTES[opener.buffers[p.A.buffer].dtype] > WIDEST
+           for p, c in zip(products, columns, strict=True)):
+        return False
+    values = [v for s in statements(tuple(body)) for outer in values_of(s) for v in subvalues(outer) if isinstance(v, Call)]
+    return len(values) <= MOST_VALUES and not any(v.function in DEAR or v.function in OF_LIBRARY for v in values)
+
+
+def joined(body: Sequence[Statement]) -> tuple[Statement, ...] | None:
+    """The loops over the samples as one, and behind it what takes their results; None where that is not the same."""
+    loops = [s for s in body if isinstance(s, SampleLoop)]
+    behind = [s for s in body if not isinstance(s, SampleLoop)]
+    written = {s.buffer for s in behind if isinstance(s, Accumulate)}
+    if len(written) < len(behind) or written & {name for loop in loops for name in touched(loop)}:
+        return None
+    whole, *others = loops
+    for other in others:
+        loop = moved(replace(other, var=whole.var), {other.var: counted_by(whole.var)})
+        assert isinstance(loop, SampleLoop)
+        if not (loop.step == whole.step == 1 and independent(whole) and independent(loop) and meet_in_turn(whole, loop)):
+            return None
+        if {c.name for c in whole.carried} & {name for s in statements((loop,)) for name in used_registers(s)}:
+            return None
+        whole = replace(whole, body=(*whole.body, *loop.body), carried=(*whole.carried, *loop.carried))
+    return (whole, *behind)
