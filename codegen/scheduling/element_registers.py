@@ -10,21 +10,29 @@ after:   r = s[]
            r = v + x[t]
          s[] = r
 
+before:  for i in 0 : n
+           s[] add= x[i]
+after:   for i in 0 : n; r = 0
+           r add= x[i]
+         s[] add= r
+
 (Scalar replacement: Callahan, Carr, Kennedy: Improving register allocation for subscripted variables, 1990.)  `hand_on` names
 what is stored and read in one turn, `carry` what goes on to the next.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from codegen.loop_ir.folds import FOLDED
+from codegen.loop_ir.folds import FOLDED, identity
 from codegen.loop_ir.nodes import (
     Accumulate,
     Assign,
     Call,
     Carried,
+    Fold,
     If,
     Let,
     Literal,
@@ -133,13 +141,16 @@ def carried(body: Sequence[Statement], dtypes: Mapping[str, str], name: Iterator
     for statement in body:
         if isinstance(statement, (Loop, SampleLoop, TileLoop, If)):
             places = elements_of(statement) if isinstance(statement, Loop) else []
-            registers = {place: next(name) for place in places}
+            folds = folded_in(statement) if isinstance(statement, (Loop, SampleLoop)) else {}
+            registers = {place: next(name) for place in (*places, *folds)}
             inner = tuple(carried(in_registers(statement.body, registers), dtypes, name))
             statement = replace(statement, body=inner)
-            if isinstance(statement, Loop) and registers:
-                more = tuple(Carried(register, dtypes[place[0]], Load(*place)) for place, register in registers.items())
+            if isinstance(statement, (Loop, SampleLoop)) and registers:
+                more = tuple(Carried(register, dtypes[place[0]], identity(folds[place], dtypes[place[0]]) if place in folds else
+                                     Load(*place)) for place, register in registers.items())
                 yield replace(statement, carried=(*statement.carried, *more))
-                yield from (Store(*place, Register(register)) for place, register in registers.items())
+                yield from (Accumulate(folds[place], *place, Register(register)) if place in folds else
+                            Store(*place, Register(register)) for place, register in registers.items())
                 continue
         yield statement
 
@@ -173,6 +184,21 @@ def elements_of(loop: Loop) -> list[Place]:
         if still and all(disjoint(a[1], b[1]) for k, a in enumerate(own) for b in own[:k]):
             found += own
     return found if len(found) <= MOST else []
+
+
+def folded_in(loop: Loop | SampleLoop) -> dict[Place, Fold]:
+    """The elements that are the same in each turn of a loop and that it only folds into, its turns in any order."""
+    direct = {(s.buffer, s.index): s.op for s in loop.body if isinstance(s, Accumulate)}
+    if loop.kind != "serial" or not direct or not independent(loop):
+        return {}
+    moving = {loop.var}
+    for s in statements(loop.body):
+        moving |= {s.var} if isinstance(s, (Loop, SampleLoop)) else {s.register} if isinstance(s, (Let, Update, Assign)) else set()
+    touched = Counter([name for s in statements(loop.body) for name in (*written(s), *(place[0] for place in loads(s)))])
+    own = Counter([name for name, _ in direct])
+    found = {place: op for place, op in direct.items() if touched[place[0]] == own[place[0]] and not any(
+        v in moving for i in place[1] for v in index_variables(i))}
+    return found if len(found) <= MOST else {}
 
 
 def in_registers(body: Iterable[Statement], registers: Mapping[Place, str]) -> tuple[Statement, ...]:

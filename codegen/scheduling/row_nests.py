@@ -10,7 +10,7 @@ after:   tile by 16
              for q: g[q] += X[i, q] * (d - y[i])
 
 Rows are then asked of memory all the time, and not in turns with work on what has come.  With many columns the sums would not
-stay in registers, and dear functions are worth vectors of samples: there tiles stay as they are.
+stay in registers, and much work on each sample is worth vectors of samples: there tiles stay as they are.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from codegen.loop_ir.rewriting import counted_by, moved
 from codegen.loop_ir.walks import statements, subvalues, used_registers, values_of
 from codegen.scheduling.fused_loops import meet_in_turn, touched
 from codegen.scheduling.opened_products import Opener
+from codegen.scheduling.short_loops import Writer
 from codegen.scheduling.vector_loops import DEAR, OF_LIBRARY, independent
 
 # Bytes of a row whose sums stay in registers, and values of a sample for which vectors of samples would be little better.
@@ -32,31 +33,41 @@ WIDEST, MOST_VALUES = 256, 16
 
 def nest_rows(program: Program) -> Program:
     """The program with its row nests."""
-    opener = Opener(program)
+    opener, writer = Opener(program), Writer(program)
 
     def nested(statement: Statement) -> Statement:
         if not isinstance(statement, TileLoop) or not reads_twice(statement.body, opener):
             return statement
-        body = joined([fresh for s in statement.body for fresh in opener.statement(s)])
-        return statement if body is None else replace(statement, body=body)
+        nest = joined([fresh for s in statement.body for fresh in opener.statement(s)])
+        if nest is None:
+            return statement
+        if not is_light(statement.body):
+            # Rows of a few elements are taken by vectors of samples, whatever there is to do with them.
+            written = writer.with_samples_for_lanes(nest[0])
+            return replace(statement, body=(*written, *nest[1:])) if written else statement
+        return replace(statement, body=nest)
     return replace(program, sections=tuple(replace(s, body=tuple([nested(b) for b in s.body])) for s in program.sections))
 
 
 def reads_twice(body: Sequence[Statement], opener: Opener) -> bool:
-    """Whether a tile multiplies short rows of one matrix by vectors, and gathers them, with little else to do."""
+    """Whether a tile multiplies short rows of one matrix by vectors, and gathers them."""
     products = [s for s in body if isinstance(s, MatVec)]
-    matrices = {p.A.buffer for p in products}
-    if len(products) < 2 or len(matrices) > 1 or any(not isinstance(s, (MatVec, SampleLoop, Accumulate)) for s in body):
+    if len(products) < 2 or len({p.A.buffer for p in products}) > 1:
+        return False
+    if any(not isinstance(s, (MatVec, SampleLoop, Accumulate)) for s in body):
         return False
     columns = [p.k if p.m is None else p.m for p in products]
-    if any(not isinstance(c, int) or c * BYTES[opener.buffers[p.A.buffer].dtype] > WIDEST
-           for p, c in zip(products, columns, strict=True)):
-        return False
+    size = BYTES[opener.buffers[products[0].A.buffer].dtype]
+    return all(isinstance(c, int) and c * size <= WIDEST for c in columns)
+
+
+def is_light(body: Sequence[Statement]) -> bool:
+    """Whether there is little to do with a sample."""
     values = [v for s in statements(tuple(body)) for outer in values_of(s) for v in subvalues(outer) if isinstance(v, Call)]
     return len(values) <= MOST_VALUES and not any(v.function in DEAR or v.function in OF_LIBRARY for v in values)
 
 
-def joined(body: Sequence[Statement]) -> tuple[Statement, ...] | None:
+def joined(body: Sequence[Statement]) -> tuple[SampleLoop, *tuple[Statement, ...]] | None:
     """The loops over the samples as one, and behind it what takes their results; None where that is not the same."""
     loops = [s for s in body if isinstance(s, SampleLoop)]
     behind = [s for s in body if not isinstance(s, SampleLoop)]

@@ -32,6 +32,7 @@ from codegen.loop_ir.nodes import (
     Update,
 )
 from codegen.loop_ir.walks import buffers_of, fresh_names, statements, subvalues, values_of
+from codegen.scheduling.element_registers import carried
 from codegen.scheduling.vector_loops import DEAR, LANES, LONGEST_UNROLLED, Chooser, independent
 
 # Values and statements that a nest may be written with, and one in a loop over samples.
@@ -52,7 +53,8 @@ class Writer:
     """Writes loops out; names the registers of each turn."""
 
     def __init__(self, program: Program) -> None:
-        self.chooser = Chooser(buffers_of(program))
+        buffers = buffers_of(program)
+        self.chooser, self.dtypes = Chooser(buffers), {name: b.dtype for name, b in buffers.items()}
         self.name = fresh_names(program, "w")
 
     def body(self, body: Sequence[Statement]) -> tuple[Statement, ...]:
@@ -61,8 +63,8 @@ class Writer:
         for statement in body:
             if isinstance(statement, Loop) and is_short(statement):
                 found += self.nest(statement)
-            elif isinstance(statement, SampleLoop) and self.has_samples_for_lanes(statement):
-                found.append(replace(statement, body=tuple(Turns(self.name, set()).written(statement.body))))
+            elif isinstance(statement, SampleLoop) and (written := self.with_samples_for_lanes(statement)):
+                found += written
             elif isinstance(statement, (Loop, SampleLoop, TileLoop, If)):
                 found.append(replace(statement, body=self.body(statement.body)))
             else:
@@ -97,13 +99,19 @@ class Writer:
                  len(turns_of(s)) >= min(most, LANES)}
         return lanes or set(outermost(nest, most))
 
-    def has_samples_for_lanes(self, loop: SampleLoop) -> bool:
-        """Whether samples are the lanes of a loop over samples, and the loops in it are short."""
+    def with_samples_for_lanes(self, loop: SampleLoop) -> list[Statement]:
+        """A loop over samples with the short loops in it written out, where samples are the best lanes then; else nothing."""
         inner = [s for s in loop.body if isinstance(s, Loop)]
         if not inner or not all(is_short(s) if isinstance(s, Loop) else can_be_written(s) for s in loop.body):
-            return False
-        best, _ = self.chooser.statement(loop)
-        return isinstance(best, SampleLoop) and best.kind == "lane" and all(length(s, set()) <= LONGEST_OF_SAMPLE for s in inner)
+            return []
+        if any(length(s, set()) > LONGEST_OF_SAMPLE for s in inner):
+            return []
+        best, cost = self.chooser.statement(loop)
+        written = replace(loop, body=tuple(Turns(self.name, set()).written(loop.body)))
+        whole = list(carried((written,), self.dtypes, self.name))
+        (first, *_), in_lanes = self.chooser.body(whole)
+        samples = [s for s in (best, first) if isinstance(s, SampleLoop) and s.kind == "lane"]
+        return whole if len(samples) == 2 or (first in samples and in_lanes < cost) else []
 
 
 def least_length(nest: Loop, turns: int = 1, longest: int = 1) -> int:

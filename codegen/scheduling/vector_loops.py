@@ -10,7 +10,7 @@ change from lane to lane costs as before.  A loop may be one where its turns do 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -34,7 +34,7 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
-from codegen.loop_ir.walks import buffers_of, index_variables, loads, statements, subvalues, used_registers, values_of
+from codegen.loop_ir.walks import Place, buffers_of, index_variables, loads, statements, subvalues, used_registers, values_of
 from symdiff.sizes import typical_value
 
 LANES = 4
@@ -68,10 +68,11 @@ def trips(loop: Loop | SampleLoop) -> float:
 
 @dataclass(slots=True)
 class Lane:
-    """The loop variable that counts lanes, and the registers that differ from lane to lane."""
+    """The loop variable that counts lanes, the registers that differ from lane to lane, and what has been gathered."""
 
     var: str
     varying: set[str]
+    gathered: set[Place] = field(default_factory=set)
 
     def moves(self, index: Sequence[Affine]) -> bool:
         """Whether an index differs from lane to lane."""
@@ -153,7 +154,11 @@ class Chooser:
         total = 0.0
         for part in subvalues(value):
             if isinstance(part, Load):
-                total += self.access(part.buffer, part.index, lane)
+                # What is gathered once is at hand after that.
+                again = lane is not None and (part.buffer, part.index) in lane.gathered
+                total += 0 if again else self.access(part.buffer, part.index, lane)
+                if lane is not None:
+                    lane.gathered.add((part.buffer, part.index))
             elif isinstance(part, Call):
                 wide = LANES if lane is not None and self.varies(part, lane) else 1
                 total += OF_LIBRARY[part.function] * wide if part.function in OF_LIBRARY else DEAR.get(part.function, 1)
