@@ -211,7 +211,7 @@ def adds(inner: Loop, var: str) -> bool:
     if inner.kind != "lane" or inner.carried or not inner.body:
         return False
     values = [v for s in inner.body for outer in values_of(s) for v in subvalues(outer)]
-    return len(values) <= LONGEST and all(isinstance(s, Accumulate) and s.op == "add" and
+    return len(values) <= LONGEST and all(isinstance(s, Accumulate) and
                                           not any(var in index_variables(i) for i in s.index) for s in inner.body)
 
 

@@ -14,9 +14,10 @@ from codegen.scheduling.row_nests import nest_rows
 from codegen.scheduling.shared_slots import share_slots
 from codegen.scheduling.short_loops import write_out
 from codegen.scheduling.turned_operands import turn_operands
+from codegen.scheduling.turned_sums import turn_sums
 from codegen.scheduling.vector_loops import vectorise
 
-LOOPS: tuple[Pass, ...] = (fuse, hand_on, drop_dead_code)
+LOOPS: tuple[Pass, ...] = (turn_sums, fuse, hand_on, drop_dead_code)
 PARTS: tuple[Pass, ...] = (part_sections, cut_ranges)
 SCHEDULE: tuple[Pass, ...] = (*LOOPS, *PARTS, share_slots)
 # Where no compiler after us opens products and vectorises loops.

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from symdiff.bodies import closed, opened, private, replaced
 from symdiff.expression import Add, Factor, Map, Node, Number, Product, Reduce, Symbol
+from symdiff.index_notation import Index
 from symdiff.loops import FINAL, STACK, Loop, final, is_scan, loop_of, split_args, stacked
 from symdiff.normal_form import add, number, number_of, permute, product
 from symdiff.normal_form.numbers import times
@@ -23,6 +24,9 @@ Shape = tuple[Size, ...]
 Adjoints = Callable[[Sequence[tuple[Node, Node]], Shape, list[Node]], dict[Node, Node]]
 Changes = Callable[[Sequence[Node], dict[Node, Node]], list[Node]]
 Group = tuple[Loop, tuple[Node, ...]]
+# The contractions in a sum, each with its coefficient, and the rest of it.
+Parts = tuple[list[tuple[Number, Product]], Node]
+Terms = frozenset[tuple[Number, Node]]
 
 
 def floats(symbols: Iterable[Node]) -> list[int]:
@@ -78,7 +82,7 @@ def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int
     found = walk(roots, s, list(dict.fromkeys(targets)))
     results = [found.get(t, number(0, t.dtype, (*s, *t.shape))) for t in targets]
     a, b = len(carried), len(carried) + len(sliced)
-    split = [outer_parts(part) for part in results[b:]]
+    split = sums_of_factors([outer_parts(part) for part in results[b:]])
     added = [place for place, (_, rest) in enumerate(split) if number_of(rest) != 0]
     sums = [private(split[place][1].type) for place in added]
     totals = [add([(1, total), (1, split[place][1])], total.type) for total, place in zip(sums, added, strict=True)]
@@ -113,7 +117,7 @@ def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int
     return pairs
 
 
-def outer_parts(part: Node) -> tuple[list[tuple[Number, Product]], Node]:
+def outer_parts(part: Node) -> Parts:
     """The terms of a sum that are contractions, and the rest.
 
     A contraction is summed over all turns at once, as one with one more label: for the weights of a network that is one
@@ -134,6 +138,63 @@ def outer_parts(part: Node) -> tuple[list[tuple[Number, Product]], Node]:
         else:
             rest.append((c, term))
     return cores, add(rest, part.type)
+
+
+def sums_of_factors(split: Sequence[Parts]) -> list[Parts]:
+    """The parts, with sums of what a contraction multiplies as contractions of one factor: a layer's bias beside its weights.
+
+    What is multiplied is kept for every turn anyway, and summed over all of them at once.
+    """
+    known: dict[Terms, Product] = {}
+    for f, at, core in [(f, at, whole) for cores, _ in split for _, whole in cores for f, at in whole.factors]:
+        gone = [k for k in range(f.ndim) if at[k] in core.summed]
+        if gone and not isinstance(f, Symbol):
+            order = [k for k in range(f.ndim) if k not in gone] + gone
+            extents = tuple(f.shape[k] for k in order)
+            out = tuple(range(f.ndim - len(gone)))
+            whole = Product(1, ((f, tuple(order.index(k) for k in range(f.ndim))),), out, extents,
+                            TensorType(f.dtype, extents[:len(out)]))
+            known[terms_of([(c, summed_along(term, gone)) for c, term in added_in(f)])] = whole
+    found = [known.get(terms_of(added_in(rest))) for _, rest in split]
+    return [(cores, rest) if whole is None else ([*cores, (1, whole)], number(0, rest.dtype, rest.shape))
+            for (cores, rest), whole in zip(split, found, strict=True)]
+
+
+def added_in(node: Node) -> Sequence[tuple[Number, Node]]:
+    """The terms of a sum, or the node as one."""
+    return node.terms if isinstance(node, Add) else ((1, node),)
+
+
+def terms_of(terms: Iterable[tuple[Number, Node]]) -> Terms:
+    """What tells a sum, in whatever order its terms stand.
+
+    A sum that stands at the start of a longer axis, which is 0 further on, is told as one that stands elsewhere on it: summed
+    along all of the axis.
+    """
+    told: set[tuple[Number, Node]] = set()
+    for c, node in terms:
+        if isinstance(node, Product) and len(node.factors) == 1 and node.extents != node.shape:
+            (inner, at), = node.factors
+            if isinstance(inner, Product) and inner.is_core and at == node.out == inner.out == tuple(range(node.ndim)):
+                c, extents = times(c, node.coefficient), (*node.shape, *inner.extents[node.ndim:])
+                node = product(inner.coefficient, list(inner.factors), list(inner.out), dict(enumerate(extents)), node.type)
+        told.add((c, node))
+    return frozenset(told)
+
+
+def summed_along(node: Node, axes: Sequence[int]) -> Node:
+    """The sum of a node along some of its axes."""
+    kept = [k for k in range(node.ndim) if k not in axes]
+    labels: list[Index] = list(range(node.ndim))
+    factors: list[Factor] = [(node, tuple(labels))]
+    extents: Sequence[Size] = node.shape
+    coefficient: Number = 1
+    if isinstance(node, Product):
+        own = dict(enumerate(node.extents))
+        if all(type(node.out[k]) is int and own[node.out[k]] == node.shape[k] for k in axes):  # type: ignore[index]
+            factors, labels, extents, coefficient = list(node.factors), list(node.out), node.extents, node.coefficient
+    return product(coefficient, factors, [labels[k] for k in kept], dict(enumerate(extents)),
+                   TensorType(node.dtype, tuple(node.shape[k] for k in kept)))
 
 
 def with_sums_first(core: Product, turning: set[Node]) -> Product:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from codegen.emitters.llvm.indices import ONE, ZERO, is_whole
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
-from codegen.emitters.llvm.register_products import COPIED_BYTES, FEW_BYTES, LOW, rows_of_tile, tile_function
+from codegen.emitters.llvm.register_products import COPIED_BYTES, FEW_BYTES, FEW_ROWS_BYTES, LOW, rows_of_tile, tile_function
 from codegen.emitters.llvm.scalars import resized
 from codegen.emitters.llvm.statements import StatementWriter
 from codegen.loop_ir.nodes import Buffer, MatMul, MatVec, Panel, Variable
@@ -71,20 +71,54 @@ class ProductWriter(StatementWriter):
             # Cᵀ = Bᵀ Aᵀ
             m, n, a, b, c = n, m, flipped(b), flipped(a), flipped(c)
         kind = KINDS[dtype]
+        known = literal(0, kind).name, literal(1, kind).name
+        if a[2] and self.has_few_rows(n, m, kind) and lies_in_few(m, n, kind) and beta.name in known:
+            self.few_columns(kind, m, n, k, alpha, a, b, beta, c)
+            return
         copied = b[2] and lies_in_few(n, k, kind) and not (is_whole(m) and int(m.name) < LOW)
-        if beta.name not in (literal(0, kind).name, literal(1, kind).name) or (b[2] and not copied):
+        if beta.name not in known or (b[2] and not copied):
             self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c)
             return
         one, two, three = (self.times(x, y) for x, y in ((m, k), (k, n), (m, n)))
         numbers, most = self.plus(self.plus(one, two), three), FEW_BYTES * 8 // BITS[kind]
-        if not is_whole(numbers):
+        if self.has_few_rows(m, n, kind) or (is_whole(numbers) and int(numbers.name) <= most):
+            self.in_registers(kind, m, n, k, alpha, a, b, beta, c)
+        elif is_whole(numbers):
+            self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c)
+        else:
             self.sides(self.compare("icmp sle", numbers, literal(most, "i64")),
                       lambda: self.in_registers(kind, m, n, k, alpha, a, b, beta, c),
                       lambda: self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c))
-        elif int(numbers.name) <= most:
-            self.in_registers(kind, m, n, k, alpha, a, b, beta, c)
-        else:
-            self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c)
+
+    def has_few_rows(self, m: Ssa, n: Ssa, kind: str) -> bool:
+        """Whether B is read so few times that to pack it takes longer, whatever its size."""
+        narrow = is_whole(n) and int(n.name) * BITS[kind] < 16 * self.vector_bytes
+        return is_whole(m) and int(m.name) * BITS[kind] <= 8 * FEW_ROWS_BYTES and not narrow
+
+    def few_columns(self, kind: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
+        """C = alpha A B + beta C with few columns, A by columns: the transpose is computed on the stack, and written turned."""
+        turned = self.on_stack("%.turned"), m, False
+        self.in_registers(kind, n, m, k, alpha, flipped(b), flipped(a), literal(0, kind), turned)
+
+        def row() -> None:
+            def element() -> None:
+                i, j = self.variables["turned.i"], self.variables["turned.j"]
+                source = self.moved(turned[0], self.plus(self.times(j, m), i), kind)
+                value = self.here(f"load {kind}, ptr {source.name}, align {BITS[kind] // 8}", kind)
+                target = self.moved(c[0], self.plus(self.times(i, c[1]), j), kind)
+                if beta.name == literal(1, kind).name:
+                    old = self.here(f"load {kind}, ptr {target.name}, align {BITS[kind] // 8}", kind)
+                    value = self.binary("fadd", old, value)
+                self.do(f"store {kind} {value.name}, ptr {target.name}, align {BITS[kind] // 8}")
+            self.turns("turned.j", ZERO, n, ONE, (), element)
+        self.turns("turned.i", ZERO, m, ONE, (), row)
+
+    def on_stack(self, name: str) -> Ssa:
+        """The address of room on the stack for a small matrix, the same for all of that name in a function."""
+        allocation = f"{name} = alloca [{COPIED_BYTES} x i8], align 64"
+        if allocation not in self.slots:
+            self.slots.append(allocation)
+        return Ssa(name, "ptr")
 
     def in_registers(self, kind: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
         """C = alpha A B + beta C by tiles of C; C lies by rows."""
@@ -121,10 +155,7 @@ class ProductWriter(StatementWriter):
 
     def by_rows(self, kind: str, rows: Ssa, columns: Ssa, matrix: Matrix) -> Matrix:
         """A copy by rows of a small matrix that lies by columns: on the stack, where the copies of a function follow each other."""
-        copy = Ssa("%.copy", "ptr")
-        allocation = f"{copy.name} = alloca [{COPIED_BYTES} x i8], align 64"
-        if allocation not in self.slots:
-            self.slots.append(allocation)
+        copy = self.on_stack("%.copy")
 
         def column() -> None:
             j = self.variables["copied"]

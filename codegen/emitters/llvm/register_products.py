@@ -13,6 +13,8 @@ from codegen.emitters.llvm.statements import StatementWriter
 
 # Bytes of the three matrices up to which this is faster, and of a copy of B by rows, where it lies by columns.
 FEW_BYTES, COPIED_BYTES = 1 << 18, 1 << 14
+# Bytes of a column of C up to which it is faster for all sizes: B is read once or twice then.
+FEW_ROWS_BYTES = 48
 # Rows below which a copy of B does not pay.
 LOW = 16
 # The most rows of a tile of one vector and of two: with as many registers as vectors of 32 bytes have, and of 64.
