@@ -39,6 +39,24 @@ def test_every_way_to_lie(dtype: str, sizes: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("dtype", LEFT)
+@pytest.mark.parametrize("few", [1, 2, 5, 6, 7, 10, 12, 13])
+def test_few_rows_or_columns(few: int, dtype: str) -> None:
+    """Whatever the other sizes are, and by whichever axis the result lies; sums of two products add to what is there."""
+    k, n = 900, 150
+    rng = np.random.default_rng(few)
+    P, Q, R, S = (sd.symbol(name, shape, dtype) for name, shape in (("P", (k, few)), ("Q", (k, n)), ("R", (few, k)), ("S", (k, n))))
+    outputs = [P.T @ Q, Q.T @ P, R @ Q, Q.T @ R.T, P.T @ Q + R @ S, Q.T @ P + S.T @ R.T, 0.5 * (Q.T @ P)]
+    kernel = sd.compile(outputs, [P, Q, R, S], cache=False)
+    given = [rng.normal(size=s.shape).astype(dtype) for s in (P, Q, R, S)]
+    p, q, r, s = (x.astype("float64") for x in given)
+    wanted = [p.T @ q, q.T @ p, r @ q, q.T @ r.T, p.T @ q + r @ s, q.T @ p + s.T @ r.T, 0.5 * q.T @ p]
+    for found, right in zip(kernel(*given), wanted, strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=LEFT[dtype] * 20 * k)
+    if few * np.dtype(dtype).itemsize <= 48:
+        assert ".tile_" in kernel.llvm
+
+
+@pytest.mark.parametrize("dtype", LEFT)
 def test_sizes_that_only_the_call_knows(dtype: str) -> None:
     """One code for products that are small, and for those that BLAS gets."""
     p, q, r = sd.dims("rp_p rp_q rp_r")
