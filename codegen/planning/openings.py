@@ -2,20 +2,24 @@
 
 before:  Σ_j (Σ_k A[i,k] B[k,j]) x[j]        n³ multiplications
 after:   Σ_jk A[i,k] B[k,j] x[j]             n², by the path A (B x)
+
+before:  Σ_n (u[n,j] + w[n] Σ_i v[n,i] L[i,j])       a product of matrices for all n
+after:   Σ_n u[n,j] + Σ_ni w[n] v[n,i] L[i,j]         a sum over n first
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from codegen.planning.contractions import path_cost
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import over
 from codegen.planning.views import plain
-from symdiff.expression import Factor, Node, Product
+from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.index_notation import Label, rename
 from symdiff.normal_form import is_guard
+from symdiff.normal_form.numbers import times
 from symdiff.sizes import Size
 from symdiff.traversal import topological
 
@@ -35,8 +39,8 @@ def open_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     for node in order:
         fresh = over(node, [done[child] for child in node.children])
         if opens(fresh):
-            fresh = opened(fresh, single, hints)  # type: ignore[arg-type]
-            if uses[node] == 1:
+            fresh = spread(fresh, node, uses, single, hints)  # type: ignore[arg-type]
+            if uses[node] == 1 and opens(fresh):
                 single.add(fresh)
         done[node] = fresh
     return [done[root] for root in roots]
@@ -46,6 +50,29 @@ def opens(node: Node) -> bool:
     """Whether a node is a core of floats with plain indices and no guard, whose path can be searched."""
     return isinstance(node, Product) and node.is_core and node.dtype.startswith("float") and plain(node) and not any(
         is_guard(f) or f.dtype != node.dtype for f, _ in node.factors)
+
+
+def spread(node: Product, given: Node, uses: Mapping[Node, int], single: set[Node], hints: Hints) -> Node:
+    """The core with its factors opened; a sum among them, which only it reads, term by term where that saves work."""
+    place = next((k for k, (f, _) in enumerate(node.factors) if isinstance(f, Add) and uses[given.children[k]] == 1), None)
+    if place is None:
+        return opened(node, single, hints)
+    inside: set[Node] = set()
+    parts: list[tuple[Number, Product]] = []
+    terms, at = node.factors[place]
+    assert isinstance(terms, Add)
+    for c, term in terms.terms:
+        part = Product(1, (*node.factors[:place], (term, at), *node.factors[place + 1:]), node.out, node.extents, node.type)
+        if isinstance(term, Product) and not term.is_core and term.dense and plain(term):
+            c, part = times(c, term.coefficient), together(part, place)
+        if not opens(part) or len(part.factors) > MOST_FACTORS:
+            return opened(node, single, hints)
+        inside |= single & set(part.children)
+        parts.append((c, opened(part, single, hints)))
+    before = path_cost(node, hints) + sum([path_cost(inner, hints) for inner in inside if isinstance(inner, Product)])
+    left = {inner for _, part in parts for inner in part.children if inner in inside and isinstance(inner, Product)}
+    after = sum([path_cost(part, hints) for _, part in parts]) + sum([path_cost(inner, hints) for inner in left])
+    return Add(tuple(parts), node.type) if after < WORTH * before else opened(node, single, hints)
 
 
 def opened(node: Product, single: set[Node], hints: Hints) -> Product:
@@ -64,7 +91,7 @@ def opened(node: Product, single: set[Node], hints: Hints) -> Product:
 
 
 def together(node: Product, position: int) -> Product:
-    """The core with one of its factors, a core itself, written out."""
+    """The core with one of its factors, a product itself, written out but for its coefficient."""
     inner, at = node.factors[position]
     assert isinstance(inner, Product)
     names: dict[Label, Label] = dict(zip(inner.out, at, strict=True))  # type: ignore[arg-type]

@@ -1,0 +1,82 @@
+"""Openings: contractions that become part of others, term by term where that saves work, and those that do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symdiff as sd
+from codegen.planning.costs import Hints
+from codegen.planning.openings import open_contractions
+from symdiff.expression import Add, Product
+from symdiff.reference import evaluate_nodes
+
+RNG = np.random.default_rng(8)
+N, I, J = 60, 20, 30
+u, w, v, L, x = (sd.symbol(name, shape) for name, shape in (
+    ("u", (N, J)), ("w", (N,)), ("v", (N, I)), ("L", (I, J)), ("x", (J,))))
+VALUES = {s: RNG.normal(size=s.shape) for s in (u, w, v, L, x)}
+
+
+def core(*factors: Any, out: tuple[int, ...], extents: tuple[int, ...]) -> Product:
+    """A contraction as it is written, which no rule has touched."""
+    return Product(1, factors, out, extents, sd.symbol("like", tuple(extents[k] for k in out)).type)
+
+
+def scaled(product: Any) -> Product:
+    """w[n] times rows of a matrix."""
+    return Product(-2, ((w, (0,)), (product, (0, 1))), (0, 1), (N, J), product.type)
+
+
+def total(terms: Any) -> Product:
+    """Σ_n of a matrix."""
+    return core((terms, (1, 0)), out=(0,), extents=(J, N))
+
+
+def matrix() -> Product:
+    return core((v, (0, 2)), (L, (2, 1)), out=(0, 1), extents=(N, J, I))
+
+
+def opened(*roots: Any) -> list[Any]:
+    """The roots, whose values are checked."""
+    found = open_contractions(roots, Hints({}))
+    for before, after in zip(evaluate_nodes(list(roots), VALUES, {}), evaluate_nodes(found, VALUES, {}), strict=True):
+        np.testing.assert_allclose(after, before, rtol=1e-12)
+    return found
+
+
+def test_a_product_by_a_vector_goes_from_the_right() -> None:
+    found, = opened(core((matrix(), (0, 1)), (x, (1,)), out=(0,), extents=(N, J)))
+    assert isinstance(found, Product) and len(found.factors) == 3
+
+
+def test_sums_go_before_products_in_each_term() -> None:
+    found, = opened(total(Add(((1, u), (0.5, scaled(matrix()))), u.type)))
+    assert isinstance(found, Add) and len(found.terms) == 2
+    assert sorted(len(term.factors) for _, term in found.terms if isinstance(term, Product)) == [1, 3]
+    assert any(c == -1 for c, _ in found.terms)
+
+
+@pytest.mark.parametrize("case", ["the matrix is needed", "the sum is needed", "nothing is gained"])
+def test_what_others_need_stays(case: str) -> None:
+    terms = Add(((1, u), (0.5, scaled(matrix()))), u.type)
+    if case == "the matrix is needed":
+        found = opened(total(terms), matrix())[0]
+    elif case == "the sum is needed":
+        found = opened(total(terms), terms)[0]
+    else:
+        found = opened(total(Add(((1, u), (0.5, scaled(u))), u.type)))[0]
+    assert isinstance(found, Product)
+
+
+def test_a_kernel_does_less() -> None:
+    """The gradient by what all samples share is summed before it is multiplied: one product of matrices less."""
+    X, m, T = sd.symbol("X", (500, 40)), sd.symbol("m", 40), sd.symbol("T", (40, 40))
+    loss = sd.sum(sd.softplus(sd.sum(((X - m) @ T + (X - m)) ** 2, axis=1)))
+    inputs = [X, m, T]
+    kernel = sd.compile(sd.grad(loss, m), inputs, cache=False)
+    given = [RNG.normal(size=s.shape) / 5 for s in inputs]
+    np.testing.assert_allclose(kernel(*given), sd.compile(sd.grad(loss, m), inputs, target="numpy")(*given), rtol=1e-9)
+    assert kernel.stats()["flops"] < 1.5 * 2 * 500 * 40 * 40
