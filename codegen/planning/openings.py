@@ -65,7 +65,7 @@ def spread(node: Product, given: Node, uses: Mapping[Node, int], single: set[Nod
         part = Product(1, (*node.factors[:place], (term, at), *node.factors[place + 1:]), node.out, node.extents, node.type)
         if isinstance(term, Product) and not term.is_core and term.dense and plain(term):
             c, part = times(c, term.coefficient), together(part, place)
-        if not opens(part) or len(part.factors) > MOST_FACTORS:
+        if not part.factors or not opens(part) or len(part.factors) > MOST_FACTORS:
             return opened(node, single, hints)
         inside |= single & set(part.children)
         parts.append((c, opened(part, single, hints)))

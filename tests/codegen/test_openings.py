@@ -71,6 +71,12 @@ def test_what_others_need_stays(case: str) -> None:
     assert isinstance(found, Product)
 
 
+def test_numbers_among_the_terms() -> None:
+    constant = Product(3, (), (0, 1), (N, J), u.type)
+    found, = opened(total(Add(((1, u), (0.5, constant), (0.5, scaled(matrix()))), u.type)))
+    assert isinstance(found, Product)
+
+
 def test_a_kernel_does_less() -> None:
     """The gradient by what all samples share is summed before it is multiplied: one product of matrices less."""
     X, m, T = sd.symbol("X", (500, 40)), sd.symbol("m", 40), sd.symbol("T", (40, 40))
