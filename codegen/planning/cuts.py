@@ -36,8 +36,8 @@ PART_WORK, FOLD_WORK = 1 << 16, 32
 MOST_PARTS = 32
 # What the sums of all parts may take together.
 PART_BYTES = 1 << 25
-# Rows of an axis that does not come first lie apart.
-ASIDE = 1.5
+# Rows of an axis that does not come first lie apart; of so many the pieces that a tile reads are long enough.
+ASIDE, ASIDE_ROWS = 1.5, 128
 
 
 def plan_passes(roots: Sequence[Node], hints: Hints) -> Passes:
@@ -60,6 +60,8 @@ def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: 
     stored = 8 + sum(row_bytes(node, passes, hints) for node in during if node in passes.sample)
     leaves = {child for node in during for child in node.children if isinstance(child, Symbol) and child in passes.sample}
     given = sum(row_bytes(leaf, passes, hints) for leaf in leaves)
+    if not multiplies and any(passes.sample[leaf] for leaf in leaves):
+        return min(max(power_of_two_below(TILE_BYTES // (stored + given)), ASIDE_ROWS), MOST_ROWS)
     if not multiplies and given > stored:
         rows = power_of_two_below(STREAM_BYTES // given)
         return min(rows, MOST_ROWS) if rows >= LEAST_ROWS // 2 else max(power_of_two_below(TILE_BYTES // given), LEAST_ROWS // 2)

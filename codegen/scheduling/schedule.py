@@ -9,6 +9,7 @@ from codegen.scheduling.fused_loops import fuse
 from codegen.scheduling.independent_parts import cut_ranges
 from codegen.scheduling.jammed_loops import jam
 from codegen.scheduling.opened_products import open_products
+from codegen.scheduling.ordered_loops import order_loops
 from codegen.scheduling.parted_sections import part_sections
 from codegen.scheduling.row_nests import nest_rows
 from codegen.scheduling.shared_slots import share_slots
@@ -21,5 +22,5 @@ LOOPS: tuple[Pass, ...] = (turn_sums, fuse, hand_on, drop_dead_code)
 PARTS: tuple[Pass, ...] = (part_sections, cut_ranges)
 SCHEDULE: tuple[Pass, ...] = (*LOOPS, *PARTS, share_slots)
 # Where no compiler after us opens products and vectorises loops.
-VECTOR_SCHEDULE: tuple[Pass, ...] = (nest_rows, write_out, *LOOPS, carry, *PARTS, turn_operands, open_products, vectorise, jam,
-                                     share_slots)
+VECTOR_SCHEDULE: tuple[Pass, ...] = (nest_rows, write_out, *LOOPS, order_loops, carry, *PARTS, turn_operands, open_products,
+                                     vectorise, jam, share_slots)

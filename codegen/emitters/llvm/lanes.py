@@ -31,6 +31,8 @@ MOST_WRITTEN, MOST_HELD = 8, 8
 # Values in a body for which four, or two, vectors at once still fit the registers.
 SHORT, MIDDLING = 12, 30
 MOST_FOLDS = 8
+# Values in each loop inside of a vector loop for which four natural vectors, or two, are taken as one.
+FEW, SEVERAL = 8, 14
 DEAR = frozenset("exp exp2 expm1 log log1p log2 log10 tanh sinh cosh asinh acosh atanh tan asin acos atan atan2 cbrt hypot sigmoid "
                  "softplus logaddexp xlogy power div sqrt".split())
 
@@ -82,6 +84,21 @@ def vectors_at_once(body: tuple[Statement, ...]) -> int:
     at_once = 4 if count <= SHORT and folds else 2 if count <= MIDDLING and folds else 1
     # Each fold takes a register for each vector.
     return max(min(at_once, MOST_FOLDS // max(folds, 1)), 1)
+
+
+def vectors_in_one(body: tuple[Statement, ...]) -> int:
+    """How many vectors of the processor are one of a vector loop with loops in it.
+
+    Each inner loop then goes its way once for all of them: it reads longer pieces of rows, and its folds need not wait.
+    """
+    longest = 0
+    for inner in [s for s in statements(body) if isinstance(s, (Loop, SampleLoop))]:
+        values = [v for s in statements(inner.body) for outer in values_of(s) for v in subvalues(outer)]
+        dear = any(isinstance(v, Call) and v.function in DEAR for v in values)
+        if dear or any(isinstance(s, Loop) for s in statements(inner.body)):
+            return 1
+        longest = max(longest, len(values) + len(inner.carried))
+    return 1 if longest == 0 else 4 if longest <= FEW else 2 if longest <= SEVERAL else 1
 
 
 def is_short(loop: Loop | SampleLoop, width: int) -> bool:

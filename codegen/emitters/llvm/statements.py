@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from codegen.emitters.llvm.indices import ONE, ZERO
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
 from codegen.emitters.llvm.lane_folds import FoldWriter
-from codegen.emitters.llvm.lanes import HeldRow, changed_registers, folds_of, held_rows, is_short, lanes_for, vectors_at_once
+from codegen.emitters.llvm.lanes import (
+    HeldRow,
+    changed_registers,
+    folds_of,
+    held_rows,
+    is_short,
+    lanes_for,
+    vectors_at_once,
+    vectors_in_one,
+)
 from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -227,17 +236,17 @@ class StatementWriter(FoldWriter):
     def in_lanes(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa) -> None:
         """A vector loop: see the head of this module."""
         width = lanes_for(loop.body, self.buffers, self.vector_bytes)
-        at_once = vectors_at_once(loop.body)
         folds = {name: op for name, op in folds_of(loop.body).items() if name in self.registers}
         self.lane_variable = loop.var
         start = lo
-        for vectors in dict.fromkeys((at_once, 1)):
-            turn = width * vectors
+        wide, at_once = width * vectors_in_one(loop.body), vectors_at_once(loop.body)
+        for lanes, vectors in dict.fromkeys(((wide, at_once), (width, at_once), (width, 1))):
+            turn = lanes * vectors
             stop = self.plus(start, self.times(self.quotient("udiv", self.minus(hi, start), literal(turn, "i64")),
                                                literal(turn, "i64")))
             if stop.name == start.name:
                 continue
-            self.vectors(loop, start, stop, width, vectors, folds)
+            self.vectors(loop, start, stop, lanes, vectors, folds)
             start = stop
         if start.name != hi.name:
             left = self.minus(hi, start)
