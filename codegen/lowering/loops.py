@@ -31,7 +31,7 @@ class LoopNests(Nests):
 
     def __init__(self, passes: Passes, buffers: Mapping[Node, str], shared: Mapping[Node, int], names: Names, hints: Hints,
                  fresh_buffer: Callable[[str, tuple[Size, ...]], str], scopes: Scopes | None = None) -> None:
-        super().__init__(passes, buffers, set(), shared, None, names, scopes)
+        super().__init__(passes, buffers, shared, None, names, scopes)
         self.hints, self.fresh_buffer = hints, fresh_buffer
         self.written: set[tuple[Loop, tuple[Node, ...]]] = set()
 

@@ -66,9 +66,9 @@ def use_counts(roots: Sequence[Node]) -> dict[Node, int]:
 class Nests:
     """Writes the statements of one section."""
 
-    def __init__(self, passes: Passes, buffers: Mapping[Node, str], tiles: set[str], shared: Mapping[Node, int],
+    def __init__(self, passes: Passes, buffers: Mapping[Node, str], shared: Mapping[Node, int],
                  rows: int | None, names: Names, scopes: Scopes | None = None) -> None:
-        self.passes, self.buffers, self.tiles, self.rows = passes, buffers, tiles, rows
+        self.passes, self.buffers, self.rows = passes, buffers, rows
         self.scopes = Scopes(names) if scopes is None else scopes
         self.elements = Elements(self.scopes, buffers, shared)
         self.tiled = rows is not None
@@ -177,15 +177,11 @@ class Nests:
         elif dense:
             formula = Add(dense, node.type)
         once = not dense and fills_axis(node)
-        if not once and (formula is not None or not self.passes_over(node) or self.buffers[node] in self.tiles):
+        if not once:
             self.element(node, formula)
         for c, term in node.terms:
             if is_pattern(term) and term not in self.buffers:
                 self.push(node, term, c, fresh=False, once=once)  # type: ignore[arg-type]
-
-    def passes_over(self, node: Node) -> bool:
-        """Whether the node is computed sample by sample."""
-        return self.tiled and node in self.passes.sample
 
     def push(self, target: Node, node: Product, c: Number, fresh: bool, once: bool = False) -> None:
         """buffer[out(labels)] += c · Π factors, over the labels; a fresh buffer is zero before.

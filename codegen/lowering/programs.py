@@ -25,8 +25,8 @@ from codegen.planning.cuts import parts, plan_passes, tile_rows
 from codegen.planning.layouts import choose_layouts
 from codegen.planning.materialisation import choose_stored
 from codegen.planning.matrices import Layouts, MatrixForm, matrix_form
-from codegen.planning.passes import Passes, is_leaf, is_pattern
-from symdiff.expression import Add, Constant, Node, Product, Symbol
+from codegen.planning.passes import Passes, is_leaf
+from symdiff.expression import Constant, Node, Product, Symbol
 from symdiff.gathers import children_read
 from symdiff.loops import deep, is_scan, loop_of
 from symdiff.sizes import Size, named_sizes
@@ -79,14 +79,14 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
         if during:
             multiplies = any(node in forms and forms[node].columns for node in during)
             rows = tile_rows(during, passes, hints, multiplies)
-            nests = Nests(passes, naming.buffers, naming.tiles, shared, rows, names)
+            nests = Nests(passes, naming.buffers, shared, rows, names)
             nests.elements.layouts = layouts
             for node in during:
                 nests.compute(node, forms.get(node))
             cut = parts(everything, passes, number, rows, hints)
             sections.append(Section("range", number, nests.statements(), passes.size, cut=cut))
     if naming.copies:
-        nests = Nests(passes, naming.buffers, naming.tiles, shared, None, names)
+        nests = Nests(passes, naming.buffers, shared, None, names)
         nests.elements.layouts = layouts
         for name, node in naming.copies:
             nests.copy(name, node)
@@ -132,14 +132,11 @@ def in_range(node: Node, passes: Passes) -> bool:
 
 
 def fills(during: Sequence[Node], naming: Naming, passes: Passes) -> list[Statement]:
-    """Neutral values of the accumulators of a pass, zeros of the structured outputs that it adds to."""
+    """Neutral values of the accumulators of a pass."""
     result: list[Statement] = []
     for node in during:
         if node in passes.folded:
             result.append(Fill(naming.buffers[node], identity(fold_of(node), node.dtype)))
-        elif naming.buffers[node] not in naming.tiles and isinstance(node, Add) and \
-                all(is_pattern(t) and t not in naming.buffers for _, t in node.terms):
-            result.append(Fill(naming.buffers[node], identity("add", node.dtype)))
     return result
 
 
@@ -171,7 +168,6 @@ class Naming:
                 self.copies.append((name, node))
             else:
                 self.add(node, name, "out", passes.sample.get(node), fold_of(node) if node in passes.folded else None)
-        self.tiles: set[str] = set()
         count = 0
         for node in order:
             if node in self.buffers or is_leaf(node):
@@ -180,8 +176,6 @@ class Naming:
             role: Role = "accumulator" if node in passes.folded else "tile" if axis is not None and node not in passes.full \
                 and not used_later(node, order, passes) else "full"
             self.add(node, f"t{count}", role, axis, fold_of(node) if node in passes.folded else None)
-            if role == "tile":
-                self.tiles.add(f"t{count}")
             count += 1
 
     def scratch(self, dtype: str, shape: tuple[Size, ...]) -> str:

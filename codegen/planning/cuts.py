@@ -60,7 +60,7 @@ def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: 
     stored = 8 + sum(row_bytes(node, passes, hints) for node in during if node in passes.sample)
     leaves = {child for node in during for child in node.children if isinstance(child, Symbol) and child in passes.sample}
     given = sum(row_bytes(leaf, passes, hints) for leaf in leaves)
-    if not multiplies and any(passes.sample[leaf] for leaf in leaves):
+    if not multiplies and any(passes.sample[node] for node in (*leaves, *during) if node in passes.sample):
         return min(max(power_of_two_below(TILE_BYTES // (stored + given)), ASIDE_ROWS), MOST_ROWS)
     if not multiplies and given > stored:
         rows = power_of_two_below(STREAM_BYTES // given)

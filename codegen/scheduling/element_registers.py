@@ -58,6 +58,7 @@ from codegen.loop_ir.walks import (
     loads,
     panels_of,
     statements,
+    used_registers,
     written,
 )
 from codegen.scheduling.vector_loops import independent
@@ -120,8 +121,33 @@ class HandedOn:
                     value = Register(name)
                     fresh = replace(fresh, value=value)
                 known[fresh.buffer, fresh.index] = value
+            place = before_with(found, fresh, self.dtypes) if isinstance(fresh, Accumulate) and fresh.op == "add" else None
+            if place is not None:
+                first = found.pop(place)
+                assert isinstance(first, Accumulate) and isinstance(fresh, Accumulate)
+                fresh = replace(fresh, value=Call("add", (first.value, fresh.value), self.dtypes[fresh.buffer]))
             found.append(fresh)
         return tuple(found)
+
+
+def before_with(found: Sequence[Statement], fresh: Accumulate, dtypes: Mapping[str, str]) -> int | None:
+    """Where what is added to an element may wait for what is added to it next: nothing between changes or reads it."""
+    if not dtypes[fresh.buffer].startswith("float"):
+        return None
+    changed: set[str] = set()
+    for place in range(len(found) - 1, -1, -1):
+        statement = found[place]
+        if isinstance(statement, Accumulate) and (statement.op, statement.buffer, statement.index) == (
+                fresh.op, fresh.buffer, fresh.index):
+            used = {name for name, _ in loads(statement)} | used_registers(statement)
+            told = any(is_told_by(fresh.index, name) for name in changed)
+            return None if used & changed or told else place
+        if not isinstance(statement, (Let, Store, Accumulate, Update)) or any(name == fresh.buffer for name, _ in loads(statement)):
+            return None
+        if isinstance(statement, (Store, Accumulate)) and statement.buffer == fresh.buffer:
+            return None
+        changed |= {statement.buffer} if isinstance(statement, (Store, Accumulate)) else {statement.register}
+    return None
 
 
 def forget(known: dict[Place, Value], statement: Statement) -> None:

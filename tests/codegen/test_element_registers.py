@@ -16,6 +16,7 @@ from codegen.loop_ir.nodes import (
     Call,
     Carried,
     If,
+    Let,
     Literal,
     Load,
     Loop,
@@ -137,3 +138,31 @@ def test_a_small_training_run_keeps_its_weights_in_registers() -> None:
         np.testing.assert_allclose(mine, reference, rtol=1e-12)
     loop = next(line for line in kernel.loop_ir.splitlines() if "in 0 : 50 serial" in line)
     assert loop.count(": float64 = ") == 3, kernel.loop_ir
+
+
+def plus(value: object, buffer: str = "y", index: Affine = I) -> Accumulate:
+    return Accumulate("add", buffer, (index,), value)  # type: ignore[arg-type]
+
+
+TWICE = call("mul", Literal(2.0, "float64"), X)
+# Bodies, and how many of their statements still add to y.
+ADDED: dict[str, tuple[tuple[Statement, ...], int]] = {
+    "twice": ((plus(X), plus(TWICE)), 1),
+    "three times": ((plus(X), plus(TWICE), plus(X)), 1),
+    "with something named between": ((plus(X), Let("v", "float64", TWICE), plus(Register("v"))), 1),
+    "with another array between": ((plus(X), Store("t", (I,), TWICE), plus(TWICE)), 1),
+    "at another element": ((plus(X), plus(X, index=J), plus(TWICE)), 3),
+    "read between": ((plus(X), Store("t", (I,), Load("y", (I,))), plus(TWICE)), 2),
+    "what is added changes between": ((plus(Load("t", (I,))), Store("t", (I,), TWICE), plus(TWICE)), 2),
+    "stored between": ((plus(X), Store("y", (I,), TWICE), plus(TWICE)), 2),
+}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_what_is_added_to_one_element_is_added_at_once(name: str) -> None:
+    body, count = ADDED[name]
+    before = program(over("j", over("i", *body), size=2))
+    after = hand_on(before)
+    same_meaning(before, after)
+    inner = after.sections[1].body[0].body[0].body  # type: ignore[union-attr]
+    assert sum(isinstance(s, Accumulate) for s in inner) + (name == "stored between") == count

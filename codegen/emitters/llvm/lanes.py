@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import (
@@ -107,7 +108,8 @@ def is_short(loop: Loop | SampleLoop, width: int) -> bool:
         return False
     if (loop.hi - loop.lo) // width > MOST_WRITTEN or any(isinstance(s, (Loop, SampleLoop)) for s in statements(loop.body)):
         return False
-    return sum(1 for s in statements(loop.body) for outer in values_of(s) for _ in subvalues(outer)) <= SHORT
+    values = [v for s in statements(loop.body) for outer in values_of(s) for v in subvalues(outer)]
+    return len(values) <= SHORT and not any(isinstance(v, Call) and v.function in DEAR for v in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +129,11 @@ def held_rows(loop: Loop | SampleLoop, buffers: Mapping[str, Buffer], vector_byt
         if not isinstance(inner, Loop) or inner.kind != "lane" or inner.carried or not inner.body:
             continue
         width = lanes_for(inner.body, buffers, vector_bytes)
-        parts = parts_of(inner, width) if is_short(inner, width) else None
-        if parts is None or not all(isinstance(s, Accumulate) for s in inner.body):
+        if not is_short(inner, width) or not all(isinstance(s, Accumulate) for s in inner.body):
             continue
+        assert isinstance(inner.lo, int) and isinstance(inner.hi, int)
+        lanes = parts_of(inner.hi - inner.lo, width)
+        parts = tuple(zip(accumulate([inner.lo, *lanes[:-1]]), lanes, strict=True))
         for s in inner.body:
             assert isinstance(s, Accumulate)
             row, (*others, last) = HeldRow(s.buffer, s.index, inner.var, parts), s.index or (Affine(0),)
@@ -144,11 +148,9 @@ def held_rows(loop: Loop | SampleLoop, buffers: Mapping[str, Buffer], vector_byt
     return held
 
 
-def parts_of(loop: Loop, width: int) -> tuple[tuple[int, int], ...] | None:
-    """The (start, lanes) of the vectors of a loop whose ends are numbers; None where the last one needs a mask."""
-    assert isinstance(loop.lo, int) and isinstance(loop.hi, int)
-    whole = (loop.hi - loop.lo) // width * width
-    left = loop.hi - loop.lo - whole
-    if left & (left - 1):
-        return None
-    return (*((loop.lo + k, width) for k in range(0, whole, width)), *(((loop.lo + whole, left),) if left else ()))
+def parts_of(length: int, width: int) -> list[int]:
+    """Lanes of the vectors of a short loop: whole vectors, then halves of them, so that none needs a mask."""
+    lanes = [width] * (length // width)
+    while left := length - sum(lanes):
+        lanes.append(1 << left.bit_length() - 1)
+    return lanes

@@ -19,6 +19,7 @@ from codegen.emitters.llvm.lanes import (
     held_rows,
     is_short,
     lanes_for,
+    parts_of,
     vectors_at_once,
     vectors_in_one,
 )
@@ -250,6 +251,11 @@ class StatementWriter(FoldWriter):
             start = stop
         if start.name != hi.name:
             left = self.minus(hi, start)
+            if is_short(loop, width):
+                for lanes in parts_of(int(left.name), width)[:-1]:
+                    self.vectors(loop, start, stop := self.plus(start, literal(lanes, "i64")), lanes, 1, folds)
+                    start = stop
+                left = self.minus(hi, start)
             # As many lanes as are left, where that is known: half a vector needs no mask.
             narrow = width if left.name[0] == "%" else 1 << (int(left.name) - 1).bit_length()
             if narrow == 1:
