@@ -101,6 +101,11 @@ def row_bytes(node: Node, passes: Passes, hints: Hints) -> int:
     return BYTES[node.dtype] * hints.count([s for k, s in enumerate(node.shape) if k != passes.sample[node]])
 
 
+def least_bytes(node: Node, passes: Passes, hints: Hints) -> int:
+    """What a node has of the samples of a small tile."""
+    return (ASIDE_ROWS if passes.sample[node] else LEAST_ROWS) * row_bytes(node, passes, hints)
+
+
 def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
     """Bytes that a plan moves, those in the cache for less."""
     # What is stored is not chosen yet; these nodes are most of it.
@@ -115,7 +120,7 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
         if node in passes.sample or node in passes.folded:
             for child in children_read(node):
                 # A part that does not stay in the cache is read anew by each reader, not once a pass.
-                tall = child in passes.sample and LEAST_ROWS * row_bytes(child, passes, hints) > TILE_BYTES
+                tall = child in passes.sample and least_bytes(child, passes, hints) > TILE_BYTES
                 readers.setdefault(child, set()).add(-1 - place if tall else passes.level[node])
     total = 0.0
     sizes = {n: hints.count(n.shape) * BYTES[n.dtype] for n in [*stored, *(n for n in order if isinstance(n, Symbol))]}
@@ -131,7 +136,7 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
             # A sum is touched with every tile, and so stays nearer than what is written once.
             total += 2 * tiles * size * (CACHED if small or size <= HOT_BYTES else 1.0)
         elif node in passes.sample and node not in passes.full:
-            total += 2 * size * (CACHED if LEAST_ROWS * row_bytes(node, passes, hints) <= TILE_BYTES else near)
+            total += 2 * size * (CACHED if least_bytes(node, passes, hints) <= TILE_BYTES else near)
         else:
             total += 2 * size * near + (tiles - 1) * size * near * (node in readers and node not in passes.sample)
     return total * (1 + PASS * passes.count)

@@ -6,7 +6,7 @@ costly nodes that are used at several places or broadcast up, and sums that seve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from codegen.planning.costs import Hints
 from codegen.planning.gathers import is_gather
@@ -49,6 +49,8 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
     for node in order:
         for child in dict.fromkeys(children_read(node)):
             users.setdefault(child, []).append(node)
+    # What takes a costly function to compute that is not stored.
+    dear: set[Node] = set()
     for node in order:
         if is_leaf(node):
             continue
@@ -74,6 +76,11 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
                 stored.setdefault(node, f"costly, and read at {len(users[node])} places")
             elif broadcast_up(node, users.get(node, ())):
                 stored.setdefault(node, "costly, and read again along another axis")
+        if node not in stored and (is_costly(node) or any(child in dear for child in children_read(node))):
+            dear.add(node)
+            if node.shape and node not in passes.sample and not is_view(node) and read_by_samples(node, users, passes):
+                stored[node] = "costly, and read again with every sample"
+                dear.discard(node)
     share(order, stored, users)
     # What is stored after all is so at full length where another pass or sample reads it.
     passes.full |= {node for node in passes.recomputed if node in stored}
@@ -97,6 +104,11 @@ def is_view(node: Node) -> bool:
 def broadcast_up(node: Node, users: Sequence[Node]) -> bool:
     """Whether a user reads the node again for each value of another label."""
     return any(isinstance(user, Product) and len(user.extents) > node.ndim for user in users)
+
+
+def read_by_samples(node: Node, users: Mapping[Node, Sequence[Node]], passes: Passes) -> bool:
+    """Whether something that is computed sample by sample reads the node, maybe as it is shown along the samples."""
+    return any(user in passes.sample or (is_view(user) and read_by_samples(user, users, passes)) for user in users.get(node, ()))
 
 
 def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list[Node]]) -> None:
