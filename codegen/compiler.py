@@ -101,13 +101,13 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         hints = Hints(sizes or {})
         written, inputs = resized(leaves, symbols, fixed) if fixed else (leaves, symbols)
         simple = [before_differentiation(leaf) for leaf in written]
-        expanded = expand_functions(simple)
+        expanded = expand_functions(simple, hints)
 
         def arranged(nodes: list[Node]) -> list[Node]:
             parted = separate_gathers(join_parts(write_in_windows(narrow_truths(nodes), hints)))
             ordered = share_products(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
             return share_terms(take_square_roots(ordered, hints))
-        roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(bodies)))
+        roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(bodies, hints)))
         planned = time.perf_counter()
         lowered = lower(roots, inputs, hints)
         checked = check_program if checks_programs() else unchecked

@@ -1,14 +1,17 @@
 """Expansions: functions that have no scalar word of their own become formulas of those that have.
 
 logsumexp(x) → where(isfinite(m), m + log Σ e^(x − m), m) with m = max x
+e^(x − logsumexp(x)) → e^(x − m) / Σ e^(x − m)
 rows with an `expansion` → that formula
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from codegen.loop_ir.scalars import SCALARS
+from codegen.planning.costs import Hints
 from codegen.planning.rewriting import over, rewritten
 from symdiff.expression import Map, Node, Product, Reduce
 from symdiff.functions.row import REDUCTIONS, ROWS
@@ -16,14 +19,16 @@ from symdiff.normal_form import add, expand, map_node, number, product, reduce_n
 from symdiff.tensor_type import TensorType
 from symdiff.traversal import topological, transform
 
+# Elements of a sum of exponentials that are kept for their shares in it.
+LONGEST_KEPT = 4096
 # Rows that lowering writes by other words of the loop IR.
 WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast", "power": "power",
            "one_hot": "equal"}
 
 
-def expand_functions(roots: Sequence[Node]) -> list[Node]:
+def expand_functions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     """The roots in the scalar vocabulary of the loop IR."""
-    current = list(roots)
+    current = share_exponentials(roots, hints)
     while any(is_expandable(node) for node in topological(current)):
         current = transform(current, expansion)
     return current
@@ -60,13 +65,54 @@ def expansion(node: Node) -> Node | None:
 
 def logsumexp(node: Reduce) -> Node:
     """log Σ eˣ by its largest element; right for infinities of either sign."""
-    x = node.arg
-    largest = reduce_node(REDUCTIONS["max"], x, node.axes)
-    finite = map_node(ROWS["isfinite"], (largest,))
-    shift = map_node(ROWS["where"], (finite, largest, number(0, x.dtype, largest.shape)))
-    kept = tuple(a for a in range(x.ndim) if a not in node.axes)
-    moved = map_node(ROWS["exp"], (add([(1, x), (-1, expand(shift, x.shape, kept))], x.type),))
-    labels = tuple(range(x.ndim))
-    total = product(1, [(moved, labels)], list(kept), dict(enumerate(x.shape)), TensorType(x.dtype, largest.shape))
+    largest, finite, _, total = exponentials(node)
     value = add([(1, largest), (1, map_node(ROWS["log"], (total,)))], node.type)
     return map_node(ROWS["where"], (finite, value, largest))
+
+
+def exponentials(node: Reduce) -> tuple[Node, Node, Node, Node]:
+    """(m, whether it is finite, e^(x − m), Σ e^(x − m)) of log Σ eˣ with m = max x."""
+    x = node.arg
+    largest = reduce_node(REDUCTIONS["max"], x, node.axes)
+    kept = kept_axes(node)
+    moved = map_node(ROWS["exp"], (add([(1, x), (-1, expand(largest, x.shape, kept))], x.type),))
+    labels = tuple(range(x.ndim))
+    total = product(1, [(moved, labels)], list(kept), dict(enumerate(x.shape)), TensorType(x.dtype, largest.shape))
+    return largest, map_node(ROWS["isfinite"], (largest,)), moved, total
+
+
+def kept_axes(node: Reduce) -> tuple[int, ...]:
+    """The axes that a reduction leaves."""
+    return tuple(a for a in range(node.arg.ndim) if a not in node.axes)
+
+
+def is_long(node: Reduce, hints: Hints) -> bool:
+    """Whether what a reduction goes over is much, or may be: the longest axis, whose size only the call tells."""
+    gone = [node.arg.shape[axis] for axis in node.axes]
+    left = [hints.value(node.arg.shape[axis]) for axis in kept_axes(node)]
+    told = all(isinstance(size, int) for size in gone)
+    return hints.count(gone) > LONGEST_KEPT or not (told or hints.count(gone) < max(left, default=0))
+
+
+def share_exponentials(roots: Sequence[Node], hints: Hints) -> list[Node]:
+    """The roots with e^(x − log Σ eˣ) as e^(x − m) / Σ e^(x − m), whose exponentials the sum has already.
+
+    Not for long sums: what they have would have to be kept until they are complete.  Where m is infinite, so is x, or the
+    share is 0.
+    """
+    def shared(node: Node) -> Node | None:
+        if node.__class__ is not Map or node.function.name != "exp_difference":
+            return None
+        x, below = node.args
+        total = below.factors[0][0] if isinstance(below, Product) and len(below.factors) == 1 else below
+        if not isinstance(total, Reduce) or total.function.fold != "logsumexp" or total.arg is not x or is_long(
+                total, hints) or expand(total, x.shape, kept_axes(total)) is not below:
+            return None
+        _, finite, moved, whole = exponentials(total)
+        zero = number(0, x.dtype, whole.shape)
+        inverse = map_node(ROWS["where"], (finite, map_node(ROWS["power"], (whole, number(-1, x.dtype, whole.shape))), zero))
+        labels = tuple(range(x.ndim))
+        share = product(1, [(moved, labels), (inverse, kept_axes(total))], [*labels], dict(enumerate(x.shape)), x.type)
+        empty = map_node(ROWS["equal"], (x, number(-math.inf, x.dtype, x.shape)))
+        return map_node(ROWS["where"], (empty, number(0, x.dtype, x.shape), share))
+    return transform(roots, shared)

@@ -76,9 +76,9 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
                 stored.setdefault(node, f"costly, and read at {len(users[node])} places")
             elif broadcast_up(node, users.get(node, ())):
                 stored.setdefault(node, "costly, and read again along another axis")
-        if node not in stored and (is_costly(node) or any(child in dear for child in children_read(node))):
+        if node.shape and node not in stored and (is_costly(node) or any(child in dear for child in children_read(node))):
             dear.add(node)
-            if node.shape and node not in passes.sample and not is_view(node) and read_by_samples(node, users, passes):
+            if node not in passes.sample and not is_spread(node) and read_by_samples(node, users, passes):
                 stored[node] = "costly, and read again with every sample"
                 dear.discard(node)
     share(order, stored, users)
@@ -107,8 +107,14 @@ def broadcast_up(node: Node, users: Sequence[Node]) -> bool:
 
 
 def read_by_samples(node: Node, users: Mapping[Node, Sequence[Node]], passes: Passes) -> bool:
-    """Whether something that is computed sample by sample reads the node, maybe as it is shown along the samples."""
-    return any(user in passes.sample or (is_view(user) and read_by_samples(user, users, passes)) for user in users.get(node, ()))
+    """Whether something that is computed sample by sample reads the node, maybe spread along the samples."""
+    return any(user in passes.sample or (is_spread(user) and read_by_samples(user, users, passes)) for user in users.get(node, ()))
+
+
+def is_spread(node: Node) -> bool:
+    """Whether the node is the same along some axis: what it is made of is smaller."""
+    return isinstance(node, Product) and not node.is_core and len({i for _, at in node.factors for index in at for i in labels_of(
+        index)}) < len(node.extents)
 
 
 def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list[Node]]) -> None:

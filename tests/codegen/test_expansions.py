@@ -1,0 +1,65 @@
+"""Expansions: sums of exponentials and shares in them, with one exponential for both, whatever is infinite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symdiff as sd
+
+LONG = 5000
+X = sd.symbol("X", ("ex_n", 5))
+ROWS = np.array([[1, 2, 3, 4, 800.0], [-np.inf] * 5,
+                 [np.inf, 1, 2, 800, -np.inf], [np.nan, 1, 2, 3, 4], [-np.inf, 0, 0, 0, -np.inf],
+                 [-1e5, -1e5, -1e5, -1e5 - 1, -np.inf], [np.inf, np.inf, 1, 2, 3], [-1e300, 1e300, 0, 1, 2]])
+LOSS = sd.sum(sd.logsumexp(X, axis=1))
+OUTPUTS: dict[str, list[Any]] = {
+    "logsumexp and softmax": [sd.logsumexp(X, axis=1), sd.softmax(X, axis=1)], "its gradient": [LOSS, sd.grad(LOSS, X)],
+    "logarithms": [sd.log_softmax(X, axis=1)], "along columns": [sd.softmax(X, axis=0), sd.logsumexp(X, axis=0)],
+    "of all": [sd.softmax(X.reshape((-1,)), axis=0)]}
+
+
+@pytest.mark.parametrize("target", ["cpu", "numba", "interpreter"])
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_infinities(name: str, target: str) -> None:
+    outputs = OUTPUTS[name]
+    for rows in (ROWS, *[row[None] for row in ROWS]):
+        with np.errstate(all="ignore"):
+            found = sd.compile(outputs, [X], target=target)(rows)
+            right = sd.compile(outputs, [X], target="numpy")(rows)
+        for got, wanted in zip(found, right, strict=True):
+            # The reference takes the logarithm of the sum first, which loses digits where the elements are large.
+            np.testing.assert_allclose(got, wanted, rtol=1e-11)
+
+
+@pytest.mark.parametrize(("columns", "exponentials"), [(7, 7), (200, 1), (LONG, 2)])
+def test_how_many_exponentials(columns: int, exponentials: int) -> None:
+    """One for each element; the short sum is written out."""
+    Z = sd.symbol("Z", ("ex_m", columns))
+    loss = sd.sum(sd.logsumexp(Z, axis=1))
+    kernel = sd.compile([loss, sd.grad(loss, Z)], [Z], cache=False)
+    z = np.random.default_rng(0).normal(size=(130, columns))
+    value, gradient = kernel(z)
+    shares = np.exp(z - z.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(gradient, shares / shares.sum(axis=1, keepdims=True), rtol=1e-12)
+    assert str(kernel.loop_ir).count("exp(") == exponentials
+    assert np.isfinite(value)
+
+
+def test_shares_of_large_numbers_add_up_to_one() -> None:
+    """In single precision m + log Σ e^(x − m) has no room for the logarithm."""
+    Z = sd.symbol("Z", (3, 4), dtype="float32")
+    z = np.float32(1e8) + np.zeros((3, 4), "float32")
+    np.testing.assert_allclose(sd.compile(sd.softmax(Z, axis=1), cache=False)(z), 0.25, rtol=1e-6)
+
+
+def test_costly_values_of_columns_are_computed_once() -> None:
+    """What is the same for all samples is not computed with every sample."""
+    A = sd.symbol("A", ("ex_k", 300))
+    kernel = sd.compile(sd.tanh(A - sd.log(1 + sd.sum(A**2, axis=0))), [A], cache=False)
+    a = np.random.default_rng(0).normal(size=(2000, 300))
+    np.testing.assert_allclose(kernel(a), np.tanh(a - np.log1p(np.sum(a**2, axis=0))), rtol=1e-12)
+    text = str(kernel.loop_ir)
+    assert "log1p" not in text[text.rindex("sample "):]
