@@ -50,6 +50,7 @@ start:
   {load("out.name", "ptr", "%table", "128")}
   {load("program", "ptr", "%table", "136")}
   %made = alloca ptr, i64 %outputs, align 8
+  %slots = alloca i64, i64 %outputs, align 8
   %named.values = alloca ptr, i64 %inputs, align 8
   %out.place = alloca ptr, align 8
   store ptr null, ptr %out.place, align 8
@@ -197,6 +198,7 @@ at.read:
 RUN = f"""
 run:
   %giver = phi ptr [ %give, %o.more ], [ null, %u.more ]
+  %maker = phi ptr [ %number.maker, %o.more ], [ null, %u.more ]
   %calls.next = add nsw i64 %calls, 1
   store i64 %calls.next, ptr %calls.p, align 8
   %keeps.lock = icmp eq i64 %released, 0

@@ -1,4 +1,7 @@
-"""Where the results of a fast call go, new arrays or those of `out=`, and how they are put together."""
+"""Where the results of a fast call go, new arrays or those of `out=`, and how they are put together.
+
+A new number is written on the stack, and becomes an object when the kernel has run: no array is made for it.
+"""
 
 from __future__ import annotations
 
@@ -32,28 +35,42 @@ targets:
 new:
   {load("make", "ptr", "%table", "16")}
   {load("give", "ptr", "%table", "24")}
+  {load("number.maker", "ptr", "%table", "144")}
   br label %o.more
 
 {loop("o", "new", "%outputs", "new.one", "run", "new.good")}
 new.one:
   %o.row = mul nsw i64 %o, {OUTPUT}
   %new.row = getelementptr inbounds i64, ptr %outs, i64 %o.row
+  {load("new.rank", "i64", "%new.row", "8")}
+  %new.is.number = icmp eq i64 %new.rank, 0
+  br i1 %new.is.number, label %new.number, label %new.array
+
+new.number:
+  %slot = getelementptr inbounds i64, ptr %slots, i64 %o
+  br label %new.good
+
+new.array:
   {load("number", "i64", "%new.row", "24")}
   %number.short = trunc i64 %number to i32
-  {load("new.rank", "i64", "%new.row", "8")}
   %new.rank.short = trunc i64 %new.rank to i32
   {load("new.extents", "ptr", "%new.row", "16")}
   %result = call ptr %make(ptr %array_type, i32 %new.rank.short, ptr %new.extents, i32 %number.short, ptr null, ptr null,
                            i32 0, i32 0, ptr null)
   %failed = icmp eq ptr %result, null
-  br i1 %failed, label %no.memory, label %new.good
+  br i1 %failed, label %no.memory, label %new.made
 
 no.memory:
   ret ptr null
 
-new.good:
+new.made:
   {load("result.data", "ptr", "%result", str(VALUE))}
-{put("new", "%o", "%result", "%result.data")}
+  br label %new.good
+
+new.good:
+  %new.object = phi ptr [ null, %new.number ], [ %result, %new.made ]
+  %new.data = phi ptr [ %slot, %new.number ], [ %result.data, %new.made ]
+{put("new", "%o", "%new.object", "%new.data")}
   br label %o.more
 
 {loop("u", "targets", "%outputs", "use.one", "run", "before.more")}
@@ -154,6 +171,19 @@ part.one:
   br i1 %is.fresh, label %part.fresh, label %push
 
 part.fresh:
+  %is.number.part = icmp eq ptr %made.one, null
+  br i1 %is.number.part, label %part.number, label %part.array
+
+part.number:
+  %part.words = mul nsw i64 %part, {OUTPUT}
+  %part.row = getelementptr inbounds i64, ptr %outs, i64 %part.words
+  {load("part.dtype", "ptr", "%part.row", "0")}
+  %part.slot = getelementptr inbounds i64, ptr %slots, i64 %part
+  %number.object = call ptr %maker(ptr %part.slot, ptr %part.dtype, ptr null)
+  %no.number = icmp eq ptr %number.object, null
+  br i1 %no.number, label %no.memory, label %push
+
+part.array:
   %returned = call ptr %giver(ptr %made.one)
   br label %push
 
@@ -193,7 +223,7 @@ called:
   br i1 %no.answer, label %no.memory, label %push
 
 push:
-  %pushed = phi ptr [ %made.one, %part.one ], [ %returned, %part.fresh ],
+  %pushed = phi ptr [ %made.one, %part.one ], [ %returned, %part.array ], [ %number.object, %part.number ],
                    [ %row.of.parts, %s.more ], [ %dict, %m.more ], [ %answered, %called ]
   store ptr %pushed, ptr %low.p, align 8
   %top.next = add nsw i64 %low, 1

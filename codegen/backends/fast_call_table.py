@@ -3,7 +3,7 @@
 The head of the table: fallback, array type, PyArray_New, PyArray_Return, kernel, sizes, routines, calls so far, number of
 arguments, number of outputs, how many operations put the result together, table of addresses, place of the first output in it,
 after how many calls all go to the fallback, whether the interpreter's lock is given away while the kernel runs, whether it runs
-at the moment, the string "out", the operations;
+at the moment, the string "out", the operations, PyArray_Scalar;
 
 for each argument: dtype, rank, extents, up to two types of scalars, name, bytes, how many positions it holds that must be
 looked at, the size of the axis that they index, bytes of a position;
@@ -19,7 +19,7 @@ entries of the latest part, which is a tuple.
 from __future__ import annotations
 
 # Words of the head of the table, of an argument and of an output.
-HEAD, ARGUMENT, OUTPUT, STEP, OPERATION = 18, 10, 6, 4, 3
+HEAD, ARGUMENT, OUTPUT, STEP, OPERATION = 19, 10, 6, 4, 3
 PART, SEQUENCE, MAPPING, CALLED = range(4)
 # Bytes into a NumPy array (and, for VALUE, into a scalar, a tuple and a list), as CPython and NumPy lay them out;
 # `layouts_are_known` has tried them.

@@ -41,7 +41,7 @@ from codegen.backends.protocol import DirectCall
 KERNEL, CALLS, LIMIT, RUNNING = 4, 7, 13, 15
 NEVER = -1
 # Places in NumPy's table of functions, which are part of its binary interface.
-ARRAY_TYPE, RETURN, NEW = 2, 76, 93
+ARRAY_TYPE, SCALAR, RETURN, NEW = 2, 60, 76, 93
 FASTCALL_KEYWORDS = 0x0082
 # The tables in use, by their place in memory.
 TABLES: WeakValueDictionary[int, Table] = WeakValueDictionary()
@@ -89,8 +89,8 @@ def layouts_are_known() -> bool:
 
 
 @cache
-def numpy_functions() -> tuple[int, int] | None:
-    """The addresses of PyArray_New and PyArray_Return, None where NumPy's table is not the known one."""
+def numpy_functions() -> tuple[int, int, int] | None:
+    """The addresses of PyArray_New, PyArray_Return and PyArray_Scalar, None where NumPy's table is not the known one."""
     import numpy._core._multiarray_umath as functions_of_numpy  # type: ignore[import-not-found]
 
     pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
@@ -99,14 +99,14 @@ def numpy_functions() -> tuple[int, int] | None:
     if not layouts_are_known() or table is None:
         return None
     functions = (ctypes.c_int64 * (NEW + 1)).from_address(table)
-    return (functions[NEW], functions[RETURN]) if functions[ARRAY_TYPE] == id(np.ndarray) else None
+    return (functions[NEW], functions[RETURN], functions[SCALAR]) if functions[ARRAY_TYPE] == id(np.ndarray) else None
 
 
 def bound(code: int, kernel: int, routines: Any, call: DirectCall) -> Any:
     """The built-in function for a call; `code` is the address of the machine code, `kernel` that of the kernel."""
     functions = numpy_functions()
     assert functions is not None
-    new, give_back = functions
+    new, give_back, scalar = functions
     arrays = [*call.arguments, *call.constants, *[None for _ in call.outputs], *call.scratch]
     addresses = np.array([0 if a is None else a.ctypes.data for a in arrays], np.int64)
     sizes = np.array(call.sizes, np.int64)
@@ -124,7 +124,7 @@ def bound(code: int, kernel: int, routines: Any, call: DirectCall) -> Any:
     words = [id(call.fallback), id(np.ndarray), new, give_back, kernel, sizes.ctypes.data,
              0 if routines is None else ctypes.addressof(routines), 0, len(call.arguments), len(call.outputs),
              len(operations) // OPERATION, addresses.ctypes.data, len(call.arguments) + len(call.constants), NEVER,
-             int(call.gives_lock), 0, 0 if out in names else id(out), program.ctypes.data]
+             int(call.gives_lock), 0, 0 if out in names else id(out), program.ctypes.data, scalar]
     scalars = {"float64": (id(float), id(np.float64)), "float32": (id(np.float32), 0)}
     for name, a in zip(names, call.arguments, strict=True):
         axis = call.positions.get(name)
