@@ -54,14 +54,15 @@ def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: 
     """Rows of a tile: what fits the cache beside its per-sample values, a power of two within bounds.
 
     Where a pass has no matrix product and reads more than it stores, a tile is read from memory once and from the cache after
-    that: a small one, so that memory goes on being read, or where rows are long one that fills the cache.  With a matrix product
-    a tile may fill the last cache rather than have too few rows.
+    that: a small one, so that memory goes on being read, or where rows are long one that fills the cache.  With a matrix product,
+    or along an axis that does not come first, a tile may fill the last cache rather than have too few rows.
     """
     stored = 8 + sum(row_bytes(node, passes, hints) for node in during if node in passes.sample)
     leaves = {child for node in during for child in node.children if isinstance(child, Symbol) and child in passes.sample}
     given = sum(row_bytes(leaf, passes, hints) for leaf in leaves)
     if not multiplies and any(passes.sample[node] for node in (*leaves, *during) if node in passes.sample):
-        return min(max(power_of_two_below(TILE_BYTES // (stored + given)), ASIDE_ROWS), MOST_ROWS)
+        most = max(power_of_two_below(CACHE_BYTES // stored), LEAST_ROWS)
+        return min(max(power_of_two_below(TILE_BYTES // (stored + given)), ASIDE_ROWS), MOST_ROWS, most)
     if not multiplies and given > stored:
         rows = power_of_two_below(STREAM_BYTES // given)
         return min(rows, MOST_ROWS) if rows >= LEAST_ROWS // 2 else max(power_of_two_below(TILE_BYTES // given), LEAST_ROWS // 2)

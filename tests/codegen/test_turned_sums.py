@@ -78,9 +78,9 @@ def test_few_rows_and_few_columns_stay() -> None:
         np.testing.assert_allclose(kernel(x), x.sum(axis=0), rtol=1e-13)
 
 
-@pytest.mark.parametrize("target", ["cpu", "numba"])
-@pytest.mark.parametrize("dtype", ["float64", "float32", "int64"])
-@pytest.mark.parametrize("shape", [(40, 17), (257, 64), (16, 16), (130, 133)])
+@pytest.mark.parametrize(("target", "shape", "dtype"), [
+    *[("cpu", shape, dtype) for shape in ((40, 17), (257, 64), (16, 16), (130, 133)) for dtype in ("float64", "float32", "int64")],
+    ("numba", (40, 17), "float32"), ("numba", (130, 133), "int64")])
 def test_sums_of_columns(shape: tuple[int, int], dtype: str, target: str) -> None:
     X = sd.symbol("X", shape, dtype=dtype)
     x = (10 * RNG.normal(size=shape)).astype(dtype)

@@ -24,7 +24,6 @@ from codegen.loop_ir.nodes import (
     Statement,
     Update,
 )
-from codegen.loop_ir.rewriting import counted_by
 from codegen.loop_ir.walks import loads, panels_of, statements, subvalues, values_of, written
 
 # Vectors of a short loop that are written out, and those that are held in registers around it.
@@ -137,7 +136,7 @@ def held_rows(loop: Loop | SampleLoop, buffers: Mapping[str, Buffer], vector_byt
         for s in inner.body:
             assert isinstance(s, Accumulate)
             row, (*others, last) = HeldRow(s.buffer, s.index, inner.var, parts), s.index or (Affine(0),)
-            if last == counted_by(inner.var) and not any(i.terms for i in others):
+            if last == Affine(0, ((inner.var, 1),)) and not any(i.terms for i in others):
                 found[s.buffer] = row
     touched = Counter(name for s in statements(loop.body) for name in (*written(s), *(
         place[0] for place in loads(s)), *(panel.buffer for panel in panels_of(s))))
