@@ -132,7 +132,7 @@ class HandedOn:
 
 def before_with(found: Sequence[Statement], fresh: Accumulate, dtypes: Mapping[str, str]) -> int | None:
     """Where what is added to an element may wait for what is added to it next: nothing between changes or reads it."""
-    if not dtypes[fresh.buffer].startswith("float"):
+    if not dtypes[fresh.buffer].startswith("float") or any(name == fresh.buffer for name, _ in loads(fresh)):
         return None
     changed: set[str] = set()
     for place in range(len(found) - 1, -1, -1):

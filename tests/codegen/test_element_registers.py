@@ -154,6 +154,7 @@ ADDED: dict[str, tuple[tuple[Statement, ...], int]] = {
     "at another element": ((plus(X), plus(X, index=J), plus(TWICE)), 3),
     "read between": ((plus(X), Store("t", (I,), Load("y", (I,))), plus(TWICE)), 2),
     "what is added changes between": ((plus(Load("t", (I,))), Store("t", (I,), TWICE), plus(TWICE)), 2),
+    "the second reads what the first has added": ((plus(X), plus(call("mul", Literal(2.0, "float64"), Load("y", (I,))))), 2),
     "stored between": ((plus(X), Store("y", (I,), TWICE), plus(TWICE)), 2),
 }
 
