@@ -10,7 +10,7 @@ after:   Σ_n u[n,j] + Σ_ni w[n] v[n,i] L[i,j]         a sum over n first
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from codegen.planning.contractions import path_cost
 from codegen.planning.costs import Hints
@@ -29,7 +29,7 @@ MOST_FACTORS = 8
 
 
 def open_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
-    """The roots with single-use cores opened into the cores around them where that saves work."""
+    """The roots with single-use cores, and terms of single-use sums, opened into the cores around them where that saves work."""
     order = topological(roots)
     uses: Counter[Node] = Counter(roots)
     for node in order:
@@ -38,10 +38,10 @@ def open_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     single: set[Node] = set()
     for node in order:
         fresh = over(node, [done[child] for child in node.children])
-        if opens(fresh):
-            fresh = spread(fresh, node, uses, single, hints)  # type: ignore[arg-type]
-            if uses[node] == 1 and opens(fresh):
-                single.add(fresh)
+        if isinstance(fresh, Product) and opens(fresh):
+            fresh = spread(fresh, single, hints)
+        if uses[node] == 1 and (isinstance(fresh, Add) or opens(fresh)):
+            single.add(fresh)
         done[node] = fresh
     return [done[root] for root in roots]
 
@@ -52,27 +52,29 @@ def opens(node: Node) -> bool:
         is_guard(f) or f.dtype != node.dtype for f, _ in node.factors)
 
 
-def spread(node: Product, given: Node, uses: Mapping[Node, int], single: set[Node], hints: Hints) -> Node:
+def spread(node: Product, single: set[Node], hints: Hints) -> Node:
     """The core with its factors opened; a sum among them, which only it reads, term by term where that saves work."""
-    place = next((k for k, (f, _) in enumerate(node.factors) if isinstance(f, Add) and uses[given.children[k]] == 1), None)
+    whole = opened(node, single, hints)
+    place = next((k for k, (f, _) in enumerate(node.factors) if isinstance(f, Add) and f in single), None)
     if place is None:
-        return opened(node, single, hints)
+        return whole
     inside: set[Node] = set()
     parts: list[tuple[Number, Product]] = []
     terms, at = node.factors[place]
     assert isinstance(terms, Add)
     for c, term in terms.terms:
-        part = Product(1, (*node.factors[:place], (term, at), *node.factors[place + 1:]), node.out, node.extents, node.type)
+        factors = (*node.factors[:place], (term, at), *node.factors[place + 1:])
+        part = Product(node.coefficient, factors, node.out, node.extents, node.type)
         if isinstance(term, Product) and not term.is_core and term.dense and plain(term):
             c, part = times(c, term.coefficient), together(part, place)
         if not part.factors or not opens(part) or len(part.factors) > MOST_FACTORS:
-            return opened(node, single, hints)
-        inside |= single & set(part.children)
+            return whole
+        inside |= {f for f in part.children if f in single and isinstance(f, Product)}
         parts.append((c, opened(part, single, hints)))
-    before = path_cost(node, hints) + sum([path_cost(inner, hints) for inner in inside if isinstance(inner, Product)])
-    left = {inner for _, part in parts for inner in part.children if inner in inside and isinstance(inner, Product)}
-    after = sum([path_cost(part, hints) for _, part in parts]) + sum([path_cost(inner, hints) for inner in left])
-    return Add(tuple(parts), node.type) if after < WORTH * before else opened(node, single, hints)
+    left = inside.intersection([f for _, part in parts for f in part.children])
+    before, after = (sum([path_cost(product, hints) for product in products if isinstance(product, Product)])
+                     for products in ([node, *inside], [*[part for _, part in parts], *left]))
+    return Add(tuple(parts), node.type) if after < WORTH * before else whole
 
 
 def opened(node: Product, single: set[Node], hints: Hints) -> Product:
