@@ -133,11 +133,7 @@ def in_range(node: Node, passes: Passes) -> bool:
 
 def fills(during: Sequence[Node], naming: Naming, passes: Passes) -> list[Statement]:
     """Neutral values of the accumulators of a pass."""
-    result: list[Statement] = []
-    for node in during:
-        if node in passes.folded:
-            result.append(Fill(naming.buffers[node], identity(fold_of(node), node.dtype)))
-    return result
+    return [Fill(naming.buffers[node], identity(fold_of(node), node.dtype)) for node in during if node in passes.folded]
 
 
 class Naming:

@@ -65,7 +65,7 @@ from symdiff.sizes import Size, floor_divide, multiply, product
 TURNS = 4
 PAGE = 4096
 # Bytes of an array that stays in the cache of a core once it is read.
-CACHED = 1 << 17
+CACHED_BYTES = 1 << 17
 # Values in a vector loop for which four turns still fit the registers.
 LONGEST = 10
 
@@ -100,15 +100,15 @@ class Jammer:
 
     def rows(self, loop: Loop | SampleLoop) -> Iterator[Statement]:
         """Dot products of several rows at once, where the sizes allow it; where they tell at the call only, both ways."""
-        least = self.shortest_step(loop)
-        if least is None or (isinstance(least, int) and least < PAGE):
+        step = self.row_step(loop)
+        if step is None or (isinstance(step, int) and step < PAGE):
             yield loop
             return
         groups = in_groups(loop, [*self.side_by_side(loop)])
-        if isinstance(least, int):
+        if isinstance(step, int):
             yield from groups
             return
-        far = Call("less_equal", (Literal(PAGE, "int64"), SizeValue(least, "int64")), "bool")
+        far = Call("less_equal", (Literal(PAGE, "int64"), SizeValue(step, "int64")), "bool")
         yield If(far, groups)
         yield If(Call("logical_not", (far,), "bool"), (self.again(loop),))
 
@@ -119,8 +119,8 @@ class Jammer:
         turns.places.update((var, counted_by(var)) for var in inside)
         return replace(loop, body=tuple(turns.written(loop.body)))
 
-    def shortest_step(self, loop: Loop | SampleLoop) -> Size | None:
-        """Bytes from one row to the next, of rows that come from memory: the least of them; None where that is not known."""
+    def row_step(self, loop: Loop | SampleLoop) -> Size | None:
+        """Bytes from one row to the next of rows that come from memory, a page where none do; None where they differ."""
         found: Size = PAGE
         for name, index in [place for inner in loop.body if isinstance(inner, Loop) for s in inner.body for place in loads(s)]:
             buffer = self.buffers[name]
@@ -173,7 +173,7 @@ class Jammer:
 def in_cache(buffer: Buffer) -> bool:
     """Whether a buffer is known to be small."""
     count = product(buffer.shape)
-    return isinstance(count, int) and count * BYTES[buffer.dtype] <= CACHED
+    return isinstance(count, int) and count * BYTES[buffer.dtype] <= CACHED_BYTES
 
 
 def in_groups(loop: Loop | SampleLoop, group: Sequence[Statement]) -> tuple[Statement, Statement]:

@@ -101,7 +101,7 @@ def vectors_in_one(body: tuple[Statement, ...]) -> int:
     return 1 if longest == 0 else 4 if longest <= FEW else 2 if longest <= SEVERAL else 1
 
 
-def is_short(loop: Loop | SampleLoop, width: int) -> bool:
+def is_written_out(loop: Loop | SampleLoop, width: int) -> bool:
     """Whether a vector loop is written out: its ends are numbers, its vectors are few, and so are the values of its body."""
     if not isinstance(loop, Loop) or not isinstance(loop.lo, int) or not isinstance(loop.hi, int):
         return False
@@ -128,7 +128,7 @@ def held_rows(loop: Loop | SampleLoop, buffers: Mapping[str, Buffer], vector_byt
         if not isinstance(inner, Loop) or inner.kind != "lane" or inner.carried or not inner.body:
             continue
         width = lanes_for(inner.body, buffers, vector_bytes)
-        if not is_short(inner, width) or not all(isinstance(s, Accumulate) for s in inner.body):
+        if not is_written_out(inner, width) or not all(isinstance(s, Accumulate) for s in inner.body):
             continue
         assert isinstance(inner.lo, int) and isinstance(inner.hi, int)
         lanes = parts_of(inner.hi - inner.lo, width)

@@ -17,7 +17,7 @@ from codegen.emitters.llvm.lanes import (
     changed_registers,
     folds_of,
     held_rows,
-    is_short,
+    is_written_out,
     lanes_for,
     parts_of,
     vectors_at_once,
@@ -251,7 +251,7 @@ class StatementWriter(FoldWriter):
             start = stop
         if start.name != hi.name:
             left = self.minus(hi, start)
-            if is_short(loop, width):
+            if is_written_out(loop, width):
                 for lanes in parts_of(int(left.name), width)[:-1]:
                     self.vectors(loop, start, stop := self.plus(start, literal(lanes, "i64")), lanes, 1, folds)
                     start = stop
@@ -287,7 +287,7 @@ class StatementWriter(FoldWriter):
         if self.minus(hi, lo).name == str(turn):
             self.variables[loop.var] = lo
             body()
-        elif is_short(loop, width):
+        elif is_written_out(loop, width):
             for start in range(int(lo.name), int(hi.name), turn):
                 self.variables[loop.var] = literal(start, "i64")
                 body()
