@@ -44,8 +44,8 @@ def is_elementwise(node: Product) -> bool:
     axes = range(node.ndim)
     return node.ndim > 0 and node.coefficient == 1 and not node.is_core and node.dense and not node.narrows and len(
         node.factors) > 1 and node.out == tuple(axes) and all(
-        sorted(at) == [*axes] if all(type(i) is int for i in at) else False for _, at in node.factors) and not any(
-        is_guard(f) for f, _ in node.factors)
+        sorted(labels := [i for i in at if type(i) is int]) == [*axes] and f.shape == tuple([node.shape[i] for i in labels])
+        for f, at in node.factors) and not any(is_guard(f) for f, _ in node.factors)
 
 
 def with_product(node: Product, made: dict[Node, list[Product]]) -> Product:

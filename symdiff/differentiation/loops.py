@@ -175,7 +175,9 @@ def terms_of(terms: Iterable[tuple[Number, Node]]) -> Terms:
     for c, node in terms:
         if isinstance(node, Product) and len(node.factors) == 1 and node.extents != node.shape:
             (inner, at), = node.factors
-            if isinstance(inner, Product) and inner.is_core and at == node.out == inner.out == tuple(range(node.ndim)):
+            if isinstance(inner, Product) and inner.is_core and at == node.out == inner.out == tuple(range(node.ndim)) and all(
+                    f.shape[k] == inner.extents[i] if type(i) is int else False for f, there in inner.factors
+                    for k, i in enumerate(there)):
                 c, extents = times(c, node.coefficient), (*node.shape, *inner.extents[node.ndim:])
                 node = product(inner.coefficient, list(inner.factors), list(inner.out), dict(enumerate(extents)), node.type)
         told.add((c, node))

@@ -15,8 +15,10 @@ from codegen.loop_ir.nodes import Buffer, Carried, Fold, Let, Load, Loop, Progra
 from codegen.loop_ir.walks import statements
 from codegen.planning.shared_products import share_products
 from codegen.scheduling.turned_sums import turn_sums
+from symdiff.differentiation.loops import terms_of
 from symdiff.expression import Product
 from symdiff.loops import is_scan
+from symdiff.normal_form import product
 from tests.codegen.programs import at, call, f
 
 RNG = np.random.default_rng(3)
@@ -133,6 +135,28 @@ def test_products_are_shared_where_they_are_one() -> None:
     # One factor of the product is not the product.
     other = core(((r, (1, 0)), (x, (1, 2))), (0, 2), (4, 5, 3))
     assert share_products([weights, other])[1] is other
+
+
+def test_a_product_of_parts_is_not_shared_as_that_of_the_whole() -> None:
+    """A part at the start of an axis is read at plain positions too."""
+    r, m, x = sd.symbol("r", (5, 4)), sd.symbol("m", (5, 4)), sd.symbol("x", (2, 3))
+    part = Product(1, ((r, (0, 1)), (m, (0, 1))), (0, 1), (2, 4), sd.symbol("like", (2, 4)).type)
+    weights = Product(1, ((x, (2, 0)), (part, (2, 1))), (0, 1), (3, 4, 2), sd.symbol("like", (3, 4)).type)
+    whole = Product(1, ((r, (1, 0)), (m, (1, 0))), (0,), (4, 5), sd.symbol("like", 4).type)
+    assert share_products([weights, whole]) == [weights, whole]
+
+
+def test_the_start_of_a_sum_is_not_told_as_the_sum() -> None:
+    d = sd.symbol("d", (6, 5))
+    like = sd.symbol("like", 5).type
+    whole = product(1, [(d, (1, 0))], [0], {0: 5, 1: 6}, like)
+    inner = Product(1, ((d, (1, 0)),), (0,), (3, 6), sd.symbol("like", 3).type)
+    start = Product(1, ((inner, (0,)),), (0,), (3,), like)
+    assert terms_of([(1, start)]) != terms_of([(1, whole)])
+    short = sd.symbol("short", (6, 3))
+    inner = Product(1, ((short, (1, 0)),), (0,), (3, 6), sd.symbol("like", 3).type)
+    start = Product(1, ((inner, (0,)),), (0,), (3,), like)
+    assert terms_of([(1, start)]) == terms_of([(1, product(1, [(short, (1, 0))], [0], {0: 5, 1: 6}, like))])
 
 
 def test_the_bias_of_a_recurrent_net_is_summed_behind_the_loop() -> None:
