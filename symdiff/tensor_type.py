@@ -86,6 +86,11 @@ def dtype_name(dtype: object) -> str:
     return name
 
 
+def is_masked(value: object) -> bool:
+    """Whether a value is a masked array; what is no array at all does not load `numpy.ma` for the question."""
+    return isinstance(value, np.ndarray) and type(value) is not np.ndarray and isinstance(value, np.ma.MaskedArray)
+
+
 def as_shape(shape: object) -> tuple[Size, ...]:
     """A shape from sizes given as ints, `Dim`s or names; raises `ShapeMismatch`.
 

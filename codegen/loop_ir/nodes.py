@@ -26,16 +26,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal as OneOf
-from typing import Union
+from typing import TypeVar, Union, dataclass_transform
 
 from symdiff.sizes import Size
 
 Role = OneOf["arg", "out", "const", "full", "tile", "accumulator", "shared"]
 LoopKind = OneOf["serial", "lane", "grid", "thread", "unrolled"]
 Fold = OneOf["add", "max", "min", "mul"]
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True)
+def node(kind: type[T]) -> type[T]:
+    """A class of nodes, which are equal where their fields are, and never change.
+
+    The type checker holds the latter: a frozen dataclass takes four times as long to make an instance, and programs have many.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(kind)
+
+
+@node
 class Quotient:
     """⌊index / divisor⌋ for index ≥ 0."""
 
@@ -43,7 +53,7 @@ class Quotient:
     divisor: Size
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Remainder:
     """index mod divisor for index ≥ 0."""
 
@@ -54,7 +64,7 @@ class Remainder:
 Variable = Union[str, Quotient, Remainder]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Affine:
     """const + Σ coefficient · variable."""
 
@@ -62,7 +72,7 @@ class Affine:
     terms: tuple[tuple[Variable, Size], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Buffer:
     """A named array. `sample_axis` is the axis that passes over the data cut; `slot` the storage that it shares.
 
@@ -80,7 +90,7 @@ class Buffer:
     fold: Fold | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Literal:
     """A number of dtype `dtype`."""
 
@@ -88,14 +98,14 @@ class Literal:
     dtype: str
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Register:
     """The value of a register that a Let, or a loop's `carried`, defined."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class SizeValue:
     """A size as a number of dtype `dtype`."""
 
@@ -103,7 +113,7 @@ class SizeValue:
     dtype: str
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class IndexValue:
     """An index as a number of dtype `dtype`."""
 
@@ -111,7 +121,7 @@ class IndexValue:
     dtype: str
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Load:
     """buffer[index]; the index is inside the buffer (a guard around it says so where it must be tested)."""
 
@@ -119,7 +129,7 @@ class Load:
     index: tuple[Affine, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Inside:
     """0 ≤ index < size."""
 
@@ -127,7 +137,7 @@ class Inside:
     size: Size
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Call:
     """A scalar function of the table in `codegen.loop_ir.scalars`: add, mul, sub, div, neg, select, cast, less, exp, ….
 
@@ -145,7 +155,7 @@ class Call:
 Value = Union[Literal, Register, SizeValue, IndexValue, Load, Inside, Call]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Carried:
     """A register that lives through a loop: its dtype and the value before the first turn."""
 
@@ -154,7 +164,7 @@ class Carried:
     initial: Value
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Let:
     """register = value; each register is defined once in a section."""
 
@@ -163,7 +173,7 @@ class Let:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Store:
     """buffer[index] = value."""
 
@@ -172,7 +182,7 @@ class Store:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Accumulate:
     """buffer[index] = buffer[index] op value (max and min propagate NaN)."""
 
@@ -182,7 +192,7 @@ class Accumulate:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Update:
     """carried register = register op value (max and min propagate NaN)."""
 
@@ -191,7 +201,7 @@ class Update:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Assign:
     """carried register = value: for folds that need more than one register (argmax, online logsumexp)."""
 
@@ -199,7 +209,7 @@ class Assign:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class If:
     """Run the body where the condition holds."""
 
@@ -207,7 +217,7 @@ class If:
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Loop:
     """for var in range(lo, hi, step), with `carried` registers."""
 
@@ -221,7 +231,7 @@ class Loop:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class TileLoop:
     """Cut the section's range [lo, hi) into tiles of at most `rows`; `var` is the first sample of the present tile.
 
@@ -234,7 +244,7 @@ class TileLoop:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class SampleLoop:
     """for var in the present tile: `var` is the absolute sample index, so that leaves are read as they stand.
 
@@ -252,7 +262,7 @@ class SampleLoop:
     rest: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Fill:
     """Every element of the buffer = value (in a range section, for a tile buffer: of the present tile)."""
 
@@ -260,7 +270,7 @@ class Fill:
     value: Literal
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Panel:
     """A matrix operand: the axes of `buffer` read as rows and as columns, the other axes fixed at `index`.
 
@@ -295,7 +305,7 @@ class Panel:
         return self.row_axes > 1 or self.column_axes > 1
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class MatMul:
     """C = alpha · A B + beta · C, with A (m×k), B (k×n), C (m×n) given as Panels; kind says how it may be done.
 
@@ -315,7 +325,7 @@ class MatMul:
     kind: OneOf["gemm", "symmetric", "skinny"] = "gemm"
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class MatVec:
     """y = A x + beta · y (A m×k); `form` is how the rows are walked: dot (row by row) or axpy (column by column)."""
 
@@ -328,7 +338,7 @@ class MatVec:
     beta: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Mirror:
     """buffer[j, i] = buffer[i, j] for i > j over the last two axes, or over two groups of so many last `axes`."""
 
@@ -336,7 +346,7 @@ class Mirror:
     axes: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Barrier:
     """All threads of a block have reached this point."""
 
@@ -345,7 +355,7 @@ Statement = Union[Let, Store, Accumulate, Update, Assign, If, Loop, TileLoop, Sa
                   Barrier]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Cut:
     """How the range of a section is cut into parts that may run at the same time.
 
@@ -359,7 +369,7 @@ class Cut:
     gathered: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Section:
     """One separately callable entry: init, range [lo, hi) over `extent` samples, or finish of a pass."""
 
@@ -371,7 +381,7 @@ class Section:
     cut: Cut | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Program:
     """A whole kernel: buffers (arguments and outputs in order of appearance), sizes known at the call, sections."""
 

@@ -92,7 +92,7 @@ class Kernel:
         self.scratch_bytes = 0
         # What a call must ask besides shapes, dtypes, and positions in arguments as they are, is asked in Python.
         self.goes_past = not check and all(isinstance(p.index, Symbol) for p in demands.positions)
-        self.last_shapes: list[tuple[int, ...]] = []
+        self.last_shapes: list[tuple[int, ...]] | None = None
         # The function for calls that go past Python, the variant that it runs, and the shapes that one was last asked for.
         self.fast: Any = None
         self.fast_variant: Variant | None = None
@@ -139,12 +139,13 @@ class Kernel:
         """Let further calls with arrays of the same shapes go past Python, unless that would hold much storage.
 
         The instance gets a class of its own, whose `__call__` is the built-in function; every call that differs comes back
-        here.  Shapes must be met twice in a row, lest calls in turn build one function after the other.
+        here.  Shapes must be met twice in a row, lest calls in turn build one function after the other, and a kernel that is
+        called once waits for what it does not need.
         """
         shapes, before = [a.shape for a in arrays], self.last_shapes
         self.last_shapes = shapes
         executable, planned = variant.executable, variant.planned
-        if executable is None or shapes == self.tried_shapes or (self.tried_shapes is not None and shapes != before):
+        if executable is None or shapes == self.tried_shapes or shapes != before:
             return
         self.tried_shapes = shapes
         if frame.scratch_bytes > MOST_HELD:

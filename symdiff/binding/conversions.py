@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.errors import ArgumentMismatch
+from symdiff.tensor_type import is_masked
 
 Array = np.ndarray[Any, Any]
 
@@ -17,7 +18,7 @@ Array = np.ndarray[Any, Any]
 def as_argument(value: Any, dtype: np.dtype[Any], name: str, where: str = "") -> Array:
     """The value as a C-contiguous array of the dtype; raises `ArgumentMismatch` where that would lose something."""
     weak = type(value) in (bool, int, float, list, tuple)
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked(value):
         raise ArgumentMismatch(f"{name} is a masked array", where=where,
                                mend=f"fill what is masked first: {name}.filled(0)")
     try:

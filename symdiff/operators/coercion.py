@@ -15,7 +15,7 @@ from symdiff.normal_form import constant_array, exact, expand, map_node, number,
 from symdiff.normal_form.numbers import is_size_constant, number_of
 from symdiff.provenance import CALLER, plain, user_line
 from symdiff.sizes import Dim, Size
-from symdiff.tensor_type import DTYPES, FLOATING, INTEGRAL, TensorType, promote, shape_text, with_number
+from symdiff.tensor_type import DTYPES, FLOATING, INTEGRAL, TensorType, is_masked, promote, shape_text, with_number
 
 LIMITS = {"int32": 31, "int64": 63}
 Value = Any
@@ -54,7 +54,7 @@ def as_node(value: Value, dtype: str = "float64") -> Node:
         return value
     if isinstance(value, Dim):
         return size_number(value, dtype if dtype != "bool" else "int64")
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked(value):
         raise TypeMismatch("a masked array cannot be part of an expression", where=user_line(),
                            mend="fill what is masked first: array.filled(0)")
     if isinstance(value, np.generic):

@@ -30,7 +30,7 @@ from symdiff.operators.coercion import (
 from symdiff.operators.parameters import flag, whole_number, whole_size
 from symdiff.provenance import plain, user_line
 from symdiff.sizes import Dim, Size, combine, names_in
-from symdiff.tensor_type import DTYPES, FLOATING, TensorType, as_shape, as_size, dtype_name, promote, with_number
+from symdiff.tensor_type import DTYPES, FLOATING, TensorType, as_shape, as_size, dtype_name, is_masked, promote, with_number
 
 Value = Any
 FACTS = ("symmetric", "positive", "nonnegative", "psd")
@@ -89,7 +89,7 @@ def constant(value: Any, dtype: Any = None) -> Node:
 
 def as_array(value: Any) -> np.ndarray[Any, Any]:
     """A value as a NumPy array; raises `TypeMismatch` for ragged lists and masked arrays."""
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked(value):
         raise TypeMismatch("a masked array cannot be a constant", where=user_line(),
                            mend="fill what is masked first: array.filled(0)")
     try:

@@ -33,7 +33,8 @@ class Pair(NamedTuple):
 def hot(outputs: Any, inputs: Any, *values: Any, **options: Any) -> Any:
     """A kernel that has been called with these values, so that the next call is a fast one."""
     kernel = sd.compile(outputs, inputs, **options)
-    kernel(*values)
+    for _ in range(2):
+        kernel(*values)
     assert kernel.fast is not None
     return kernel
 
@@ -62,7 +63,7 @@ def test_values_and_types(outputs: Any) -> None:
         before = kernel.fast_calls()
         same(kernel(*values), sd.compile(outputs, [A, B, T])(*values))
         assert kernel.fast_calls() == before + 1
-    assert kernel.stats()["calls"] == 4
+    assert kernel.stats()["calls"] == 5
 
 
 def test_float32_scalars() -> None:
@@ -278,7 +279,7 @@ def test_large_calls_give_the_lock_away() -> None:
     x = sd.symbol("x", "fast_k")
     kernel = sd.compile([sd.sum(sd.sin(x + k)) for k in range(40)], [x], threads=1)
     data = RNG.normal(size=50_000)
-    expected = kernel(data)
+    expected = [kernel(data) for _ in range(2)][-1]
     assert kernel.fast is not None
     stop, turns = threading.Event(), 0
 
@@ -308,7 +309,7 @@ def test_large_calls_give_the_lock_away() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong and kernel.stats()["calls"] == 86
+    assert not wrong and kernel.stats()["calls"] == 87
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -316,7 +317,7 @@ def test_a_child_of_a_running_kernel() -> None:
     """A kernel that another thread runs while the process forks is called past Python in the child too."""
     x = sd.symbol("x", "fast_f")
     kernel = hot([sd.sum(sd.sin(x + k)) for k in range(40)], [x], data := RNG.normal(size=200_000), threads=1)
-    expected = kernel(data)
+    expected = [kernel(data) for _ in range(2)][-1]
     caller = threading.Thread(target=lambda: kernel(data))
     caller.start()
     while kernel.fast.__self__[RUNNING] == 0 and caller.is_alive():

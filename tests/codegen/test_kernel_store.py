@@ -46,7 +46,7 @@ def use(folder: Path | bool, factor: float = 3.0, **options: Any) -> tuple[str, 
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         kernel = sd.compile([sd.sum(factor * w**2), 2 * factor * w], cache=folder, **options)
-        value, gradient = kernel(W)
+        value, gradient = [kernel(W) for _ in range(2)][-1]
     assert value == pytest.approx(factor * 5.25)
     np.testing.assert_allclose(gradient, 2 * factor * W)
     assert all(w.category is CacheWarning for w in found)
