@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import is_
 
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
@@ -14,25 +14,25 @@ def topological(roots: Iterable[Node], children: Callable[[Node], Sequence[Node]
     """Every node under the roots once, children before parents, in an order fixed by the roots."""
     order: list[Node] = []
     seen: set[Node] = set()
-    stack: list[Node | None] = [*roots][::-1]  # type: ignore[assignment]
-    while stack:
-        node = stack.pop()
-        if node is None:
-            order.append(stack.pop())  # type: ignore[arg-type]
-            continue
-        if node in seen:
-            continue
-        seen.add(node)
-        below = node.children if children is None else children(node)
-        if not below:
+    # The nodes whose children are being visited, each with what its own parent has left to visit.
+    above: list[tuple[Node, Iterator[Node]]] = []
+    rest = iter(roots)
+    while True:
+        for node in rest:
+            if node in seen:
+                continue
+            seen.add(node)
+            below = node.children if children is None else children(node)
+            if below:
+                above.append((node, rest))
+                rest = iter(below)
+                break
             order.append(node)
-            continue
-        stack.append(node)
-        stack.append(None)
-        for child in reversed(below):
-            if child not in seen:
-                stack.append(child)
-    return order
+        else:
+            if not above:
+                return order
+            node, rest = above.pop()
+            order.append(node)
 
 
 def symbols_of(roots: Iterable[Node]) -> list[Symbol]:
@@ -85,7 +85,7 @@ def transform(roots: Sequence[Node], rule: Callable[[Node], Node | None]) -> lis
     """The roots with `rule` applied to every node, children first; `rule` gives None for "as it is"."""
     done: dict[Node, Node] = {}
     for node in topological(roots):
-        fresh = rebuilt(node, done)
+        fresh = rebuilt(node, done) if done else node
         changed = rule(fresh)
         if changed is not None:
             done[node] = changed

@@ -232,15 +232,16 @@ class SectionCheck:
 
     def index(self, index: Affine) -> None:
         """All variables and sizes of an index are known."""
-        registers = {name for name, dtype in self.registers.items() if dtype == "int64"}
-        unknown = set(index_variables(index)) - self.variables - registers
+        unknown = [v for v in index_variables(index) if v not in self.variables and self.registers.get(v) != "int64"]
         if unknown:
-            self.fail(f"loop variables {sorted(unknown)} are not known here")
+            self.fail(f"loop variables {sorted(set(unknown))} are not known here")
         for s in index_sizes(index):
             self.size(s)
 
     def size(self, size: Size) -> None:
         """All names in a size are known."""
+        if size.__class__ is int:
+            return
         unknown = named_sizes(size) - self.sizes
         if unknown:
             self.fail(f"sizes {sorted(unknown)} are not among the program's")

@@ -25,8 +25,8 @@ Nothing here names a processor: MatVec and MatMul stay abstract until emission, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar, Union, dataclass_transform
 from typing import Literal as OneOf
-from typing import TypeVar, Union, dataclass_transform
 
 from symdiff.sizes import Size
 
@@ -43,6 +43,13 @@ def node(kind: type[T]) -> type[T]:
     The type checker holds the latter: a frozen dataclass takes four times as long to make an instance, and programs have many.
     """
     return dataclass(slots=True, unsafe_hash=True)(kind)
+
+
+class Walked:
+    """A statement or a program; `facts` is what walks have found in it (`codegen.loop_ir.walks`): it never changes."""
+
+    __slots__ = ("facts",)
+    facts: Any
 
 
 @node
@@ -165,7 +172,7 @@ class Carried:
 
 
 @node
-class Let:
+class Let(Walked):
     """register = value; each register is defined once in a section."""
 
     register: str
@@ -174,7 +181,7 @@ class Let:
 
 
 @node
-class Store:
+class Store(Walked):
     """buffer[index] = value."""
 
     buffer: str
@@ -183,7 +190,7 @@ class Store:
 
 
 @node
-class Accumulate:
+class Accumulate(Walked):
     """buffer[index] = buffer[index] op value (max and min propagate NaN)."""
 
     op: Fold
@@ -193,7 +200,7 @@ class Accumulate:
 
 
 @node
-class Update:
+class Update(Walked):
     """carried register = register op value (max and min propagate NaN)."""
 
     op: Fold
@@ -202,7 +209,7 @@ class Update:
 
 
 @node
-class Assign:
+class Assign(Walked):
     """carried register = value: for folds that need more than one register (argmax, online logsumexp)."""
 
     register: str
@@ -210,7 +217,7 @@ class Assign:
 
 
 @node
-class If:
+class If(Walked):
     """Run the body where the condition holds."""
 
     condition: Value
@@ -218,7 +225,7 @@ class If:
 
 
 @node
-class Loop:
+class Loop(Walked):
     """for var in range(lo, hi, step), with `carried` registers."""
 
     var: str
@@ -232,7 +239,7 @@ class Loop:
 
 
 @node
-class TileLoop:
+class TileLoop(Walked):
     """Cut the section's range [lo, hi) into tiles of at most `rows`; `var` is the first sample of the present tile.
 
     `SampleLoop`s inside run over the samples of the tile.
@@ -245,7 +252,7 @@ class TileLoop:
 
 
 @node
-class SampleLoop:
+class SampleLoop(Walked):
     """for var in the present tile: `var` is the absolute sample index, so that leaves are read as they stand.
 
     A tile buffer's index along its sample axis is written with the same absolute `var`; the emitter subtracts the start
@@ -263,7 +270,7 @@ class SampleLoop:
 
 
 @node
-class Fill:
+class Fill(Walked):
     """Every element of the buffer = value (in a range section, for a tile buffer: of the present tile)."""
 
     buffer: str
@@ -306,7 +313,7 @@ class Panel:
 
 
 @node
-class MatMul:
+class MatMul(Walked):
     """C = alpha · A B + beta · C, with A (m×k), B (k×n), C (m×n) given as Panels; kind says how it may be done.
 
     gemm: a library product, or tiles of registers where it is small.  skinny: register loops.  symmetric: A B is known to be
@@ -326,7 +333,7 @@ class MatMul:
 
 
 @node
-class MatVec:
+class MatVec(Walked):
     """y = A x + beta · y (A m×k); `form` is how the rows are walked: dot (row by row) or axpy (column by column)."""
 
     form: OneOf["dot", "axpy"]
@@ -339,7 +346,7 @@ class MatVec:
 
 
 @node
-class Mirror:
+class Mirror(Walked):
     """buffer[j, i] = buffer[i, j] for i > j over the last two axes, or over two groups of so many last `axes`."""
 
     buffer: str
@@ -347,7 +354,7 @@ class Mirror:
 
 
 @node
-class Barrier:
+class Barrier(Walked):
     """All threads of a block have reached this point."""
 
 
@@ -382,7 +389,7 @@ class Section:
 
 
 @node
-class Program:
+class Program(Walked):
     """A whole kernel: buffers (arguments and outputs in order of appearance), sizes known at the call, sections."""
 
     name: str

@@ -47,9 +47,18 @@ def parameters(program: Program) -> list[Buffer]:
     return sorted(program.buffers, key=lambda b: order.get(b.role, 3))
 
 
-def buffers_of(program: Program) -> dict[str, Buffer]:
+def buffers_of(program: Program) -> Mapping[str, Buffer]:
     """The buffers of a program by name."""
-    return {b.name: b for b in program.buffers}
+    return places_of(program)[0]
+
+
+def places_of(program: Program) -> tuple[Mapping[str, Buffer], Mapping[str, int]]:
+    """The buffers of a program by name, and the place of each among them."""
+    try:
+        return program.facts  # type: ignore[no-any-return]
+    except AttributeError:
+        facts = program.facts = {b.name: b for b in program.buffers}, {b.name: k for k, b in enumerate(program.buffers)}
+        return facts
 
 
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
@@ -125,41 +134,59 @@ def subvalues(value: Value) -> Sequence[Value]:
     return found
 
 
-def loads(statement: Statement) -> Iterator[Place]:
+class Facts:
+    """What a statement itself reads: places, positions and the names in them, registers, and buffers."""
+
+    __slots__ = ("indices", "loads", "read", "registers")
+
+    def __init__(self, statement: Statement) -> None:
+        loads: list[Place] = []
+        indices: list[Affine] = []
+        registers: set[str] = set()
+        panels = panels_of(statement)
+        if isinstance(statement, (Store, Accumulate)):
+            indices += statement.index
+        for panel in panels:
+            indices += panel.index
+        for outer in values_of(statement):
+            for value in subvalues(outer):
+                if isinstance(value, Load):
+                    loads.append((value.buffer, value.index))
+                    indices += value.index
+                elif isinstance(value, Register):
+                    registers.add(value.name)
+                elif isinstance(value, (Inside, IndexValue)):
+                    indices.append(value.index)
+        for index in indices:
+            if index.terms:
+                registers.update(index_variables(index))
+        changed = (statement.buffer,) if isinstance(statement, (Accumulate, Mirror)) else ()
+        self.loads, self.indices, self.registers = tuple(loads), tuple(indices), frozenset(registers)
+        self.read = (*[name for name, _ in loads], *[p.buffer for p in panels], *changed)
+
+
+def facts_of(statement: Statement) -> Facts:
+    """The facts of a statement, found when they are first asked for."""
+    try:
+        return statement.facts  # type: ignore[no-any-return]
+    except AttributeError:
+        facts = statement.facts = Facts(statement)
+        return facts
+
+
+def loads(statement: Statement) -> tuple[Place, ...]:
     """The places that the values of a statement itself load."""
-    for outer in values_of(statement):
-        for value in subvalues(outer):
-            if isinstance(value, Load):
-                yield value.buffer, value.index
+    return facts_of(statement).loads
 
 
-def indices_of(statement: Statement) -> list[Affine]:
+def indices_of(statement: Statement) -> tuple[Affine, ...]:
     """Every index of a statement, those of its values included."""
-    found: list[Affine] = []
-    if isinstance(statement, (Store, Accumulate)):
-        found += statement.index
-    for panel in panels_of(statement):
-        found += panel.index
-    for outer in values_of(statement):
-        for value in subvalues(outer):
-            if isinstance(value, Load):
-                found += value.index
-            elif isinstance(value, (Inside, IndexValue)):
-                found.append(value.index)
-    return found
+    return facts_of(statement).indices
 
 
-def used_registers(statement: Statement) -> set[str]:
+def used_registers(statement: Statement) -> frozenset[str]:
     """The registers and loop variables that a statement itself reads, as values or in positions."""
-    found: set[str] = set()
-    for outer in values_of(statement):
-        for value in subvalues(outer):
-            if isinstance(value, Register):
-                found.add(value.name)
-    for index in indices_of(statement):
-        if index.terms:
-            found.update(index_variables(index))
-    return found
+    return facts_of(statement).registers
 
 
 def written(statement: Statement) -> tuple[str, ...]:
@@ -175,11 +202,7 @@ def written(statement: Statement) -> tuple[str, ...]:
 
 def read(statement: Statement) -> tuple[str, ...]:
     """The buffers that a statement itself reads (also those that it changes)."""
-    names = [name for name, _ in loads(statement)]
-    names += [p.buffer for p in panels_of(statement)]
-    if isinstance(statement, (Accumulate, Mirror)):
-        names.append(statement.buffer)
-    return tuple(names)
+    return facts_of(statement).read
 
 
 def index_sizes(index: Affine) -> Iterator[Size]:
@@ -241,8 +264,9 @@ def statement_sizes(statement: Statement) -> Iterator[Size]:
 
 def section_buffers(section: Section, program: Program) -> list[Buffer]:
     """The buffers that a section reads or writes, in the program's order."""
+    known, places = places_of(program)
     used = {name for s in statements(section.body) for name in (*read(s), *written(s))}
-    return [b for b in program.buffers if b.name in used]
+    return [known[name] for name in sorted(used, key=places.__getitem__)]
 
 
 def section_sizes(section: Section, program: Program) -> list[str]:
@@ -250,7 +274,7 @@ def section_sizes(section: Section, program: Program) -> list[str]:
     used = {name for s in statements(section.body) for size in statement_sizes(s) for name in named_sizes(size)}
     for s in statements(section.body):
         if isinstance(s, (Mirror, Fill)):
-            shape = next(b.shape for b in program.buffers if b.name == s.buffer)
+            shape = buffers_of(program)[s.buffer].shape
             used |= {name for size in shape for name in named_sizes(size)}
     return [name for name in program.sizes if name in used]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import is_
 
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce
 from symdiff.traversal import topological
@@ -18,7 +19,7 @@ def rewritten(roots: Sequence[Node], change: Callable[[Node], Node]) -> list[Nod
 
 def over(node: Node, children: Sequence[Node]) -> Node:
     """The node over other children; the node itself where they are its own."""
-    if all(a is b for a, b in zip(children, node.children, strict=True)):
+    if all(map(is_, children, node.children)):
         return node
     if isinstance(node, Add):
         return Add(tuple((c, child) for (c, _), child in zip(node.terms, children, strict=True)), node.type)

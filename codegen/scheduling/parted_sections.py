@@ -9,8 +9,9 @@ has named is read in the next, but for values that can be computed again; where 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
+from typing import NamedTuple
 
 from codegen.loop_ir.nodes import Buffer, Let, Load, Loop, Program, Register, SampleLoop, Section, Statement, Store
 from codegen.loop_ir.walks import read, statements, used_registers, written
@@ -19,6 +20,22 @@ from codegen.loop_ir.walks import read, statements, used_registers, written
 ENOUGH, MANY = 80, 160
 # Named values that may be computed again for one.
 SHORT = 6
+
+
+class Repeated(NamedTuple):
+    """A named value that is computed again, the registers that it reads, and its place among the others."""
+
+    let: Let
+    uses: Set[str]
+    place: int
+
+
+class Stored(NamedTuple):
+    """A named value that is stored for later parts, the buffer, and its place among the others."""
+
+    let: Let
+    buffer: Buffer
+    place: int
 
 
 def part_sections(program: Program) -> Program:
@@ -42,7 +59,7 @@ def parts(section: Section, kept: list[Buffer]) -> Iterator[Section]:
     start = size = 0
     # What was named, is read further on, and is not stored.
     fresh: dict[str, Statement] = {}
-    stored: dict[str, tuple[Let, Buffer]] = {}
+    stored: dict[str, Stored] = {}
     for place, statement in enumerate(section.body):
         size += sum(1 for _ in statements((statement,)))
         fresh.update((name, statement) for name in named(statement) if name not in again and last_use.get(name, -1) > place)
@@ -51,20 +68,17 @@ def parts(section: Section, kept: list[Buffer]) -> Iterator[Section]:
         if size >= ENOUGH and (not fresh or (size >= MANY and all(isinstance(let, Let) for let in fresh.values()))):
             for name, let in fresh.items():
                 assert isinstance(let, Let)
-                stored[name] = let, Buffer(f"k{len(kept)}", let.dtype, (), "full")
-                kept.append(stored[name][1])
-            saves = [Store(stored[name][1].name, (), Register(name)) for name in fresh]
+                stored[name] = Stored(let, Buffer(f"k{len(kept)}", let.dtype, (), "full"), len(stored))
+                kept.append(stored[name].buffer)
+            saves = [Store(stored[name].buffer.name, (), Register(name)) for name in fresh]
             yield replace(section, body=(*part(section.body, uses, start, place + 1, again, stored), *saves))
             start, size, fresh = place + 1, 0, {}
     if start < len(section.body):
         yield replace(section, body=part(section.body, uses, start, len(section.body), again, stored))
 
 
-def repeatable(body: tuple[Statement, ...], uses: list[set[str]]) -> dict[str, tuple[Let, set[str]]]:
-    """The short values named in a body that are the same wherever they are computed again behind their first place.
-
-    Each with the registers that it reads.
-    """
+def repeatable(body: tuple[Statement, ...], uses: list[Set[str]]) -> dict[str, Repeated]:
+    """The short values named in a body that are the same wherever they are computed again behind their first place."""
     later: set[str] = set()
     constant: set[int] = set()
     for place in reversed(range(len(body))):
@@ -74,7 +88,7 @@ def repeatable(body: tuple[Statement, ...], uses: list[set[str]]) -> dict[str, t
                 constant.add(place)
         else:
             later |= {name for s in statements((statement,)) for name in written(s)}
-    found: dict[str, tuple[Let, set[str]]] = {}
+    found: dict[str, Repeated] = {}
     length: dict[str, int] = {}
     for place, statement in enumerate(body):
         if place in constant and all([name in found for name in uses[place]]):
@@ -82,26 +96,26 @@ def repeatable(body: tuple[Statement, ...], uses: list[set[str]]) -> dict[str, t
             # What it takes to compute it again, with all that it is made of.
             length[statement.register] = 1 + sum([length[name] for name in uses[place]])
             if length[statement.register] <= SHORT:
-                found[statement.register] = statement, uses[place]
+                found[statement.register] = Repeated(statement, uses[place], place)
     return found
 
 
-def part(body: tuple[Statement, ...], uses: list[set[str]], start: int, end: int,
-         again: dict[str, tuple[Let, set[str]]], stored: dict[str, tuple[Let, Buffer]]) -> tuple[Statement, ...]:
+def part(body: tuple[Statement, ...], uses: list[Set[str]], start: int, end: int,
+         again: dict[str, Repeated], stored: dict[str, Stored]) -> tuple[Statement, ...]:
     """The statements of a part, behind the named values of parts before that it reads."""
     here = body[start:end]
     own = {name for statement in here for name in named(statement)}
-    wanted: dict[str, Let] = {}
+    wanted: set[str] = set()
     pending = [name for names in uses[start:end] for name in names if name in again and name not in own]
     while pending:
         name = pending.pop()
         if name not in wanted:
-            wanted[name], more = again[name]
-            pending.extend(more)
-    asked = {name for names in uses[start:end] for name in names}
-    loads = [Let(name, let.dtype, Load(buffer.name, ())) for name, (let, buffer) in stored.items()
-             if name in asked and name not in own]
-    return (*[let for name, (let, _) in again.items() if name in wanted], *loads, *here)
+            wanted.add(name)
+            pending.extend(again[name].uses)
+    asked = {name for names in uses[start:end] for name in names if name in stored and name not in own}
+    loads = [Let(name, stored[name].let.dtype, Load(stored[name].buffer.name, ()))
+             for name in sorted(asked, key=lambda name: stored[name].place)]
+    return (*[again[name].let for name in sorted(wanted, key=lambda name: again[name].place)], *loads, *here)
 
 
 def named(statement: Statement) -> list[str]:
@@ -117,7 +131,7 @@ def named(statement: Statement) -> list[str]:
     return found
 
 
-def used(statement: Statement) -> set[str]:
+def used(statement: Statement) -> Set[str]:
     """The registers that a statement reads, and those in it."""
     if isinstance(statement, Let):
         return used_registers(statement)

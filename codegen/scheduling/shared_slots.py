@@ -11,8 +11,8 @@ brings.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from heapq import heapify, heappush
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import Affine, Buffer, If, Loop, Program, SampleLoop, Statement, Store, TileLoop
@@ -30,35 +30,45 @@ class Life:
     last: int
 
 
+@dataclass(slots=True)
+class Free:
+    """The slots of a size: those that are needed no longer, those that are with when that ends, and the latest buffer of each."""
+
+    over: list[int] = field(default_factory=list)
+    ends: list[tuple[int, int]] = field(default_factory=list)
+    latest: dict[int, Buffer] = field(default_factory=dict)
+
+
 def share_slots(program: Program) -> Program:
     """The program with slots for its scratch buffers."""
     buffers, rows = buffers_of(program), tile_rows(program)
     places = list(statement_places(program, buffers))
     lives = lives_of(places)
     slots: dict[str, int] = {}
-    free: dict[tuple[object, ...], list[tuple[int, Buffer]]] = {}
-    # When the buffers of a size are needed no longer, the soonest first: most often none is yet.
-    over: dict[tuple[object, ...], list[int]] = {}
+    free: dict[tuple[object, ...], Free] = {}
     count = 0
     scratch = [b for b in program.buffers if b.role in SCRATCH and b.name in lives]
     for b in sorted(scratch, key=lambda b: (lives[b.name].first, b.name)):
         life = lives[b.name]
         size = product_of(storage_shape(b, rows))
         key = (b.role == "tile", *((size * BYTES[b.dtype],) if isinstance(size, int) else (size, BYTES[b.dtype])))
-        held, ends = free.setdefault(key, []), over.setdefault(key, [])
-        for k, (slot, before) in enumerate(held) if ends and ends[0] <= life.first else ():
-            last = lives[before.name].last
-            if last < life.first or (last == life.first and takes_over(before, b, places[last][1])):
-                held[k] = slot, b
-                slots[b.name] = slot
-                ends.remove(last)
-                heapify(ends)
-                break
-        else:
-            slots[b.name] = count
-            held.append((count, b))
-            count += 1
-        heappush(ends, life.last)
+        own = free.setdefault(key, Free())
+        while own.ends and own.ends[0][0] < life.first:
+            heappush(own.over, heappop(own.ends)[1])
+        ending: list[int] = []
+        while own.ends and own.ends[0][0] == life.first:
+            ending.append(heappop(own.ends)[1])
+        found = next((slot for slot in ending if (not own.over or slot < own.over[0])
+                      and takes_over(own.latest[slot], b, places[life.first][1])), None)
+        for slot in ending:
+            if slot != found:
+                heappush(own.ends, (life.first, slot))
+        if found is None and own.over:
+            found = heappop(own.over)
+        elif found is None:
+            found, count = count, count + 1
+        own.latest[found], slots[b.name] = b, found
+        heappush(own.ends, (life.last, found))
     return replace(program, buffers=tuple(replace(b, slot=slots[b.name]) if b.name in slots else b for b in program.buffers))
 
 

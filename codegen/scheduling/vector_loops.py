@@ -9,7 +9,7 @@ change from lane to lane costs as before.  A loop may be one where its turns do 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from codegen.loop_ir.nodes import (
@@ -88,7 +88,7 @@ class Lane:
 class Chooser:
     """Finds for each loop the cheapest way to run it."""
 
-    def __init__(self, buffers: dict[str, Buffer]) -> None:
+    def __init__(self, buffers: Mapping[str, Buffer]) -> None:
         self.buffers = buffers
 
     def body(self, body: Sequence[Statement]) -> tuple[tuple[Statement, ...], float]:

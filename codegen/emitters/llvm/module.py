@@ -97,7 +97,8 @@ def section_function(of: Callee, program: Program, rows: dict[str, int], vector_
     """The function of a section."""
     numbers = size_names(program)
     sizes = {size: Ssa(numbers[size], "i64") for size in of.sizes}
-    writer = ProductWriter(sizes, buffers_of(program), rows)
+    known = buffers_of(program)
+    writer = ProductWriter(sizes, {name: known[name] for name in of.storages}, rows)
     writer.vector_bytes = vector_bytes
     writer.scales = scales
     writer.flags = "fast" if fast_math else ""
