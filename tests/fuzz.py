@@ -1,6 +1,6 @@
 """The campaign of random graphs: reference, loop-IR interpreter and compiled kernel must agree, and differences too.
 
-    python tests/fuzz.py --count 10000 --seed 0 --jobs 2 [--target cpu|numba|interpreter|all]
+    python tests/fuzz.py --count 10000 --seed 0 --jobs 2 [--target cpu|numba|interpreter|all] [--wide]
 
 Of each graph (`tests/fuzz_graphs.py`) the loss, one part, all gradients and all Hessian-vector products are compared,
 for two sets of sizes; several graphs share a kernel.  A graph that fails is shrunk to the fewest lines that still
@@ -210,7 +210,7 @@ def smaller(graph: Graph) -> Iterator[Graph]:
             cut = (name, f"symbol('{name}', {shape}, '{node.dtype}')")
             yield replace(graph, lines=sliced([*body[:k], cut, *body[k + 1:], ("loss", loss)]))
     if max(graph.sizes.values()) > 6:
-        yield replace(graph, sizes=dict.fromkeys(NAMES, 4))
+        yield replace(graph, sizes=dict.fromkeys(NAMES, 4), wide=False)
 
 
 def weight(graph: Graph) -> tuple[int, ...]:
@@ -239,9 +239,9 @@ def shrunk(graph: Graph, target: str) -> Graph:
             return graph
 
 
-def check(seeds: Sequence[int], targets: Sequence[str] = TARGETS, differences: bool = True) -> list[str]:
+def check(seeds: Sequence[int], targets: Sequence[str] = TARGETS, differences: bool = True, wide: bool = False) -> list[str]:
     """Reports of the graphs that fail, shrunk; graphs of equal sizes share kernels."""
-    graphs = [generate(seed) for seed in seeds]
+    graphs = [generate(seed, wide) for seed in seeds]
     bad: dict[int, tuple[str, str]] = {}
     for graph in graphs if differences else []:
         text = difference_fault(graph)
@@ -265,14 +265,15 @@ def check(seeds: Sequence[int], targets: Sequence[str] = TARGETS, differences: b
     return reports
 
 
-def checked(job: tuple[list[int], tuple[str, ...]]) -> tuple[int, list[str]]:
+def checked(job: tuple[list[int], tuple[str, ...], bool]) -> tuple[int, list[str]]:
     """One job of the campaign."""
-    return len(job[0]), check(*job)
+    seeds, targets, wide = job
+    return len(seeds), check(seeds, targets, wide=wide)
 
 
-def campaign(count: int, seed: int, jobs: int, targets: tuple[str, ...]) -> int:
+def campaign(count: int, seed: int, jobs: int, targets: tuple[str, ...], wide: bool) -> int:
     """Check `count` graphs; print progress and failures; return how many failed."""
-    todo = [(list(range(lo, min(lo + 20, seed + count))), targets) for lo in range(seed, seed + count, 20)]
+    todo = [(list(range(lo, min(lo + 20, seed + count))), targets, wide) for lo in range(seed, seed + count, 20)]
     done = failed = 0
     start = said = time.time()
     # A compiled function is never freed, so workers are renewed.
@@ -294,9 +295,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="the first seed; the others follow it")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--target", choices=[*TARGETS, "all"], default="all")
+    parser.add_argument("--wide", action="store_true", help="graphs whose sizes are of a vector or several")
     options = parser.parse_args()
     targets = TARGETS if options.target == "all" else (options.target,)
-    sys.exit(1 if campaign(options.count, options.seed, options.jobs, targets) else 0)
+    sys.exit(1 if campaign(options.count, options.seed, options.jobs, targets, options.wide) else 0)
 
 
 if __name__ == "__main__":

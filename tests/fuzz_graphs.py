@@ -1,6 +1,7 @@
 """Random typed graphs, each a few lines of Python drawn from a seed; `tests/fuzz.py` checks them.
 
-Sizes are the named ones fn, fd, fk (one of them long at times, so that it is cut into tiles), small integers, and 1.
+Sizes are the named ones fn, fd, fk (one of them long at times, so that it is cut into tiles), small integers, and 1.  In wide
+graphs all of them are of a vector or several, and what is left of one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ Line = tuple[str, str]
 NAMES = ("fn", "fd", "fk")
 REFUSED = (ShapeMismatch, TypeMismatch, NotDifferentiable)
 MOST_ELEMENTS, MOST_WORK, LARGEST = 4_000, 30_000, 1e3
+# How many times as much work a wide graph may be; its sizes.
+WIDER = 30
+WIDE = {"fn": (5, 33, 70, 129, 600), "fd": (8, 12, 17, 32, 40, 67), "fk": (4, 7, 10, 16, 21)}
 # What has a jump or a kink somewhere, so that differences do not check it.
 KINKED = "abs relu max min where sign floor ceil round trunc clip stop_gradient astype 99".split()
 
@@ -264,6 +268,7 @@ class Graph:
     seed: int
     sizes: dict[str, int]
     lines: list[Line] = field(default_factory=list)
+    wide: bool = False
 
     def source(self) -> str:
         """The graph as Python."""
@@ -292,6 +297,8 @@ class Graph:
 
     def other_sizes(self) -> dict[str, int]:
         """Sizes for a second call of the same kernel."""
+        if self.wide:
+            return {name: after(sizes, self.sizes[name]) for name, sizes in WIDE.items()}
         return {"fn": 4 + self.seed % 3, "fd": self.sizes["fd"] + 1, "fk": self.sizes["fk"]}
 
 
@@ -326,21 +333,30 @@ def work(roots: Sequence[Any], sizes: dict[str, int]) -> tuple[int, int]:
     return most, total
 
 
-def generate(seed: int) -> Graph:
+def after(sizes: Sequence[int], size: int) -> int:
+    """The next one of some sizes."""
+    return sizes[(sizes.index(size) + 1) % len(sizes)] if size in sizes else size
+
+
+def generate(seed: int, wide: bool = False) -> Graph:
     """The graph of a seed."""
     for attempt in itertools.count():
-        graph = draw(seed, np.random.default_rng([seed, attempt]))
+        graph = draw(seed, np.random.default_rng([seed, attempt]), wide)
         if graph is not None:
             return graph
     raise AssertionError
 
 
-def draw(seed: int, rng: np.random.Generator) -> Graph | None:
+def draw(seed: int, rng: np.random.Generator, wide: bool) -> Graph | None:
     """A graph, or None where it comes out too large."""
-    sizes = {name: int(rng.integers(4, 7)) for name in NAMES}
-    if rng.random() < 0.35:
-        sizes["fn"] = int(rng.choice([65, 70, 129]))
-    graph, pool = Graph(seed, sizes), Pool(rng, bool(rng.random() < 0.08))
+    if wide:
+        sizes = {name: int(rng.choice(WIDE[name])) for name in NAMES}
+    else:
+        sizes = {name: int(rng.integers(4, 7)) for name in NAMES}
+        if rng.random() < 0.35:
+            sizes["fn"] = int(rng.choice([65, 70, 129]))
+    larger = WIDER if wide else 1
+    graph, pool = Graph(seed, sizes, wide=wide), Pool(rng, bool(rng.random() < 0.08))
     graph.lines += pool.draw_leaves()
     scope = run(graph.lines)
     pool.nodes = {name: scope[name] for name, _ in graph.lines[1:]}
@@ -350,7 +366,7 @@ def draw(seed: int, rng: np.random.Generator) -> Graph | None:
         if len(graph.lines) - pool.leaves == wanted:
             break
         line = pool.one(OPERATIONS)(pool)
-        line = line and acceptable(line, scope, values, sizes, pool.risky)
+        line = line and acceptable(line, scope, values, graph, pool.risky)
         if line:
             name = f"t{len(graph.lines) - pool.leaves}"
             pool.used |= {n for n in pool.nodes if re.search(rf"\b{n}\b", line)}
@@ -366,17 +382,17 @@ def draw(seed: int, rng: np.random.Generator) -> Graph | None:
         return None
     except Exception:
         return graph
-    return graph if work(flat(outputs), sizes)[1] <= MOST_WORK else None
+    return graph if work(flat(outputs), sizes)[1] <= larger * MOST_WORK else None
 
 
-def acceptable(line: str, scope: dict[str, Any], values: dict[Any, Array], sizes: dict[str, int], risky: bool) -> str:
+def acceptable(line: str, scope: dict[str, Any], values: dict[Any, Array], graph: Graph, risky: bool) -> str:
     """The line, made small where its values are large; empty where symdiff refuses it or it is not finite."""
     try:
         node = eval(line, scope)
     except (*REFUSED, AttributeError, IndexError):
         return ""
-    shape = [value_of(s, sizes) for s in node.shape]
-    if work([node], sizes)[0] > MOST_ELEMENTS or min(shape, default=1) < 1 or node.ndim > 4:
+    shape = [value_of(s, graph.sizes) for s in node.shape]
+    if work([node], graph.sizes)[0] > MOST_ELEMENTS * (WIDER if graph.wide else 1) or min(shape, default=1) < 1 or node.ndim > 4:
         return ""
     largest = np.max(np.abs(np.asarray(sd.evaluate(node, values), np.float64)), initial=0.0)
     if largest <= LARGEST or (risky and not np.isfinite(largest)):
