@@ -27,8 +27,10 @@ from codegen.scheduling.opened_products import Opener
 from codegen.scheduling.short_loops import Writer
 from codegen.scheduling.vector_loops import DEAR, OF_LIBRARY, independent
 
-# Bytes of a row whose sums stay in registers, and values of a sample for which vectors of samples would be little better.
-WIDEST, MOST_VALUES = 256, 16
+# Bytes of a row whose sums stay in registers, or nearly; values of a sample for which vectors of samples would be little better.
+WIDEST, MOST_VALUES = 512, 16
+# A tile has at least so many rows: what is asked of memory does not hang on it, and its sums are loaded and stored once for each.
+ROWS = 256
 
 
 def nest_rows(program: Program) -> Program:
@@ -45,7 +47,7 @@ def nest_rows(program: Program) -> Program:
             # Rows of a few elements are taken by vectors of samples, whatever there is to do with them.
             written = writer.with_samples_for_lanes(nest[0])
             return replace(statement, body=(*written, *nest[1:])) if written else statement
-        return replace(statement, body=nest)
+        return replace(statement, rows=max(statement.rows, ROWS), body=nest)
     return replace(program, sections=tuple(replace(s, body=tuple([nested(b) for b in s.body])) for s in program.sections))
 
 

@@ -26,8 +26,9 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.loop_ir.walks import loads, panels_of, statements, subvalues, values_of, written
 
-# Vectors of a short loop that are written out, and those that are held in registers around it.
-MOST_WRITTEN, MOST_HELD = 8, 8
+# Vectors of a short loop that are written out, and those that are held in registers around it: as many as there are registers,
+# of which the machine's compiler keeps some in memory, and spares the others their way there (an eighth less time on Zen 3).
+MOST_WRITTEN, MOST_HELD = 8, 16
 # Values in a body for which four, or two, vectors at once still fit the registers.
 SHORT, MIDDLING = 12, 30
 MOST_FOLDS = 8
@@ -101,11 +102,11 @@ def vectors_in_one(body: tuple[Statement, ...]) -> int:
     return 1 if longest == 0 else 4 if longest <= FEW else 2 if longest <= SEVERAL else 1
 
 
-def is_written_out(loop: Loop | SampleLoop, width: int) -> bool:
+def is_written_out(loop: Loop | SampleLoop, width: int, most: int = MOST_WRITTEN) -> bool:
     """Whether a vector loop is written out: its ends are numbers, its vectors are few, and so are the values of its body."""
     if not isinstance(loop, Loop) or not isinstance(loop.lo, int) or not isinstance(loop.hi, int):
         return False
-    if (loop.hi - loop.lo) // width > MOST_WRITTEN or any(isinstance(s, (Loop, SampleLoop)) for s in statements(loop.body)):
+    if (loop.hi - loop.lo) // width > most or any(isinstance(s, (Loop, SampleLoop)) for s in statements(loop.body)):
         return False
     values = [v for s in statements(loop.body) for outer in values_of(s) for v in subvalues(outer)]
     return len(values) <= SHORT and not any(isinstance(v, Call) and v.function in DEAR for v in values)
@@ -128,7 +129,7 @@ def held_rows(loop: Loop | SampleLoop, buffers: Mapping[str, Buffer], vector_byt
         if not isinstance(inner, Loop) or inner.kind != "lane" or inner.carried or not inner.body:
             continue
         width = lanes_for(inner.body, buffers, vector_bytes)
-        if not is_written_out(inner, width) or not all(isinstance(s, Accumulate) for s in inner.body):
+        if not is_written_out(inner, width, MOST_HELD) or not all(isinstance(s, Accumulate) for s in inner.body):
             continue
         assert isinstance(inner.lo, int) and isinstance(inner.hi, int)
         lanes = parts_of(inner.hi - inner.lo, width)

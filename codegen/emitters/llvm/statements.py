@@ -13,6 +13,8 @@ from codegen.emitters.llvm.indices import ONE, ZERO
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
 from codegen.emitters.llvm.lane_folds import FoldWriter
 from codegen.emitters.llvm.lanes import (
+    MOST_HELD,
+    MOST_WRITTEN,
     HeldRow,
     changed_registers,
     folds_of,
@@ -251,7 +253,7 @@ class StatementWriter(FoldWriter):
             start = stop
         if start.name != hi.name:
             left = self.minus(hi, start)
-            if is_written_out(loop, width):
+            if is_written_out(loop, width, MOST_HELD if self.held else MOST_WRITTEN):
                 for lanes in parts_of(int(left.name), width)[:-1]:
                     self.vectors(loop, start, stop := self.plus(start, literal(lanes, "i64")), lanes, 1, folds)
                     start = stop
@@ -287,7 +289,7 @@ class StatementWriter(FoldWriter):
         if self.minus(hi, lo).name == str(turn):
             self.variables[loop.var] = lo
             body()
-        elif is_written_out(loop, width):
+        elif is_written_out(loop, width, MOST_HELD if self.held else MOST_WRITTEN):
             for start in range(int(lo.name), int(hi.name), turn):
                 self.variables[loop.var] = literal(start, "i64")
                 body()
