@@ -37,7 +37,7 @@ from codegen.planning.expansions import expand_functions, narrow_truths
 from codegen.planning.gathers import separate_gathers
 from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
-from codegen.planning.shared_products import share_products
+from codegen.planning.shared_products import join_companions, share_products
 from codegen.planning.shared_terms import share_terms
 from codegen.planning.side_by_side import join_parts
 from codegen.planning.sliding import sum_over_windows
@@ -104,7 +104,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         expanded = expand_functions(simple, hints)
 
         def arranged(nodes: list[Node]) -> list[Node]:
-            parted = separate_gathers(join_parts(write_in_windows(narrow_truths(nodes), hints)))
+            parted = separate_gathers(join_parts(write_in_windows(narrow_truths(join_companions(nodes)), hints)))
             ordered = share_products(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
             return share_terms(take_square_roots(ordered, hints))
         roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(bodies, hints)))

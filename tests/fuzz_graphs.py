@@ -298,7 +298,7 @@ class Graph:
     def other_sizes(self) -> dict[str, int]:
         """Sizes for a second call of the same kernel."""
         if self.wide:
-            return {name: after(sizes, self.sizes[name]) for name, sizes in WIDE.items()}
+            return {name: sizes[sizes.index(self.sizes[name]) - 1] for name, sizes in WIDE.items()}
         return {"fn": 4 + self.seed % 3, "fd": self.sizes["fd"] + 1, "fk": self.sizes["fk"]}
 
 
@@ -331,11 +331,6 @@ def work(roots: Sequence[Any], sizes: dict[str, int]) -> tuple[int, int]:
         most = max(most, math.prod(value_of(s, sizes) for s in node.shape))
         total += math.prod(value_of(s, sizes) for s in axes)
     return most, total
-
-
-def after(sizes: Sequence[int], size: int) -> int:
-    """The next one of some sizes."""
-    return sizes[(sizes.index(size) + 1) % len(sizes)] if size in sizes else size
 
 
 def generate(seed: int, wide: bool = False) -> Graph:

@@ -18,6 +18,8 @@ from symdiff.index_notation import Index, injective, inside, labels_of
 from symdiff.traversal import topological
 
 COSTLY_OPERATIONS = 4
+# Operations that are done again in another pass rather than that their result is stored and loaded.
+LITTLE = 6
 CHEAP = {"abs", "sign", "minimum", "maximum", "floor", "ceil", "trunc", "round", "where", "guard", "number", "as_integer",
          "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not",
          "logical_xor", "isnan", "isfinite", "isinf"}
@@ -81,7 +83,7 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
             if node not in passes.sample and not is_spread(node) and read_by_samples(node, users, passes):
                 stored[node] = "costly, and read again with every sample"
                 dear.discard(node)
-    share(order, stored, users)
+    share(order, stored, users, passes)
     # What is stored after all is so at full length where another pass or sample reads it.
     passes.full |= {node for node in passes.recomputed if node in stored}
     return stored
@@ -117,8 +119,11 @@ def is_spread(node: Node) -> bool:
         index)}) < len(node.extents)
 
 
-def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list[Node]]) -> None:
-    """Store array nodes of some size that several stored nodes would otherwise recompute each."""
+def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list[Node]], passes: Passes) -> None:
+    """Store array nodes of some size that several stored nodes would otherwise recompute each.
+
+    What is read once in each of several passes is not worth it where it is little to compute from one array.
+    """
     readers: dict[Node, set[Node]] = {}
     work: dict[Node, int] = {}
     for node in order:
@@ -133,4 +138,23 @@ def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list
         readers[node] = found
         if len(found) > 1 and work[node] >= COSTLY_OPERATIONS and node.shape and node not in stored and not (
                 is_leaf(node) or is_pattern(node) or is_view(node)):
+            if len({passes.level[reader] for reader in found}) == len(found) and is_little(node, stored, passes):
+                continue
             stored[node] = f"{work[node]} operations that {len(found)} stored values share"
+
+
+def is_little(node: Node, stored: Mapping[Node, str], passes: Passes) -> bool:
+    """Whether a value of a sample is a few sums and products of one array of samples and what is the same for all of them."""
+    arrays: set[Node] = set()
+    operations, pending = 0, [node]
+    while pending:
+        part = pending.pop()
+        if part in stored or is_leaf(part) or part not in passes.sample:
+            if part in passes.sample:
+                arrays.add(part)
+            continue
+        operations += 1
+        if operations > LITTLE or is_costly(part) or is_contraction(part) or is_pattern(part):
+            return False
+        pending.extend(children_read(part))
+    return node in passes.sample and len(arrays) <= 1

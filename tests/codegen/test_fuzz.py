@@ -1,4 +1,4 @@
-"""300 random graphs: interpreter and compiled kernels against the reference, the reference against differences."""
+"""360 random graphs, 60 of them wide: interpreter and compiled kernels against the reference, the reference against differences."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.fuzz_graphs import generate
 
 INTERPRETED = [range(lo, lo + 25) for lo in range(0, 220, 25)]
 ALL = [range(lo, lo + 30) for lo in range(0, 300, 30)]
+WIDE = [range(lo, lo + 30) for lo in range(0, 60, 30)]
 COMPILED = [range(lo, lo + 10) for lo in range(225, 300, 10)]
 LONGEST = 300
 
@@ -37,6 +38,11 @@ def test_numba(seeds: range) -> None:
 @pytest.mark.parametrize("seeds", ALL, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
 def test_cpu(seeds: range) -> None:
     assert not (reports := fuzz.check(seeds, ("cpu",), differences=False)), "\n".join(reports)
+
+
+@pytest.mark.parametrize("seeds", WIDE, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
+def test_wide(seeds: range) -> None:
+    assert not (reports := fuzz.check(seeds, ("cpu",), differences=False, wide=True)), "\n".join(reports)
 
 
 def test_a_seed_gives_one_graph() -> None:
