@@ -7,8 +7,9 @@ rows with an `expansion` → that formula
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from codegen.loop_ir.scalars import SCALARS
 from codegen.planning.costs import Hints
@@ -71,11 +72,12 @@ def logsumexp(node: Reduce) -> Node:
 
 
 def exponentials(node: Reduce) -> tuple[Node, Node, Node, Node]:
-    """(m, whether it is finite, e^(x − m), Σ e^(x − m)) of log Σ eˣ with m = max x."""
+    """(m, whether it is finite, e^(x − m), Σ e^(x − m)) of log Σ eˣ with m = max x; e^(x − m) is 0 where both are −inf."""
     x = node.arg
     largest = reduce_node(REDUCTIONS["max"], x, node.axes)
     kept = kept_axes(node)
-    moved = map_node(ROWS["exp"], (add([(1, x), (-1, expand(largest, x.shape, kept))], x.type),))
+    least = map_node(ROWS["maximum"], (largest, number(float(np.finfo(x.dtype).min), x.dtype, largest.shape)))
+    moved = map_node(ROWS["exp"], (add([(1, x), (-1, expand(least, x.shape, kept))], x.type),))
     labels = tuple(range(x.ndim))
     total = product(1, [(moved, labels)], list(kept), dict(enumerate(x.shape)), TensorType(x.dtype, largest.shape))
     return largest, map_node(ROWS["isfinite"], (largest,)), moved, total
@@ -97,8 +99,7 @@ def is_long(node: Reduce, hints: Hints) -> bool:
 def share_exponentials(roots: Sequence[Node], hints: Hints) -> list[Node]:
     """The roots with e^(x − log Σ eˣ) as e^(x − m) / Σ e^(x − m), whose exponentials the sum has already.
 
-    Not for long sums: what they have would have to be kept until they are complete.  Where m is infinite, so is x, or the
-    share is 0.
+    Not for long sums: what they have would have to be kept until they are complete.
     """
     def shared(node: Node) -> Node | None:
         if node.__class__ is not Map or node.function.name != "exp_difference":
@@ -112,7 +113,5 @@ def share_exponentials(roots: Sequence[Node], hints: Hints) -> list[Node]:
         zero = number(0, x.dtype, whole.shape)
         inverse = map_node(ROWS["where"], (finite, map_node(ROWS["power"], (whole, number(-1, x.dtype, whole.shape))), zero))
         labels = tuple(range(x.ndim))
-        share = product(1, [(moved, labels), (inverse, kept_axes(total))], [*labels], dict(enumerate(x.shape)), x.type)
-        empty = map_node(ROWS["equal"], (x, number(-math.inf, x.dtype, x.shape)))
-        return map_node(ROWS["where"], (empty, number(0, x.dtype, x.shape), share))
+        return product(1, [(moved, labels), (inverse, kept_axes(total))], [*labels], dict(enumerate(x.shape)), x.type)
     return transform(roots, shared)

@@ -60,9 +60,8 @@ def log1mexp(x: Array) -> Array:
 
 @quiet
 def exp_difference(x: Array, m: Array) -> Array:
-    """e^(x − m), and 0 where x = −inf."""
-    value = np.exp(x - m)
-    return np.where(np.equal(x, -np.inf), np.zeros_like(value), value)
+    """e^(x − m), and 0 where x = −inf, for m = −inf too."""
+    return np.exp(x - np.maximum(m, np.finfo(np.result_type(m)).min))
 
 
 @quiet
@@ -200,8 +199,8 @@ define(
 define(
     "exp_difference", exp_difference, (lambda x, m, y: y, lambda x, m, y: -y),
     text="exp({0} - {1})", latex=r"\exp\left({0} - {1}\right)", traits="nonnegative",
-    expansion=lambda x, m: ROWS["where"](ROWS["equal"](x, -math.inf), 0, ROWS["exp"](x - m)),
-    doc="e^(x − m), and 0 where x = −inf whatever m is: ∂x = y, ∂m = −y.",
+    expansion=lambda x, m: ROWS["exp"](x - ROWS["maximum"](m, float(np.finfo(m.dtype).min))),
+    doc="e^(x − m), and 0 where x = −inf, for m = −inf too: ∂x = y, ∂m = −y.",
 )
 define(
     "relu", relu, (lambda x, y: ROWS["step"](x),),

@@ -80,8 +80,8 @@ def logaddexp(a: Array, b: Array) -> Array:
 
 
 def exp_difference(x: Array, m: Array) -> Array:
-    """e^(x − m), and 0 where x = −inf."""
-    return np.where(np.real(x) == -np.inf, 0, np.exp(x - m))
+    """e^(x − m), and 0 where x = −inf, for m = −inf too."""
+    return np.where((np.real(x) == -np.inf) & ~np.isnan(m), 0, np.exp(x - m))
 
 
 def xlogy(x: Array, y: Array) -> Array:

@@ -35,7 +35,7 @@ def xlogy(x: Any, z: Any) -> Any:
 
 
 def exp_difference(x: Any, m: Any) -> Any:
-    return mp.zero if x == -mp.inf else mp.exp(x - m)
+    return mp.zero if x == -mp.inf and not mp.isnan(m) else mp.exp(x - m)
 
 
 def hypot(x: Any, z: Any) -> Any:
