@@ -13,6 +13,7 @@ from symdiff.normal_form import add, map_node, number, product, reduce_node
 from symdiff.normal_form.steps import put_together, with_steps
 from symdiff.sizes import Dim, Named, Size, combine, floor_divide, multiply
 from symdiff.tensor_type import TensorType
+from symdiff.traversal import topological
 
 Values = Mapping[str, int]
 
@@ -59,11 +60,14 @@ class Resizer:
 
     def nodes(self, roots: Sequence[Node]) -> list[Node]:
         """The roots, children first."""
-        for node, made in with_steps(roots).items():
+        steps = {node: made for node, made in with_steps(roots).items() if node not in self.done}
+        for node in topological(steps):
             if node not in self.done:
-                fresh = self.done[node] = self.node(node, [self.done[child] for child in node.children])
-                if made is not None and fresh.__class__ is node.__class__:
-                    put_together(fresh, made.coefficient, [(how, self.done[part]) for how, part in made.parts])
+                self.done[node] = self.node(node, [self.done[child] for child in node.children])
+        for node, made in steps.items():
+            fresh = self.done[node]
+            if made is not None and fresh.__class__ is node.__class__:
+                put_together(fresh, made.coefficient, [(how, self.done[part]) for how, part in made.parts])
         return [self.done[root] for root in roots]
 
     def size(self, size: Size) -> Size:

@@ -56,7 +56,7 @@ def with_marks_opened(node: Product) -> Product:
         inner, at = node.factors[position]
         if is_core(inner) and inner.dtype == node.dtype and is_light(inner) and (
                 holds_marks(node) or is_table(inner)) and all(type(i) is int for i in at) and len(set(at)) == len(at):
-            node, position = together(node, position), 0
+            node, position = together(node, node.factors, position), 0
         else:
             position += 1
     return node

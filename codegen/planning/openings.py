@@ -64,9 +64,10 @@ def spread(node: Product, single: set[Node], hints: Hints) -> Node:
     assert isinstance(terms, Add)
     for c, term in terms.terms:
         factors = (*node.factors[:place], (term, at), *node.factors[place + 1:])
-        part = Product(node.coefficient, factors, node.out, node.extents, node.type)
         if isinstance(term, Product) and not term.is_core and term.dense and plain(term):
-            c, part = times(c, term.coefficient), together(part, place)
+            c, part = times(c, term.coefficient), together(node, factors, place)
+        else:
+            part = Product(node.coefficient, factors, node.out, node.extents, node.type)
         if not part.factors or not opens(part) or len(part.factors) > MOST_FACTORS:
             return whole
         inside |= {f for f in part.children if f in single and isinstance(f, Product)}
@@ -85,16 +86,19 @@ def opened(node: Product, single: set[Node], hints: Hints) -> Product:
         for position, (inner, _) in enumerate(node.factors):
             if inner not in single or not isinstance(inner, Product) or len(node.factors) + len(inner.factors) > MOST_FACTORS + 1:
                 continue
-            whole = together(node, position)
+            whole = together(node, node.factors, position)
             if path_cost(whole, hints) < WORTH * (path_cost(node, hints) + path_cost(inner, hints)):
                 node, progress = whole, True
                 break
     return node
 
 
-def together(node: Product, position: int) -> Product:
-    """The core with one of its factors, a product itself, written out but for its coefficient."""
-    inner, at = node.factors[position]
+def together(node: Product, factors: tuple[Factor, ...], position: int) -> Product:
+    """The core over other factors, one of them, a product itself, written out but for its coefficient.
+
+    They are no node before: one may be there already that has them in another order.
+    """
+    inner, at = factors[position]
     assert isinstance(inner, Product)
     names: dict[Label, Label] = dict(zip(inner.out, at, strict=True))  # type: ignore[arg-type]
     extents: list[Size] = list(node.extents)
@@ -102,5 +106,4 @@ def together(node: Product, position: int) -> Product:
         names[label] = len(extents)
         extents.append(inner.extents[label])
     written: list[Factor] = [(f, tuple(rename(i, names) for i in there)) for f, there in inner.factors]
-    factors = (*node.factors[:position], *written, *node.factors[position + 1:])
-    return Product(node.coefficient, factors, node.out, tuple(extents), node.type)
+    return Product(node.coefficient, (*factors[:position], *written, *factors[position + 1:]), node.out, tuple(extents), node.type)

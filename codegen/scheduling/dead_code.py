@@ -76,9 +76,11 @@ def swept(body: tuple[Statement, ...], live: set[str], registers: set[str]) -> t
                     kept.append(statement)
             case Loop() | SampleLoop():
                 inner = swept(statement.body, live, registers)
+                carried = tuple(c for c in statement.carried if c.name in registers)
                 if inner:
-                    carried = tuple(c for c in statement.carried if c.name in registers)
                     kept.append(replace(statement, body=inner, carried=carried))
+                else:  # what it would have carried may be read behind it
+                    kept += [Let(c.name, c.dtype, c.initial) for c in carried]
             case TileLoop() | If():
                 inner = swept(statement.body, live, registers)
                 if inner:

@@ -18,11 +18,14 @@ from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
     Assign,
+    Call,
     If,
+    IndexValue,
     Let,
     Loop,
     Program,
     SampleLoop,
+    SizeValue,
     Statement,
     Store,
     TileLoop,
@@ -155,6 +158,8 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
              for j in 0 : n - 1; y[j + 1] += z[j]
     after:   for i in 0 : 1; y[i] = x[i]
              for i in 1 : n; y[i] = x[i]; y[i] += z[i - 1]
+
+    Where it is not proved that there are common turns, or none, each of the others asks whether its loop has it.
     """
     if first.step != 1 or second.step != 1 or first.kind != second.kind or first.carried or second.carried:
         return None
@@ -171,7 +176,6 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
     if not isinstance(starts, int) or not isinstance(ends, int) or abs(starts) + abs(ends) > MOST_APART:
         return None
     lo, hi = (second.lo if starts > 0 else first.lo), (second.hi if ends < 0 else first.hi)
-    # No axis is empty: the second loop has a turn.  The first may be what two had in common, which may be nothing.
     turns, common = combine(((1, second.hi), (-1, second.lo), (-1, 1))), combine(((1, hi), (-1, lo)))
     if not at_least(common, 0) and not at_least(common, turns):
         return None
@@ -181,9 +185,13 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
     if whole is None:
         return None
     edges: list[Statement] = []
+    here = IndexValue(Affine(0, ((first.var, 1),)), "int64")
     for loop in (first, second):
-        edges += [copy_of(replace(loop, hi=lo), name)] if loop.lo != lo else []
-        edges += [copy_of(replace(loop, lo=hi), name)] if loop.hi != hi else []
+        before = Call("less", (here, SizeValue(loop.hi, "int64")), "bool")
+        behind = Call("less_equal", (SizeValue(lo, "int64"), here), "bool")
+        head, tail = (loop.body, loop.body) if at_least(common, 0) else ((If(before, loop.body),), (If(behind, loop.body),))
+        edges += [copy_of(replace(loop, hi=lo, body=head), name)] if loop.lo != lo else []
+        edges += [copy_of(replace(loop, lo=hi, body=tail), name)] if loop.hi != hi else []
     return [*edges, whole]
 
 

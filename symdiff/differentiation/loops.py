@@ -269,10 +269,13 @@ def trailing(stack: Node, s: int) -> Node:
 
 
 def scan_tangent(node: Node, tangents: dict[Node, Node], walk: Changes) -> Node | None:
-    """The change of one result of a loop; T axes come last, after those of the result."""
+    """The change of one result of a loop, None where nothing that it reads changes; T axes come last, after those of the result."""
     loop, kind, k = loop_of(node)
     inits, xs, outside = split_args(loop, node.children)
-    extra: Shape = next(tangents[arg].shape[arg.ndim:] for arg in node.children if arg in tangents)
+    shapes: list[Shape] = [tangents[arg].shape[arg.ndim:] for arg in node.children if arg in tangents]
+    if not shapes:
+        return None
+    extra = shapes[0]
     own, _ = opened(loop)
     carried = floats(own.carries)
     moved = [j for j in floats(own.slices) if xs[j] in tangents]

@@ -61,7 +61,7 @@ def log1mexp(x: Array) -> Array:
 @quiet
 def exp_difference(x: Array, m: Array) -> Array:
     """e^(x − m), and 0 where x = −inf, for m = −inf too."""
-    return np.exp(x - np.maximum(m, np.finfo(np.result_type(m)).min))
+    return np.exp(x - np.maximum(m, np.finfo(np.result_type(x, m, np.float16)).min))
 
 
 @quiet

@@ -83,8 +83,8 @@ def with_steps(roots: Iterable[Node]) -> dict[Node, PutTogether | None]:
 
 
 def made_of(node: Node) -> PutTogether | None:
-    """What a node was put together of, as nodes."""
-    if not isinstance(node, (Add, Product)) or node.written is None:
+    """What a node was put together of, as nodes; a number is what it is, whatever came to be it."""
+    if not isinstance(node, (Add, Product)) or node.written is None or not node.children:
         return None
     coefficient, parts = node.written
     return PutTogether(coefficient, tuple([(how, restored(part)) for how, part in parts]))

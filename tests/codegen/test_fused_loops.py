@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,7 +136,7 @@ def test_stencils(minimum: int) -> None:
     outputs = [loss, sd.grad(loss, x), sd.hvp(loss, x, v), x[1:] * v[:-1]]
     kernels = [sd.compile(outputs, [x, v], target=target) for target in ("interpreter", "cpu", "numba")]
     rng = np.random.default_rng(4)
-    for size in (40, 2 if minimum == 1 else 5, 3 if minimum == 1 else 6, 7, 8, 9, 100):
+    for size in (40, 2 if minimum == 1 else 5, 3 if minimum == 1 else 6, 7, 8, 9, 100, minimum):
         values = [rng.normal(size=size), rng.normal(size=size)]
         wanted = sd.evaluate(outputs, {x: values[0], v: values[1]})
         for kernel in kernels:
@@ -149,6 +151,28 @@ def test_stencils(minimum: int) -> None:
         for kernel in kernels:
             for found, expected in zip(kernel(*values), sd.evaluate(outputs, {grid: values[0], w: values[1]}), strict=True):
                 np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("target", ["cpu", "interpreter"])
+@pytest.mark.parametrize("loss_of", [
+    lambda x: sd.sum((x[1:] - x[:-1]) ** 2), lambda x: sd.sum(sd.abs(x[:, 1:] - x[:, :-1])),
+    lambda x: sd.sum(sd.sin(x[1:] * x[:-1])) + sd.sum((x[:, 1:] - x[:, :-1]) ** 2)])
+def test_stencils_without_neighbours(loss_of: Callable[[Any], Any], target: str) -> None:
+    """Code for every size, called where an axis of differences is empty: nothing beside the arrays is read or written."""
+    n, d = sd.dims("alone_n alone_d")
+    x = sd.symbol("x", (n, d))
+    loss = loss_of(x)
+    kernel = sd.compile([loss, sd.grad(loss, x)], [x], target=target, cache=False)
+    rng = np.random.default_rng(5)
+    # Small sizes have code of their own, but for five sets of them.
+    for shape in (*[(k, k) for k in range(3, 8)], (1, 200), (200, 1), (1, 1), (2, 200), (1, 8), (2, 2)):
+        given = rng.normal(size=shape)
+        right = sd.evaluate([loss, sd.grad(loss, x)], {x: given})
+        room = np.full(given.size + 16, 7.0)
+        found = kernel(given, out=[np.zeros(()), room[8:-8].reshape(shape)])
+        np.testing.assert_allclose(found[0], right[0], rtol=1e-11)
+        np.testing.assert_allclose(found[1], right[1], rtol=1e-11, atol=1e-11)
+        assert (room[:8] == 7).all() and (room[-8:] == 7).all()
 
 
 def test_a_gradient_of_neighbours_is_one_loop() -> None:

@@ -13,6 +13,8 @@ INTERPRETED = [range(lo, lo + 25) for lo in range(0, 220, 25)]
 ALL = [range(lo, lo + 30) for lo in range(0, 300, 30)]
 WIDE = [range(lo, lo + 30) for lo in range(0, 60, 30)]
 COMPILED = [range(lo, lo + 10) for lo in range(225, 300, 10)]
+# Found by the campaign, and mended.
+ONCE_WRONG = (1527, 8404)
 LONGEST = 300
 
 
@@ -43,6 +45,11 @@ def test_cpu(seeds: range) -> None:
 @pytest.mark.parametrize("seeds", WIDE, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
 def test_wide(seeds: range) -> None:
     assert not (reports := fuzz.check(seeds, ("cpu",), differences=False, wide=True)), "\n".join(reports)
+
+
+@pytest.mark.parametrize("seed", ONCE_WRONG)
+def test_once_wrong(seed: int) -> None:
+    assert not (reports := fuzz.check([seed], ("cpu",))), "\n".join(reports)
 
 
 def test_a_seed_gives_one_graph() -> None:

@@ -86,3 +86,15 @@ def test_a_kernel_does_less() -> None:
     given = [RNG.normal(size=s.shape) / 5 for s in inputs]
     np.testing.assert_allclose(kernel(*given), sd.compile(sd.grad(loss, m), inputs, target="numpy")(*given), rtol=1e-9)
     assert kernel.stats()["flops"] < 1.5 * 2 * 500 * 40 * 40
+
+
+def test_a_sum_is_opened_whatever_order_its_factors_have_elsewhere() -> None:
+    """A product that is there already may have its factors in another order than the one that is built."""
+    s0, U, xs = sd.symbol("s0", (3, 4)), sd.symbol("U", (4, 4)), sd.symbol("xs", (5, 3, 4))
+    last, _ = sd.scan(lambda s, x: (s + (s * x) @ U, None), s0, xs)
+    rng = np.random.default_rng(0)
+    given = [rng.normal(size=s.shape) for s in (s0, U, xs)]
+    hvp = sd.compile(sd.hvp(sd.sum(last), U, 0.3 * U), [s0, U, xs], cache=False)(*given)
+    slope = sd.compile(sd.grad(sd.sum(last), U), [s0, U, xs], cache=False)
+    up, down = (slope(given[0], given[1] * (1 + 0.3 * e), given[2]) for e in (1e-5, -1e-5))
+    np.testing.assert_allclose(hvp, (up - down) / 2e-5, rtol=1e-6, atol=1e-6)

@@ -210,6 +210,16 @@ def test_errors(call: Any, error: Any, text: str) -> None:
     assert "test_loops.py" in str(caught.value)
 
 
+def test_changes_that_vanish_before_they_reach_a_loop() -> None:
+    values, start = sd.symbol("values", 5), sd.symbol("start", ())
+    given = {values: np.arange(5.0), start: 0.5}
+    states = sd.scan(lambda c, s: (0.9 * c + s, c), start, values)[1]
+    for loss in (sd.sum(sd.relu(states)), sd.sum(sd.abs(states)), sd.max(states)):
+        np.testing.assert_array_equal(sd.evaluate(sd.hvp(loss, values, values), given), np.zeros(5))
+    stepped = sd.scan(lambda c, s: (0.9 * c + s, c), start, sd.sign(values))[0]
+    assert sd.evaluate(sd.jvp(stepped, values, values), given) == 0.0
+
+
 def test_what_has_no_numpy_style_says_so() -> None:
     with pytest.raises(sd.CannotLower, match="a loop has no NumPy style") as caught:
         sd.formula(LOSSES["final"], style="numpy")

@@ -38,6 +38,16 @@ def test_empty_where_none_is_needed() -> None:
     assert sd.evaluate(sd.all(y[1:] > 0), {y: [1.0]})
 
 
+@pytest.mark.parametrize("target", ["interpreter", "cpu"])
+def test_sums_of_nothing(target: str) -> None:
+    """A number that a loop carries is read behind it also where nothing is left of the loop."""
+    d = sd.dim("nothing_d")
+    part = sd.symbol("V", (40, d))[:, 1:]
+    for sum_of, right in ((sd.sum(part), 0.0), (sd.sum(sd.exp(part)), 0.0), (sd.sum(part > 0), 0)):
+        kernel = sd.compile(sum_of, target=target, cache=False)
+        assert kernel(np.ones((40, 3))) != right and kernel(np.ones((40, 1))) == right
+
+
 x, v3, v4 = sd.symbol("x"), sd.symbol("v3", 3), sd.symbol("v4", 4)
 WITHOUT_TRUTH: dict[str, Callable[[], Any]] = {
     "equal to a number": lambda: bool(x == 1), "in numbers": lambda: x in [1, 2, 3], "greater": lambda: bool(x > 0),
