@@ -68,7 +68,8 @@ def ask(k: int, folder: str) -> tuple[str, bool]:
     """(where kernel k came from, whether its numbers are right)."""
     inputs, outputs, expected = problem(k)
     kernel = sd.compile(outputs, inputs, cache=folder)
-    right = all(np.allclose(a, b, rtol=1e-10, atol=1e-12) for a, b in zip(kernel(X, W), expected, strict=True))
+    # Two calls: the second one asks for the code of fast calls.
+    right = all(np.allclose(a, b, rtol=1e-10, atol=1e-12) for _ in range(2) for a, b in zip(kernel(X, W), expected, strict=True))
     return str(kernel.stats()["cache"]), right
 
 

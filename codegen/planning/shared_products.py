@@ -82,7 +82,7 @@ def companion(node: Node, users: dict[Node, list[Node]]) -> Node | None:
     for other, at in first.factors if isinstance(first, Product) else ():
         if other is not node and at == places[0] and is_costly(other) and other.type == node.type and all(
                 place_of(other, user) == place for user, place in zip(users[node], places, strict=True)) and all(
-                user in users[node] or leads_to(user, node, users) for user in users[other]):
+                any(user is reader for reader in users[node]) or leads_to(user, node, users) for user in users[other]):
             return other
     return None
 

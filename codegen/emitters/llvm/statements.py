@@ -48,9 +48,8 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
-from symdiff.bounds import at_least
 from symdiff.errors import CannotLower
-from symdiff.sizes import combine
+from symdiff.sizes import combine, monomials
 from symdiff.sizes import product as product_of
 
 Body = Callable[[], None]
@@ -243,7 +242,7 @@ class StatementWriter(FoldWriter):
         width = lanes_for(loop.body, self.buffers, self.vector_bytes)
         folds = {name: op for name, op in folds_of(loop.body).items() if name in self.registers}
         self.lane_variable = loop.var
-        if isinstance(loop, Loop) and not at_least(combine(((1, loop.hi), (-1, loop.lo))), 0):
+        if isinstance(loop, Loop) and any(c < 0 for _, c in monomials(combine(((1, loop.hi), (-1, loop.lo))))):
             hi = self.select(self.compare("icmp slt", hi, lo), lo, hi)  # vectors are counted without a sign
         start = lo
         wide, at_once = width * vectors_in_one(loop.body), vectors_at_once(loop.body)
