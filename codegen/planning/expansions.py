@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from codegen.loop_ir.scalars import SCALARS
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import over, rewritten
 from symdiff.expression import Map, Node, Product, Reduce
+from symdiff.functions.exponential import at_least_finite
 from symdiff.functions.row import REDUCTIONS, ROWS
 from symdiff.normal_form import add, expand, map_node, number, product, reduce_node
 from symdiff.tensor_type import TensorType
@@ -76,8 +75,7 @@ def exponentials(node: Reduce) -> tuple[Node, Node, Node, Node]:
     x = node.arg
     largest = reduce_node(REDUCTIONS["max"], x, node.axes)
     kept = kept_axes(node)
-    least = map_node(ROWS["maximum"], (largest, number(float(np.finfo(x.dtype).min), x.dtype, largest.shape)))
-    moved = map_node(ROWS["exp"], (add([(1, x), (-1, expand(least, x.shape, kept))], x.type),))
+    moved = map_node(ROWS["exp"], (add([(1, x), (-1, expand(at_least_finite(largest), x.shape, kept))], x.type),))
     labels = tuple(range(x.ndim))
     total = product(1, [(moved, labels)], list(kept), dict(enumerate(x.shape)), TensorType(x.dtype, largest.shape))
     return largest, map_node(ROWS["isfinite"], (largest,)), moved, total

@@ -64,6 +64,11 @@ def exp_difference(x: Array, m: Array) -> Array:
     return np.exp(x - np.maximum(m, np.finfo(np.result_type(x, m, np.float16)).min))
 
 
+def at_least_finite(m: Any) -> Any:
+    """max(m, the least finite number) of an expression: −inf less that is −inf, and not NaN."""
+    return ROWS["maximum"](m, float(np.finfo(m.dtype).min))
+
+
 @quiet
 def sigmoid_difference(x: Array, z: Array) -> Array:
     """σ(x − z), and 0 where x = −inf."""
@@ -199,7 +204,7 @@ define(
 define(
     "exp_difference", exp_difference, (lambda x, m, y: y, lambda x, m, y: -y),
     text="exp({0} - {1})", latex=r"\exp\left({0} - {1}\right)", traits="nonnegative",
-    expansion=lambda x, m: ROWS["exp"](x - ROWS["maximum"](m, float(np.finfo(m.dtype).min))),
+    expansion=lambda x, m: ROWS["exp"](x - at_least_finite(m)),
     doc="e^(x − m), and 0 where x = −inf, for m = −inf too: ∂x = y, ∂m = −y.",
 )
 define(
