@@ -256,7 +256,7 @@ class StatementWriter(FoldWriter):
             start = stop
         if start.name != hi.name:
             left = self.minus(hi, start)
-            if is_written_out(loop, width, MOST_HELD if self.held else MOST_WRITTEN):
+            if is_written_out(loop, width, self.most_written()):
                 for lanes in parts_of(int(left.name), width)[:-1]:
                     self.vectors(loop, start, stop := self.plus(start, literal(lanes, "i64")), lanes, 1, folds)
                     start = stop
@@ -271,6 +271,10 @@ class StatementWriter(FoldWriter):
             else:
                 self.rest(loop, start, hi, narrow, folds)
         self.lane_variable = ""
+
+    def most_written(self) -> int:
+        """How many vectors of a loop are written out: all that a row can have, where registers hold one, for one straight body."""
+        return MOST_HELD if self.held else MOST_WRITTEN
 
     def vectors(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa, width: int, vectors: int, folds: dict[str, Fold]) -> None:
         """Turns of so many vectors each."""
@@ -292,7 +296,7 @@ class StatementWriter(FoldWriter):
         if self.minus(hi, lo).name == str(turn):
             self.variables[loop.var] = lo
             body()
-        elif is_written_out(loop, width, MOST_HELD if self.held else MOST_WRITTEN):
+        elif is_written_out(loop, width, self.most_written()):
             for start in range(int(lo.name), int(hi.name), turn):
                 self.variables[loop.var] = literal(start, "i64")
                 body()
