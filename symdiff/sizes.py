@@ -255,6 +255,8 @@ def monomials(size: Size) -> Iterator[tuple[Monomial, int]]:
 
 def combine(parts: tuple[tuple[int, Size], ...]) -> Size:
     """Σ c · size."""
+    if all([isinstance(part, int) for _, part in parts]):
+        return sum([c * part for c, part in parts])
     total: dict[Monomial, int] = {}
     for c, part in parts:
         for m, k in monomials(part):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,12 +17,16 @@ from codegen.backends import fast_call_code, fast_calls
 from codegen.backends.object_keys import text_key
 from codegen.backends.protocol import Array, Code
 from codegen.emitters.llvm.entries import DATA_OFFSET
+from codegen.emitters.llvm.split_modules import pieces
 from codegen.runtime.kernel_store import KernelStore
+from symdiff.settings import default_threads
 
 Loaded = TypeVar("Loaded")
 
 # A module of more lines is straight code of thousands of operations, for which LLVM's best takes quadratic time.
 LONG = 12_000
+# So many lines are worth a thread of their own.
+SHARE = 1_000
 # A module that multiplies vectors by powers of two.
 SCALED = """
 declare <8 x double> @llvm.ldexp.v8f64.v8i64(<8 x double>, <8 x i64>)
@@ -71,49 +77,76 @@ class Machine:
                                                  jit=True)
 
     @cached_property
-    def target_machine(self) -> Any:
-        """What writes machine code; where all of it is kept on disk, none is needed."""
-        return self.described()
+    def unlocked(self) -> Callable[[Any, Any], bytes] | None:
+        """What writes a module's machine code beside others that do so; None where llvmlite has only one at a time do so.
 
-    @cached_property
-    def hasty_machine(self) -> Any:
-        """What writes the machine code of long modules, in time linear in their length."""
-        return self.described(opt=1)
+        LLVM itself has modules of different contexts written at once (that is how its linkers work); the lock is llvmlite's.
+        """
+        ffi = self.binding.ffi
+        try:
+            emit, known = ctypes.CDLL(ffi.lib._name).LLVMPY_TargetMachineEmitToMemory, ffi.lib.LLVMPY_TargetMachineEmitToMemory
+            emit.argtypes, emit.restype = known.argtypes, known.restype
+        except (AttributeError, OSError):
+            return None
 
-    @cached_property
-    def quick_machine(self) -> Any:
-        """What writes machine code in a tenth of the time, with every value in memory between two uses."""
-        return self.described(opt=0)
-
-    def machine_for(self, text: str, quick: bool = False) -> Any:
-        """What writes the machine code of a module."""
-        return self.quick_machine if quick else self.hasty_machine if text.count("\n") > LONG else self.target_machine
+        def written(target_machine: Any, module: Any) -> bytes:
+            with ffi.OutputString() as fault:
+                memory = emit(target_machine, module, 1, fault)
+                if not memory:
+                    raise RuntimeError(str(fault))
+            try:
+                return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(memory), ffi.lib.LLVMPY_GetBufferSize(memory))
+            finally:
+                ffi.lib.LLVMPY_DisposeMemoryBuffer(memory)
+        return written
 
     @cached_property
     def scales(self) -> bool:
         """Whether vectors are multiplied by powers of two by one instruction, and not by calls of a function."""
+        if self.vector_bytes < 64 and self.target.triple.startswith("x86_64"):
+            return False  # it came with AVX-512
         try:
             parsed = self.binding.parse_assembly(SCALED)
         except RuntimeError:  # an older LLVM does not know it
             return False
-        return "ldexp" not in str(self.target_machine.emit_assembly(parsed))
+        return "ldexp" not in str(self.described().emit_assembly(parsed))
 
     def object_of(self, text: str, quick: bool = False) -> bytes:
-        """The machine code of a module."""
-        with self.lock:
-            module = self.binding.parse_assembly(text)
-            return bytes(self.machine_for(text, quick).emit_object(module))
+        """The machine code of a module, as `load` takes it; that of a long one is written by several threads."""
+        opt = effort(text, quick)
+        count = text.count("\n") // SHARE if self.unlocked else 1
+        texts = pieces(text, min(default_threads(), count))
+        objects = [b""] * len(texts)
+        faults: list[BaseException] = []
+
+        def write(k: int) -> None:
+            try:
+                described = self.described(opt)
+                module = self.binding.parse_assembly(texts[k], self.binding.create_context())
+                objects[k] = self.unlocked(described, module) if self.unlocked else described.emit_object(module)
+            except BaseException as fault:  # told to the caller, whichever thread met it
+                faults.append(fault)
+        others = [threading.Thread(target=write, args=(k,)) for k in range(1, len(texts))]
+        for other in others:
+            other.start()
+        write(0)
+        for other in others:
+            other.join()
+        for fault in faults:
+            raise fault
+        return packed(objects)
 
     def assembly_of(self, text: str) -> str:
         """The machine code of a module, to read."""
-        with self.lock:
-            return str(self.machine_for(text).emit_assembly(self.binding.parse_assembly(text)))
+        return str(self.described(effort(text)).emit_assembly(self.binding.parse_assembly(text)))
 
     def load(self, code: bytes, *names: str) -> tuple[Any, list[int]]:
         """(what keeps it loaded, the addresses of its functions)."""
         with self.lock:
             self.count += 1
-            builder = self.binding.JITLibraryBuilder().add_object_img(code).add_current_process()
+            builder = self.binding.JITLibraryBuilder().add_current_process()
+            for made in unpacked(code):
+                builder = builder.add_object_img(made)
             for name in names:
                 builder = builder.export_symbol(name)
             library = builder.link(self.linker, f"kernel{self.count}")
@@ -142,6 +175,26 @@ def compiled(text: Code, key: bytes, store: KernelStore | None, load: Callable[[
         return loaded, "off"
     store.save(key, made)
     return loaded, f"refused: {store.refused}" if store.refused else "miss"
+
+
+def effort(text: str, quick: bool = False) -> int:
+    """How hard LLVM works on a module: 3 is its best, 1 takes time linear in the length.
+
+    0 takes a tenth of the time, and has every value in memory between two uses.
+    """
+    return 0 if quick else 1 if text.count("\n") > LONG else 3
+
+
+def packed(objects: Sequence[bytes]) -> bytes:
+    """Objects as one sequence of bytes: how many, how long each is, then they themselves."""
+    return struct.pack(f"<{len(objects) + 1}Q", len(objects), *map(len, objects)) + b"".join(objects)
+
+
+def unpacked(code: bytes) -> list[bytes]:
+    """The objects that were packed."""
+    count, = struct.unpack_from("<Q", code)
+    ends = list(accumulate(struct.unpack_from(f"<{count}Q", code, 8), initial=8 * (count + 1)))
+    return [code[begin:end] for begin, end in pairwise(ends)]
 
 
 def objects_are_known() -> bool:

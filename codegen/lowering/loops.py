@@ -72,8 +72,9 @@ class LoopNests(Nests):
         for symbol, value in zip(loop.invariants, outside, strict=True):
             self.bind(body, names, symbol, value, ())
         body.elements.outside[loop.turn] = lambda at: IndexValue(turn, "int64")
+        present = set(order)
         for k, (name, before) in rows.items():
-            if loop.stacks[k] in order and loop.stacks[k] not in names:
+            if loop.stacks[k] in present and loop.stacks[k] not in names:
                 names[loop.stacks[k]], prefixes[loop.stacks[k]] = name, before
         for node in order:
             if node not in names:

@@ -47,7 +47,8 @@ class Search:
         everything = topological(roots, children_read)
         self.order = [node for node in everything if node in stored and not is_leaf(node)]
         loops = {child for node in everything if isinstance(node, Apply) for child in (node, *node.children)}
-        self.free = {node for node in self.order if node not in roots and node not in loops and node not in passes.folded
+        asked = set(roots)
+        self.free = {node for node in self.order if node not in asked and node not in loops and node not in passes.folded
                      and node.ndim > 1}
         self.found: dict[Node, tuple[int, ...]] = {}
         self.settled: set[Node] = set()

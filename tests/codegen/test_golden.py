@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import symdiff as sd
+from symdiff.operators import methods
 
 ROOT = Path(__file__).parents[2]
 n, d, k = sd.dims("n d k")
@@ -116,3 +117,12 @@ def test_one_pass_for_a_sum_over_samples() -> None:
                 for name in ("ridge", "logistic", "softmax_regression", "standardisation")}
     assert sections == {"ridge": [("range", 0)], "logistic": [("range", 0)], "softmax_regression": [("range", 0)],
                         "standardisation": [("range", 0), ("range", 1), ("range", 2)]}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_pass_asks_whether_nodes_are_equal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`==` of nodes is an expression, and `in` a list of them builds one for each: passes ask what is the same."""
+    outputs = PROGRAMS[name]()
+    monkeypatch.setattr(methods, "compared", lambda *asked: pytest.fail(f"== of {asked}"))
+    for target in ("cpu", "numba"):
+        assert sd.compile(outputs, target=target).planned(SIZES).program.sections

@@ -68,6 +68,8 @@ def number_text(value: float | int | bool, kind: str) -> str:
 
 def literal(value: float | int | bool, kind: str, lanes: int = 1) -> Ssa:
     """A literal, the same in every lane."""
+    if kind == "i64" and lanes == 1:
+        return Ssa(str(int(value)), kind)
     text = number_text(value, kind)
     return Ssa(text if lanes == 1 else f"splat ({kind} {text})", kind, lanes)
 

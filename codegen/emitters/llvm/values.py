@@ -31,6 +31,7 @@ class ValueWriter(IndexWriter):
         self.tile_start = ZERO
         self.stored = {b.name: storage_shape(b, rows) for b in buffers.values()}
         self.strides = {name: strides(shape) for name, shape in self.stored.items()}
+        self.told: dict[tuple[str, int], tuple[tuple[Affine, ...], tuple[Size, list[tuple[Variable | Ssa, Size]]]]] = {}
 
     def memory(self, name: str) -> str:
         """The LLVM type of the elements of a buffer."""
@@ -79,15 +80,30 @@ class ValueWriter(IndexWriter):
     def offset(self, name: str, index: tuple[Affine, ...]) -> Place:
         """The position of an element in its buffer, counted in elements."""
         buffer = self.buffers[name]
+        constant, terms = self.flat(name, index)
+        if buffer.role == "tile" and self.tile_start.name != "0":
+            assert buffer.sample_axis is not None
+            terms = [*terms, (self.tile_start, multiply(-1, self.strides[name][buffer.sample_axis]))]
+        return self.place(constant, terms)
+
+    def flat(self, name: str, index: tuple[Affine, ...]) -> tuple[Size, list[tuple[Variable | Ssa, Size]]]:
+        """The number, and the variables with their factors, whose sum is an index into the elements of a buffer one by one.
+
+        A statement may be written many times; its indices are told once.
+        """
+        found = self.told.get((name, id(index)))
+        if found is not None:
+            return found[1]
         constant: Size = 0
         terms: dict[Variable | Ssa, Size] = {}
-        for axis, (affine, stride) in enumerate(zip(index, self.strides[name], strict=True)):
+        for affine, stride in zip(index, self.strides[name], strict=True):
             constant = combine(((1, constant), (1, multiply(affine.const, stride))))
             for variable, c in affine.terms:
                 terms[variable] = combine(((1, terms.get(variable, 0)), (1, multiply(c, stride))))
-            if buffer.role == "tile" and axis == buffer.sample_axis and self.tile_start.name != "0":
-                terms[self.tile_start] = combine(((1, terms.get(self.tile_start, 0)), (-1, stride)))
-        return self.place(constant, [(v, c) for v, c in terms.items() if c != 0])
+        flat = constant, [(v, c) for v, c in terms.items() if c != 0]
+        # The index is kept beside it, so that no other one gets its number.
+        self.told[name, id(index)] = index, flat
+        return flat
 
     def pointer(self, name: str, offset: Ssa) -> Ssa:
         """The address of an element."""

@@ -1,0 +1,111 @@
+"""Modules in pieces, whose machine code several threads write: the same functions, the same bits."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symdiff as sd
+from codegen.backends import native_code
+from codegen.backends.native_code import packed, unpacked
+from codegen.emitters.llvm.split_modules import pieces
+
+RNG = np.random.default_rng(11)
+n = sd.dim("n")
+
+
+def network() -> tuple[Any, list[Any]]:
+    """Matrix products in registers and by BLAS, over a range that is cut into parts."""
+    X, W, V = sd.symbol("X", (n, 24)), sd.symbol("W", (24, 40)), sd.symbol("V", (40, 3))
+    loss = sd.mean(sd.logsumexp(sd.tanh(X @ W) @ V, axis=1))
+    return sd.value_and_grad(loss, [W, V]), [RNG.normal(size=s) for s in ((500, 24), (24, 40), (40, 3))]
+
+
+def rows_of_a_matrix() -> tuple[Any, list[Any]]:
+    """Passes over samples with exponentials, constants and tiles."""
+    X, w = sd.symbol("X", (n, 70)), sd.symbol("w", 70)
+    return sd.value_and_grad(sd.sum(sd.softplus(X @ w) ** 2), [w]), [RNG.normal(size=(300, 70)), RNG.normal(size=70)]
+
+
+def straight_code() -> tuple[Any, list[Any]]:
+    """Some thousand scalar operations, which are quick code first."""
+    x = sd.symbol("x", 6)
+    values = [x[i] for i in range(6)]
+    for _ in range(60):
+        values.append(sd.sin(values[-1]) * values[-5] + values[-3])
+    return sd.value_and_grad(values[-1], x), [RNG.normal(size=6) / 4]
+
+
+PROGRAMS = [network, rows_of_a_matrix, straight_code]
+
+
+def flat(results: Any) -> np.ndarray[Any, Any]:
+    value, gradient = results
+    return np.concatenate([np.ravel(r) for r in (value, *(gradient if isinstance(gradient, (list, tuple)) else [gradient]))])
+
+
+@pytest.mark.parametrize("threads", ["2", "3", "16"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
+def test_code_written_by_several_threads(program: Any, threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs, arguments = program()
+    monkeypatch.setattr(native_code, "SHARE", 10**9)
+    whole = flat(sd.compile(outputs, cache=False)(*arguments))
+    counts = []
+    monkeypatch.setattr(native_code, "SHARE", 20)
+    monkeypatch.setattr(native_code, "pieces", lambda text, count: counts.append(len(made := pieces(text, count))) or made)
+    monkeypatch.setenv("SYMDIFF_THREADS", threads)
+    assert flat(sd.compile(outputs, cache=False, threads=1)(*arguments)).tobytes() == whole.tobytes()
+    assert 1 < counts[0] <= int(threads)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
+def test_every_function_stands_in_one_piece(program: Any) -> None:
+    outputs, arguments = program()
+    kernel = sd.compile(outputs, cache=False)
+    kernel(*arguments)
+    text = kernel.llvm
+    assert pieces(text, 1) == pieces(text, 0) == [text]
+    functions = re.findall(r"^define .*?^}", text, re.DOTALL | re.MULTILINE)
+    found = [f for piece in pieces(text, 3) for f in re.findall(r"^define .*?^}", piece, re.DOTALL | re.MULTILINE)]
+    assert sorted(found) == sorted(f.replace("define internal", "define") for f in functions)
+    assert len(pieces(text, 1000)) == len(functions)
+
+
+def test_without_a_way_past_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where llvmlite has it otherwise, one thread writes."""
+    outputs, arguments = rows_of_a_matrix()
+    expected = flat(sd.compile(outputs, cache=False)(*arguments))
+    monkeypatch.setattr(native_code, "SHARE", 20)
+    monkeypatch.setattr(native_code, "pieces", lambda text, count: pieces(text, count) if count < 2 else pytest.fail("pieces"))
+    monkeypatch.setattr(native_code.machine(), "unlocked", None)
+    assert flat(sd.compile(outputs, cache=False)(*arguments)).tobytes() == expected.tobytes()
+
+
+def test_a_llvmlite_of_other_names_has_no_way_past_the_lock() -> None:
+    class Others:
+        _name = native_code.machine().binding.ffi.lib._name
+
+    class Binding:
+        class ffi:
+            lib = Others()
+
+    machine = native_code.Machine()
+    machine.binding = Binding
+    assert machine.unlocked is None and native_code.machine().unlocked is not None
+
+
+def test_faults_of_any_piece_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "\n\n".join(f"define i64 @f{k}(i64 %a) {{\n  %b = add i64 %a, {k}\n  ret i64 %{'b' if k != 2 else 'c'}\n}}"
+                       for k in range(4))
+    monkeypatch.setattr(native_code, "SHARE", 1)
+    monkeypatch.setenv("SYMDIFF_THREADS", "4")
+    with pytest.raises(RuntimeError, match="undefined value"):
+        native_code.machine().object_of(text)
+
+
+@pytest.mark.parametrize("objects", [[], [b""], [b"abc"], [b"abc", b"", b"d"]])
+def test_objects_are_packed(objects: list[bytes]) -> None:
+    assert unpacked(packed(objects)) == objects
