@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import is_
 
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
@@ -94,11 +94,11 @@ def transform(roots: Sequence[Node], rule: Callable[[Node], Node | None]) -> lis
     return [done.get(root, root) for root in roots]
 
 
-def reaching(order: Iterable[Node], targets: Iterable[Node]) -> set[Node]:
-    """The targets, and the nodes of `order` (children first) that depend on one."""
+def reaching(order: Iterable[Node], targets: Iterable[Node], read: Mapping[Node, Node] | None = None) -> set[Node]:
+    """The targets, and the nodes of `order` (children first) that depend on one; `read` has each as what it is read as."""
     found = set(targets)
     for node in order:
-        for child in node.children:
+        for child in (node if read is None else read[node]).children:
             if child in found:
                 found.add(node)
                 break

@@ -2,10 +2,11 @@
 
 import atexit
 import difflib
+import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files instead of comparing")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _old_objects_are_not_searched() -> Iterator[None]:
+    """What a module of tests leaves alive (compiled functions of Numba, gigabytes in the end) is not searched for garbage again."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

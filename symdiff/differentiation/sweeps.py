@@ -11,9 +11,10 @@ from symdiff.differentiation.rules import child_adjoints, passes, tangent
 from symdiff.expression import Apply, Node
 from symdiff.loops import is_scan
 from symdiff.normal_form import add, number, product
+from symdiff.shared_steps import SharedSteps
 from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, TensorType
-from symdiff.traversal import reaching, topological
+from symdiff.traversal import reaching
 
 
 def identity_seed(root: Node) -> Node:
@@ -38,8 +39,8 @@ def reverse(root: Node, seed: Node, targets: list[Node], written: bool = True) -
 
 def adjoints(roots: Sequence[tuple[Node, Node]], s: tuple[Size, ...], targets: list[Node]) -> dict[Node, Node]:
     """The adjoints of the targets that several roots with seeds hold, in one walk."""
-    order = topological([root for root, _ in roots])
-    wanted = reaching(order, targets)
+    order, opened = SharedSteps([root for root, _ in roots]).over_steps()
+    wanted = reaching(order, targets, opened)
     parts: dict[Node, list[Node]] = {}
     for root, seed in roots:
         if root in wanted:
@@ -65,7 +66,7 @@ def adjoints(roots: Sequence[tuple[Node, Node]], s: tuple[Size, ...], targets: l
             if not node.children:
                 continue
         for adjoint in joined(pending, type):
-            for child, passed in child_adjoints(node, adjoint, wanted):
+            for child, passed in child_adjoints(opened[node], adjoint, wanted):
                 if vanishes(passed):
                     continue
                 if child in parts:
@@ -82,13 +83,13 @@ def forward(root: Node, tangents: dict[Node, Node]) -> Node:
 
 def changes(roots: Sequence[Node], tangents: dict[Node, Node]) -> list[Node]:
     """The changes of several roots, in one walk; a change that is zero has the shape of its root alone."""
-    order = topological(roots)
-    wanted = reaching(order, tangents)
+    order, opened = SharedSteps(roots).over_steps()
+    wanted = reaching(order, tangents, opened)
     known = dict(tangents)
     for node in order:
         if node in known or node not in wanted or not passes(node):
             continue
-        change = scan_tangent(node, known, changes) if is_scan(node) else tangent(node, known)
+        change = scan_tangent(node, known, changes) if is_scan(node) else tangent(opened[node], known)
         if change is not None and not vanishes(change):
             known[node] = change
     return [known[root] if root in known else number(0, root.dtype, root.shape) for root in roots]

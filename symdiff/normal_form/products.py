@@ -18,6 +18,8 @@ from symdiff.tensor_type import INTEGRAL, TensorType, promote
 Term = tuple[Number, Node]
 # A longer product inside a product stays a factor: merging a chain of factors again and again would take quadratic time.
 FACTOR_LIMIT = 8
+# A sum of more numbers is written at its position as a whole.
+PLACED_LIMIT = 8
 
 
 def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], extents: dict[Label, Size],
@@ -179,18 +181,20 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
 
     A part is a term of the sum whose diagonal or scatter pattern interacts with the rest of the product (one of its labels
     is summed, shared or repeated), or a term that is a true outer product losing a label; the other terms stay together.
-    A sum read alone through a permutation is distributed too, so that views of sums are sums of views.
+    A sum read alone through a permutation, or written at positions of a larger array, is distributed too, so that views of sums
+    are sums of views; but not long ones, of which only terms that are patterns themselves stand apart.
     """
     labels = [label for index in indices for label in labels_of(index)]
     others = {label for k, (_, at) in enumerate(target.factors) if k != position for i in at for label in labels_of(i)}
     kept = {label for index in target.out for label in labels_of(index)}
     plain = all(i.__class__ is int for i in indices) and len(set(labels)) == len(labels)
-    if len(target.factors) == 1 and plain and kept == set(labels) and len(target.extents) == len(labels):
+    alone = len(target.factors) == 1 and plain and kept == set(labels) and len(target.extents) == len(labels)
+    if alone and spreads(node):
         return list(node.terms)
     repeated = len(set(labels)) < len(labels)
     summed = [label for label in labels if label not in kept]
     touched = repeated or bool(summed) or any(label in others for label in labels)
-    if not touched:
+    if not (touched or alone):
         return None
     apart: list[Term] = []
     together: list[Term] = []
@@ -202,6 +206,11 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
     if len(together) > 1:
         together = [(1, Add(tuple(together), node.type))]
     return apart + together
+
+
+def spreads(node: Add) -> bool:
+    """Whether the terms of a sum are viewed for themselves: none is a sum, which programs share, nor are they many numbers."""
+    return (node.ndim > 0 or len(node.terms) <= PLACED_LIMIT) and not any([term.__class__ is Add for _, term in node.terms])
 
 
 def patterned(node: Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 import symdiff as sd
 from codegen.planning.shared_terms import share_terms
 from symdiff.expression import Add, Product
+from symdiff.normal_form import products, sums
 from symdiff.reference import evaluate_nodes
+from symdiff.traversal import topological
 
 a, b, c, e = sd.symbols("a b c e")
 
@@ -41,6 +44,73 @@ def test_a_kernel_does_no_more_than_was_written(kinds: str, most: float) -> None
     alone(x)
     # A difference x − y / 2 counts as one step, and as two operations.
     assert alone.stats()["flops"] < most * 600 * (1 + kinds.count("minus") / len(kinds.split()))
+    # The bound of reverse differentiation is five times the program (Griewank and Walther, Evaluating Derivatives, 2nd ed., 3.3).
+    assert f.stats()["flops"] < 5 * alone.stats()["flops"]
+
+
+System = Callable[[list[Any], list[Any]], list[Any]]
+
+
+def attractor(s: list[Any], p: list[Any]) -> list[Any]:
+    """Lorenz (1963): polynomials, whose normal form opens all that is written."""
+    return [p[0] * (s[1] - s[0]), s[0] * (p[1] - s[2]) - s[1], s[0] * s[1] - p[2] * s[2]]
+
+
+def pendulums(s: list[Any], p: list[Any]) -> list[Any]:
+    """Two pendulums that are coupled."""
+    return [s[2], s[3], p[0] * sd.sin(s[1] - s[0]) - p[1] * sd.sin(s[0]) - p[2] * s[2],
+            -p[0] * sd.sin(s[1] - s[0]) - p[1] * sd.sin(s[1])]
+
+
+def orbit(system: System, size: int, steps: int, h: float = 0.01) -> tuple[Any, list[Any]]:
+    """The squared end of an orbit by the method of Runge and Kutta, written out step by step; what it depends on."""
+    start, given = sd.symbol("start", size), sd.symbol("given", 3)
+    s, p = [start[k] for k in range(size)], [given[k] for k in range(3)]
+
+    def along(k: list[Any], by: float) -> list[Any]:
+        return [x + by * v for x, v in zip(s, k, strict=True)]
+    for _ in range(steps):
+        a = system(s, p)
+        b = system(along(a, h / 2), p)
+        c = system(along(b, h / 2), p)
+        e = system(along(c, h), p)
+        s = [x + h / 6 * (u + 2 * v + 2 * w + z) for x, u, v, w, z in zip(s, a, b, c, e, strict=True)]
+    return sum(x * x for x in s), [start, given]
+
+
+@pytest.mark.parametrize(("system", "size"), [(attractor, 3), (pendulums, 4)])
+def test_gradients_of_unrolled_orbits(system: System, size: int) -> None:
+    """Linear work to derive them, and no more operations than reverse differentiation takes."""
+    built = []
+    for steps in (10, 20, 40):
+        value, wrt = orbit(system, size, steps)
+        gradient = sd.grad(value, wrt)
+        built.append(len(topological([value, *gradient])))
+    assert built[2] - built[1] < 2.2 * (built[1] - built[0])
+    both, alone = sd.compile([value, *gradient], wrt, cache=False), sd.compile(value, wrt, cache=False)
+    at = [np.linspace(0.2, 1.0, size), np.array([1.5, 0.7, 0.3])]
+    _, found, by_given = both(*at)
+    alone(*at)
+    assert both.stats()["flops"] < 4 * alone.stats()["flops"]
+    for place, slope in [((0, 0), found[0]), ((0, 1), found[1]), ((1, 2), by_given[2])]:
+        moved = [[a.copy() for a in at] for _ in range(2)]
+        for sign, arrays in zip((1, -1), moved, strict=True):
+            arrays[place[0]][place[1]] += sign * 1e-5
+        assert slope == pytest.approx((alone(*moved[0]) - alone(*moved[1])) / 2e-5, rel=1e-7)
+
+
+def test_sums_of_sums_are_placed_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adjoint of an element x[0] of many sums, shared by one another: walking through them took exponential time."""
+    expansions: list[int] = []
+    expand = products.expand_product
+    for where in (products, sums):
+        monkeypatch.setattr(where, "expand_product", lambda *given: expansions.append(1) or expand(*given))
+    counts = []
+    for steps in (15, 30):
+        expansions.clear()
+        sd.grad(*orbit(attractor, 3, steps))
+        counts.append(len(expansions))
+    assert counts[1] < 2.2 * counts[0]
 
 
 def test_steps_are_kept_where_others_need_them() -> None:
