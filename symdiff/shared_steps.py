@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symdiff.expression import Add, Factor, Node, Number, Product
+from symdiff.normal_form import is_guard
 from symdiff.normal_form.numbers import base_and_exponent, exact, times
 from symdiff.normal_form.products import gather_powers
 from symdiff.normal_form.steps import PutTogether, with_steps
@@ -155,6 +156,8 @@ def is_product_of(node: Product, made: PutTogether) -> bool:
     for step, at in factors:
         if is_step(step, at):
             inner: Product = step  # type: ignore[assignment]
+            if any([is_guard(f) for f, _ in inner.factors]):
+                return False  # there it silences what stands in the step, here all that the product holds
             coefficient = times(coefficient, inner.coefficient)
             opened.extend(inner.factors)
         else:

@@ -180,3 +180,15 @@ def test_a_guarded_product_is_no_step_of_itself() -> None:
     x = np.random.default_rng(0).normal(size=(4, 4))
     for u, w in zip(f(x), [np.tril(x).sum(), np.tril(x), 2 * np.tril(x)], strict=True):
         np.testing.assert_allclose(u, w, rtol=1e-14)
+
+
+@pytest.mark.parametrize("target", ["cpu", "numba", "interpreter"])
+def test_guards_are_not_taken_apart_from_what_they_silence(target: str) -> None:
+    """Two guards in one step, log x beside it: that would be 0 · NaN."""
+    x, y = sd.symbol("x", "n"), sd.symbol("y", "n")
+    u, v = np.array([-1.0, 0.0, 2.0, 2.0]), np.array([1.0, -1.0, 3.0, -3.0])
+    for value in (sd.where(x < 0, 0.0, sd.where(y > 0, x * sd.log(x), 0.0)), sd.special.rel_entr(x, y)):
+        gradient = sd.grad(sd.sum(value), x)
+        found = sd.compile(gradient, inputs=[x, y], target=target, cache=False)(u, v)
+        np.testing.assert_allclose(found, sd.evaluate(gradient, {x: u, y: v}), rtol=1e-14)
+    np.testing.assert_allclose(found, [0.0, 0.0, np.log(2.0 / 3.0) + 1.0, 0.0])
