@@ -20,6 +20,7 @@ from symdiff.gathers import Solved, children_read, solved_labels
 from symdiff.index_notation import Index, Label, form_of
 from symdiff.loops import STACK, is_scan, loop_of, split_args
 from symdiff.normal_form import is_guard
+from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.sizes import Dim, value_of
 from symdiff.traversal import topological
 
@@ -130,7 +131,8 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
     extents = tuple(1 if label in told else e for label, e in enumerate(extents))
     grid = np.meshgrid(*[np.arange(e) for e in extents], indexing="ij", sparse=True) if extents else []
     labels: list[Array] = list(grid)
-    total = np.ones(extents, kind)
+    # x / y and x · (1 / y) differ in the last place, where x is y they are 1 and not: floor(x / y) tells.
+    above, below = np.ones(extents, kind), None
     keep = np.ones(extents, bool)
     for s in solved:
         labels[s.label], present = pointed(s, values, labels, sizes, extents)
@@ -139,13 +141,19 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
     for position, (f, at) in enumerate(node.factors):
         if position in marks:
             continue
-        gathered, present = read(values[f], at, labels, sizes, extents)
+        base, p = base_and_exponent(f)
+        divides = isinstance(p, int) and p < 0 and np.dtype(kind).kind in "fc" and base in values
+        gathered, present = read(values[base if divides else f], at, labels, sizes, extents)
+        keep = keep & present
         if is_guard(f):
-            keep = keep & gathered.astype(bool) & present
+            keep = keep & gathered.astype(bool)
+        elif divides:
+            power = gathered.astype(kind) ** -p
+            below = power if below is None else below * power
         else:
-            total = total * gathered.astype(kind)
-            keep = keep & present
-    total = np.where(keep, scaled(node.coefficient, total), np.zeros((), kind))
+            above = above * gathered.astype(kind)
+    quotient = scaled(node.coefficient, above) if below is None else scaled(node.coefficient, above) / below
+    total = np.where(keep, quotient, np.zeros((), kind))
     return scatter(node, total, labels, sizes, shape, told).astype(dtype)
 
 

@@ -77,3 +77,12 @@ def test_expressions(build: Callable[[], Any], style: str) -> None:
         values = rng.uniform(0.3, 2.0, shape) * (1 if "float" in s.dtype else 3)
         arrays[s] = np.asarray(values > 3 if s.dtype == "bool" else values).astype(s.dtype)
     agree([root], arrays, style)
+
+
+def test_quotients_divide() -> None:
+    """x / y is 1 where x is y, which x · (1 / y) is not at 49: what is between whole numbers hangs on it."""
+    x, y = sd.symbol("x", "n"), sd.symbol("y", "n")
+    at = {x: np.array([49.0, 98.0, 147.0, 3.0]), y: np.full(4, 49.0)}
+    np.testing.assert_array_equal(sd.evaluate(sd.floor(x / y), at), [1, 2, 3, 0])
+    np.testing.assert_array_equal(sd.evaluate(sd.grad(sd.sum(sd.mod(x, y)), y), at), [-1, -2, -3, 0])
+    np.testing.assert_array_equal(sd.compile(sd.floor(x / y), inputs=[x, y])(at[x], at[y]), [1, 2, 3, 0])
