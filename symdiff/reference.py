@@ -142,14 +142,13 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
         if position in marks:
             continue
         base, p = base_and_exponent(f)
-        divides = isinstance(p, int) and p < 0 and np.dtype(kind).kind in "fc" and base in values
+        divides = p == -1 and np.dtype(kind).kind in "fc" and base in values
         gathered, present = read(values[base if divides else f], at, labels, sizes, extents)
         keep = keep & present
         if is_guard(f):
             keep = keep & gathered.astype(bool)
         elif divides:
-            power = gathered.astype(kind) ** -p
-            below = power if below is None else below * power
+            below = gathered.astype(kind) if below is None else below * gathered.astype(kind)
         else:
             above = above * gathered.astype(kind)
     quotient = scaled(node.coefficient, above) if below is None else scaled(node.coefficient, above) / below

@@ -182,13 +182,25 @@ def test_a_guarded_product_is_no_step_of_itself() -> None:
         np.testing.assert_allclose(u, w, rtol=1e-14)
 
 
+GUARDED: dict[str, Callable[[Any, Any], Any]] = {
+    "nested": lambda x, y: sd.where(x < 0, 0.0, sd.where(y > 0, x * sd.log(x), 0.0)),
+    "weighted": lambda x, y: y * sd.where(x > 0, x * sd.log(x), 0.0),
+    "inside a function": lambda x, y: sd.sin(sd.where(x > 0, x * sd.log(x), 0.0)),
+    "masked": lambda x, y: (y > 0) * sd.where(x > 0, x * sd.sqrt(x) + x, 0.0),
+    "squared": lambda x, y: sd.where(x > 0, x * sd.log(x) + sd.exp(x), y) ** 2,
+    "rel_entr": lambda x, y: sd.special.rel_entr(x, sd.where(y > 0, y, 1.0)),
+}
+
+
 @pytest.mark.parametrize("target", ["cpu", "numba", "interpreter"])
-def test_guards_are_not_taken_apart_from_what_they_silence(target: str) -> None:
-    """Two guards in one step, log x beside it: that would be 0 · NaN."""
+@pytest.mark.parametrize("name", GUARDED)
+def test_guards_are_not_taken_apart_from_what_they_silence(name: str, target: str) -> None:
+    """A step with a guard, log x beside it: that would be 0 · NaN."""
     x, y = sd.symbol("x", "n"), sd.symbol("y", "n")
     u, v = np.array([-1.0, 0.0, 2.0, 2.0]), np.array([1.0, -1.0, 3.0, -3.0])
-    for value in (sd.where(x < 0, 0.0, sd.where(y > 0, x * sd.log(x), 0.0)), sd.special.rel_entr(x, y)):
-        gradient = sd.grad(sd.sum(value), x)
-        found = sd.compile(gradient, inputs=[x, y], target=target, cache=False)(u, v)
-        np.testing.assert_allclose(found, sd.evaluate(gradient, {x: u, y: v}), rtol=1e-14)
-    np.testing.assert_allclose(found, [0.0, 0.0, np.log(2.0 / 3.0) + 1.0, 0.0])
+    value = sd.sum(GUARDED[name](x, y))
+    outputs = [value, sd.grad(value, x), sd.hvp(value, x, y)]
+    found = sd.compile(outputs, inputs=[x, y], target=target, cache=False)(u, v)
+    for f, e in zip(found, sd.evaluate(outputs, {x: u, y: v}), strict=True):
+        np.testing.assert_allclose(f, e, rtol=1e-13)
+    assert np.isfinite(found[1][[0, 2]]).all()
