@@ -5,7 +5,7 @@
 | `SYMDIFF_DEBUG` | 2 or more: each rule that fires is told on the error stream |
 | `SYMDIFF_CHECK` | anything but 0: the loop IR is checked after every pass |
 | `SYMDIFF_TARGET` | the target of `compile` where the call names none |
-| `SYMDIFF_THREADS` | how many threads a kernel may use where `compile` names no number; else one for each processor |
+| `SYMDIFF_THREADS` | how many threads write a kernel, and may run it where `compile` names no number; else one for each processor |
 | `SYMDIFF_CACHE_DIR` | the folder for compiled kernels, instead of `symdiff` in the user's cache folder |
 """
 
