@@ -131,7 +131,8 @@ def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping
     extents = tuple(1 if label in told else e for label, e in enumerate(extents))
     grid = np.meshgrid(*[np.arange(e) for e in extents], indexing="ij", sparse=True) if extents else []
     labels: list[Array] = list(grid)
-    # x / y and x · (1 / y) differ in the last place, where x is y they are 1 and not: floor(x / y) tells.
+    # x / y is 1 where x is y, which x · (1 / y) need not be: floor(x / y) tells.  Higher powers stay as they are: x¹⁵¹ may vanish
+    # where x⁻¹⁵¹ is a number.
     above, below = np.ones(extents, kind), None
     keep = np.ones(extents, bool)
     for s in solved:
