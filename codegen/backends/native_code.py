@@ -27,6 +27,8 @@ Loaded = TypeVar("Loaded")
 LONG = 12_000
 # So many lines are worth a thread of their own.
 SHARE = 1_000
+# How objects are kept, as `packed` lays them out: code that was kept otherwise has another key.
+LAYOUT = "packed objects"
 # A module that multiplies vectors by powers of two.
 SCALED = """
 declare <8 x double> @llvm.ldexp.v8f64.v8i64(<8 x double>, <8 x i64>)
@@ -60,7 +62,7 @@ class Machine:
         self.target = binding.Target.from_default_triple()
         self.linker = binding.create_lljit_compiler(self.described(), use_jit_link=True)
         # What machine code depends on beside the program and the options.
-        self.circumstances = (self.target.triple, self.cpu, self.features, self.vector_bytes, __version__,
+        self.circumstances = (LAYOUT, self.target.triple, self.cpu, self.features, self.vector_bytes, __version__,
                               binding.llvm_version_info)
         self.count = 0
         self.fast: tuple[Any, list[int]] | None = None
@@ -191,9 +193,13 @@ def packed(objects: Sequence[bytes]) -> bytes:
 
 
 def unpacked(code: bytes) -> list[bytes]:
-    """The objects that were packed."""
-    count, = struct.unpack_from("<Q", code)
+    """The objects that were packed; raises `RuntimeError` for other bytes, as the linker does."""
+    count = struct.unpack_from("<Q", code)[0] if len(code) >= 8 else len(code)
+    if 8 * (count + 1) > len(code):
+        raise RuntimeError("it holds no objects")
     ends = list(accumulate(struct.unpack_from(f"<{count}Q", code, 8), initial=8 * (count + 1)))
+    if ends[-1] != len(code):
+        raise RuntimeError("it holds other objects than it says")
     return [code[begin:end] for begin, end in pairwise(ends)]
 
 

@@ -109,3 +109,10 @@ def test_faults_of_any_piece_are_raised(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("objects", [[], [b""], [b"abc"], [b"abc", b"", b"d"]])
 def test_objects_are_packed(objects: list[bytes]) -> None:
     assert unpacked(packed(objects)) == objects
+
+
+@pytest.mark.parametrize("code", [b"", b"abc", b"\x7fELF\x02\x01\x01" + bytes(57), packed([b"abc"])[:-1], packed([b"abc"]) + b"d"])
+def test_other_bytes_are_refused_as_the_linker_does(code: bytes) -> None:
+    """An object as it was kept before it was packed, and what is cut short: the kernel is compiled again."""
+    with pytest.raises(RuntimeError, match="it holds"):
+        unpacked(code)
