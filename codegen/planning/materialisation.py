@@ -1,7 +1,8 @@
 """Materialisation: which nodes are stored; all others are recomputed where they are read.
 
 Stored are outputs, contractions and reductions, scatters, operands of matrix products, what another pass or sample needs,
-costly nodes that are used at several places or broadcast up, and sums that several stored nodes share.
+costly nodes that are used at several places or broadcast up, what is read at several positions, such as by a stencil, and sums
+that several stored nodes share.
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ from codegen.planning.passes import Passes, is_leaf, is_pattern, is_small_power
 from symdiff.expression import Apply, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read, factors_read, solved_labels
 from symdiff.index_notation import Index, injective, inside, labels_of
+from symdiff.sizes import Size
 from symdiff.traversal import topological
 
+Position = tuple[tuple[tuple[Index, ...], tuple[Size, ...]], ...]
 COSTLY_OPERATIONS = 4
+# An array is stored where so many times as many elements are read as it has.
+REREAD = 1.5
+# No more are looked for.
+MOST_POSITIONS = 8
 # Operations that are done again in another pass rather than that their result is stored and loaded.
 LITTLE = 6
 CHEAP = {"abs", "sign", "minimum", "maximum", "floor", "ceil", "trunc", "round", "where", "guard", "number", "as_integer",
@@ -38,6 +45,15 @@ def must_push(node: Node) -> bool:
 def is_costly(node: Node) -> bool:
     """Whether one element takes a division, a root or a transcendental function."""
     return isinstance(node, Map) and node.function.name not in CHEAP and not is_small_power(node)
+
+
+def operations(node: Node, reads: Mapping[Node, int], stored: Mapping[Node, str], work: Mapping[Node, int]) -> int:
+    """How many sums and products an element takes with all that is not stored, read so many times; what is spread counts as one."""
+    if is_leaf(node):
+        return 0
+    below = [count * (work[child] if child.ndim >= node.ndim else min(work[child], 1)) for child, count in reads.items()
+             if child not in stored]
+    return min((COSTLY_OPERATIONS if is_costly(node) else 1) + sum(below), 1 << 30)
 
 
 def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[Node, str]:
@@ -83,6 +99,7 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
             if node not in passes.sample and not is_spread(node) and read_by_samples(node, users, passes):
                 stored[node] = "costly, and read again with every sample"
                 dear.discard(node)
+    store_windows(order, stored, users, hints)
     share(order, stored, users, passes)
     # What is stored after all is so at full length where another pass or sample reads it.
     passes.full |= {node for node in passes.recomputed if node in stored}
@@ -119,6 +136,49 @@ def is_spread(node: Node) -> bool:
         index)}) < len(node.extents)
 
 
+def store_windows(order: Sequence[Node], stored: dict[Node, str], users: Mapping[Node, Sequence[Node]], hints: Hints) -> None:
+    """Store array nodes of some operations whose elements are read at several positions: x[i - 1] + x[i + 1].
+
+    What is not stored is computed at each, so that a few stencils in a row would take exponential time.
+    """
+    work: dict[Node, int] = {}
+    for node in order:
+        work[node] = operations(node, reads_of(node), stored, work)
+        if work[node] < COSTLY_OPERATIONS or not node.shape or node in stored or is_pattern(node) or is_view(node):
+            continue
+        read = sum([hints.count(sizes) for sizes in positions(node, users).values()])
+        if read >= REREAD * hints.count(node.shape):
+            stored[node] = f"{work[node]} operations, and read at several positions"
+
+
+def reads_of(node: Node) -> dict[Node, int]:
+    """What a node reads, with the number of its positions."""
+    if not isinstance(node, Product):
+        return dict.fromkeys(children_read(node), 1)
+    counts: dict[Node, int] = {}
+    for f, _ in dict.fromkeys(factors_read(node)):
+        counts[f] = counts.get(f, 0) + 1
+    return counts
+
+
+def positions(node: Node, users: Mapping[Node, Sequence[Node]]) -> dict[Position, tuple[Size, ...]]:
+    """The positions at which a node is read, also through views of it: indices, each with the sizes of what reads there."""
+    found: dict[Position, tuple[Size, ...]] = {}
+    pending: list[tuple[Node, Position]] = [(node, ())]
+    while pending:
+        seen, way = pending.pop()
+        here = tuple(range(seen.ndim))
+        for user in users.get(seen, ()):
+            for at, extents in ([(at, user.extents) for f, at in factors_read(user) if f is seen] if isinstance(user, Product)
+                                else [(here, seen.shape)]):
+                position = way if at == here and extents == seen.shape else (*way, (at, extents))
+                if is_view(user) and len(found) < MOST_POSITIONS:
+                    pending.append((user, position))
+                else:
+                    found[position] = tuple([extents[label] for label in {i for index in at for i in labels_of(index)}])
+    return found
+
+
 def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list[Node]], passes: Passes) -> None:
     """Store array nodes of some size that several stored nodes would otherwise recompute each.
 
@@ -127,8 +187,7 @@ def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list
     readers: dict[Node, set[Node]] = {}
     work: dict[Node, int] = {}
     for node in order:
-        work[node] = 0 if is_leaf(node) else 1 + sum(0 if child in stored else work[child] for child in children_read(node))
-        work[node] = min(work[node], 1 << 30)
+        work[node] = operations(node, dict.fromkeys(children_read(node), 1), stored, work)
     for node in reversed(order):
         found: set[Node] = set()
         for user in users.get(node, ()):

@@ -6,13 +6,14 @@ distributed over a sum (R8).
 
 from __future__ import annotations
 
+from symdiff.bounds import at_least
 from symdiff.expression import Add, Constant, Factor, Map, Node, Number, Product, Symbol
 from symdiff.functions.row import ROWS
-from symdiff.index_notation import Index, Label, injective, labels_of, rename
+from symdiff.index_notation import Index, Label, bounds, form_of, injective, labels_of, rename
 from symdiff.normal_form.cores import components, core, least_reading
 from symdiff.normal_form.merging import Contraction, Vanishes, absorb, placed, tighten
 from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, number, times
-from symdiff.sizes import Size
+from symdiff.sizes import Size, combine
 from symdiff.tensor_type import INTEGRAL, TensorType, promote
 
 Term = tuple[Number, Node]
@@ -20,6 +21,10 @@ Term = tuple[Number, Node]
 FACTOR_LIMIT = 8
 # A sum of more numbers is written at its position as a whole.
 PLACED_LIMIT = 8
+# Of more windows none is viewed or multiplied for itself: a program whose steps are stencils would grow several times with each.
+WINDOW_LIMIT = 2
+# A part of a sum of more terms is a part of the whole sum, which other steps of a program share.
+VIEW_LIMIT = 4
 
 
 def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], extents: dict[Label, Size],
@@ -180,26 +185,30 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
     """The parts over which the product is distributed (R8), or None.
 
     A part is a term of the sum whose diagonal or scatter pattern interacts with the rest of the product (one of its labels
-    is summed, shared or repeated), or a term that is a true outer product losing a label; the other terms stay together.
+    is summed, shared or repeated), or a term that is a true outer product losing a label; the other terms stay together, and so do
+    windows, where there are many and not each of them is seen whole or not at all.
     A sum read alone through a permutation, or written at positions of a larger array, is distributed too, so that views of sums
-    are sums of views; but not long ones, of which only terms that are patterns themselves stand apart.
+    are sums of views; but not parts of long ones, of which only terms that are patterns themselves stand apart.
     """
     labels = [label for index in indices for label in labels_of(index)]
     others = {label for k, (_, at) in enumerate(target.factors) if k != position for i in at for label in labels_of(i)}
     kept = {label for index in target.out for label in labels_of(index)}
     plain = all(i.__class__ is int for i in indices) and len(set(labels)) == len(labels)
     alone = len(target.factors) == 1 and plain and kept == set(labels) and len(target.extents) == len(labels)
-    if alone and spreads(node):
+    if alone and spreads(node) and not (len(node.terms) > VIEW_LIMIT and tuple([target.extents[i] for i in labels]) != node.shape):
         return list(node.terms)
     repeated = len(set(labels)) < len(labels)
     summed = [label for label in labels if label not in kept]
     touched = repeated or bool(summed) or any(label in others for label in labels)
     if not (touched or alone):
         return None
+    windows = {term for _, term in node.terms if is_window(term)} if not (repeated or summed) else set()
+    if len(windows) <= WINDOW_LIMIT or (len(windows) == len(node.terms) and all([seen_whole(w, indices, target) for w in windows])):
+        windows = set()
     apart: list[Term] = []
     together: list[Term] = []
     for term in node.terms:
-        split = patterned(term[1]) or (summed and outer_product(term[1], indices, set(summed)))
+        split = (patterned(term[1]) and term[1] not in windows) or (summed and outer_product(term[1], indices, set(summed)))
         (apart if split or repeated else together).append(term)
     if not apart:
         return None
@@ -216,6 +225,30 @@ def spreads(node: Add) -> bool:
 def patterned(node: Node) -> bool:
     """Whether the node is a diagonal, scatter or constant-position pattern."""
     return node.__class__ is Product and not node.dense and not node.is_core
+
+
+def is_window(node: Node) -> bool:
+    """Whether the node is an array beside zeros: each of its positions is one label, or a number."""
+    if node.__class__ is not Product or node.dense or node.is_core:
+        return False
+    labels = [label for index in node.out for label in labels_of(index)]
+    return len(labels) == len(set(labels)) and all([len(form_of(index)[1]) < 2 for index in node.out])
+
+
+def seen_whole(window: Node, indices: tuple[Index, ...], target: Contraction) -> bool:
+    """Whether at least what is read at the indices lies in the window as a whole, or all of it outside."""
+    assert isinstance(window, Product)
+    extents = dict(enumerate(window.extents))
+    is_inside = True
+    for at, index in zip(window.out, indices, strict=True):
+        written, read = bounds(at, extents), bounds(index, target.extents)
+        if written is None or read is None:
+            return False
+        (low, high), (first, last) = written, read
+        if at_least(combine(((1, low), (-1, last))), 1) or at_least(combine(((1, first), (-1, high))), 1):
+            return True
+        is_inside = is_inside and at_least(first, low) and at_least(high, last)
+    return is_inside
 
 
 def outer_product(node: Node, indices: tuple[Index, ...], summed: set[Label]) -> bool:
