@@ -152,7 +152,7 @@ class LlvmCpu:
 
     def emit(self, program: Program, options: BuildOptions) -> str:
         """A module of LLVM IR."""
-        return llvm_module.emit(program, machine().vector_bytes, options.fast_math, lambda: machine().scales)
+        return llvm_module.emit(program, machine().processor, options.fast_math)
 
     def source(self, program: Program, options: BuildOptions) -> str:
         """The same program as a Python module."""

@@ -14,9 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from codegen.backends import fast_call_code, fast_calls
+from codegen.backends.caches import second_cache_bytes
 from codegen.backends.object_keys import text_key
 from codegen.backends.protocol import Array, Code
 from codegen.emitters.llvm.entries import DATA_OFFSET
+from codegen.emitters.llvm.processor import Processor
 from codegen.emitters.llvm.split_modules import pieces
 from codegen.runtime.kernel_store import KernelStore
 from symdiff.settings import default_threads
@@ -58,12 +60,13 @@ class Machine:
         self.cpu = binding.get_host_cpu_name()
         features = binding.get_host_cpu_features()
         self.features = features.flatten()
-        self.vector_bytes = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+        vector_bytes = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+        self.processor = Processor(vector_bytes, second_cache_bytes(), lambda: self.scales)
         self.target = binding.Target.from_default_triple()
         self.linker = binding.create_lljit_compiler(self.described(), use_jit_link=True)
         # What machine code depends on beside the program and the options.
-        self.circumstances = (LAYOUT, self.target.triple, self.cpu, self.features, self.vector_bytes, __version__,
-                              binding.llvm_version_info)
+        self.circumstances = (LAYOUT, self.target.triple, self.cpu, self.features, vector_bytes, self.processor.cache_bytes,
+                              __version__, binding.llvm_version_info)
         self.count = 0
         self.fast: tuple[Any, list[int]] | None = None
         self.objects = objects_are_known()
@@ -105,7 +108,7 @@ class Machine:
     @cached_property
     def scales(self) -> bool:
         """Whether vectors are multiplied by powers of two by one instruction, and not by calls of a function."""
-        if self.vector_bytes < 64 and self.target.triple.startswith("x86_64"):
+        if self.processor.vector_bytes < 64 and self.target.triple.startswith("x86_64"):
             return False  # it came with AVX-512
         try:
             parsed = self.binding.parse_assembly(SCALED)

@@ -11,8 +11,6 @@ Where a range is cut into parts, `codegen.emitters.llvm.parts` writes `kernel`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from codegen.emitters.llvm.entries import (
     STORAGE,
     Callee,
@@ -25,6 +23,7 @@ from codegen.emitters.llvm.entries import (
 )
 from codegen.emitters.llvm.instructions import Ssa
 from codegen.emitters.llvm.parts import cut_kernel
+from codegen.emitters.llvm.processor import Processor
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
 from codegen.loop_ir.nodes import MatMul, Program
@@ -55,14 +54,9 @@ AS_BEFORE = "call void %.switch(i32 %.threads)"
 ATTRIBUTES = "attributes #0 = { nounwind willreturn memory(none) }"
 
 
-def never() -> bool:
-    """No."""
-    return False
-
-
-def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False,
-         scales: Callable[[], bool] = never) -> str:
-    """The module of a program, for vectors of so many bytes; `scales` says whether an instruction multiplies 2ᵏ to them."""
+def emit(program: Program, processor: Processor | None = None, fast_math: bool = False) -> str:
+    """The module of a program for a processor."""
+    processor = processor or Processor()
     declared: dict[str, str] = {}
     functions = []
     callees: list[Callee] = []
@@ -76,7 +70,7 @@ def emit(program: Program, vector_bytes: int = 32, fast_math: bool = False,
         called = callee(section_name(section, taken), section, program)
         for function in (called, called.clear, called.fold):
             if function is not None:
-                functions.append(section_function(function, program, rows, vector_bytes, fast_math, scales, declared))
+                functions.append(section_function(function, program, rows, processor, fast_math, declared))
         callees.append(called)
     if cut:
         products = multiplies(program)
@@ -92,15 +86,14 @@ def multiplies(program: Program) -> bool:
     return any(isinstance(s, MatMul) for section in program.sections for s in statements(section.body))
 
 
-def section_function(of: Callee, program: Program, rows: dict[str, int], vector_bytes: int, fast_math: bool,
-                     scales: Callable[[], bool], declared: dict[str, str]) -> str:
+def section_function(of: Callee, program: Program, rows: dict[str, int], processor: Processor,
+                     fast_math: bool, declared: dict[str, str]) -> str:
     """The function of a section."""
     numbers = size_names(program)
     sizes = {size: Ssa(numbers[size], "i64") for size in of.sizes}
     known = buffers_of(program)
     writer = ProductWriter(sizes, {name: known[name] for name in of.storages}, rows)
-    writer.vector_bytes = vector_bytes
-    writer.scales = scales
+    writer.vector_bytes, writer.cache_bytes, writer.scales = processor.vector_bytes, processor.cache_bytes, processor.scales
     writer.flags = "fast" if fast_math else ""
     writer.pointers = {name: Ssa(f"%{storage}", "ptr") for name, storage in of.storages.items()}
     ends = []

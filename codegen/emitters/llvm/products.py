@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from codegen.emitters.llvm.indices import ONE, ZERO, is_whole
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
-from codegen.emitters.llvm.register_products import COPIED_BYTES, FEW_BYTES, FEW_ROWS_BYTES, LOW, rows_of_tile, tile_function
+from codegen.emitters.llvm.register_products import COPIED_BYTES, FEW_ROWS_BYTES, LOW, rows_of_tile, tile_function
 from codegen.emitters.llvm.scalars import resized
 from codegen.emitters.llvm.statements import StatementWriter
 from codegen.loop_ir.nodes import Buffer, MatMul, MatVec, Panel, Variable
@@ -80,7 +80,7 @@ class ProductWriter(StatementWriter):
             self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c)
             return
         one, two, three = (self.times(x, y) for x, y in ((m, k), (k, n), (m, n)))
-        numbers, most = self.plus(self.plus(one, two), three), FEW_BYTES * 8 // BITS[kind]
+        numbers, most = self.plus(self.plus(one, two), three), self.cache_bytes // 2 * 8 // BITS[kind]
         if self.has_few_rows(m, n, kind) or (is_whole(numbers) and int(numbers.name) <= most):
             self.in_registers(kind, m, n, k, alpha, a, b, beta, c)
         elif is_whole(numbers):

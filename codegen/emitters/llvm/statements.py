@@ -60,7 +60,7 @@ class StatementWriter(FoldWriter):
 
     lo: Ssa = ZERO
     hi: Ssa = ZERO
-    vector_bytes = 32
+    vector_bytes, cache_bytes = 32, 1 << 19
 
     def __init__(self, sizes: dict[str, Ssa], buffers: Mapping[str, Buffer], rows: Mapping[str, int]) -> None:
         super().__init__(sizes, buffers, rows)
@@ -287,11 +287,12 @@ class StatementWriter(FoldWriter):
             first = self.variables[loop.var]
             self.lanes = width
             for k in range(vectors):
+                self.lanes_before = k * width + (0 if first.name.startswith("%") else int(first.name))
                 self.variables[loop.var] = self.plus(first, literal(k * width, "i64"))
                 self.registers.update({name: self.registers[parts[name, k]] for name in folds})
                 self.body(loop.body)
                 self.registers.update({parts[name, k]: self.splat(self.registers[name], width) for name in folds})
-            self.lanes = 1
+            self.lanes, self.lanes_before = 1, 0
         turn = width * vectors
         if self.minus(hi, lo).name == str(turn):
             self.variables[loop.var] = lo
