@@ -16,6 +16,7 @@ from codegen.planning.passes import Passes, is_leaf, is_pattern, is_small_power
 from symdiff.expression import Apply, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read, factors_read, solved_labels
 from symdiff.index_notation import Index, injective, inside, labels_of
+from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.sizes import Size
 from symdiff.traversal import topological
 
@@ -30,6 +31,9 @@ LITTLE = 6
 CHEAP = {"abs", "sign", "minimum", "maximum", "floor", "ceil", "trunc", "round", "where", "guard", "number", "as_integer",
          "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not",
          "logical_xor", "isnan", "isfinite", "isinf"}
+
+# Functions that jump: what they read must be right to the last digit where the result is a whole number, as 49 / 49 is.
+STEPS = {"floor", "ceil", "trunc", "round", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "as_integer"}
 
 
 def is_contraction(node: Node) -> bool:
@@ -69,6 +73,7 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
             users.setdefault(child, []).append(node)
     # What takes a costly function to compute that is not stored.
     dear: set[Node] = set()
+    divisors = exact_divisors(order)
     for node in order:
         if is_leaf(node):
             continue
@@ -87,7 +92,7 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
             for f, at in factors_read(node):
                 if not is_leaf(f) and guarded(node, f, at):
                     stored.setdefault(f, "it is read under a range test")
-        if is_pattern(node):
+        if is_pattern(node) or node in divisors:
             continue
         if node.shape and is_costly(node):
             if len(users.get(node, ())) > 1:
@@ -99,11 +104,27 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
             if node not in passes.sample and not is_spread(node) and read_by_samples(node, users, passes):
                 stored[node] = "costly, and read again with every sample"
                 dear.discard(node)
-    store_windows(order, stored, users, hints)
-    share(order, stored, users, passes)
+    store_windows(order, stored, users, hints, divisors)
+    share(order, stored, users, passes, divisors)
     # What is stored after all is so at full length where another pass or sample reads it.
     passes.full |= {node for node in passes.recomputed if node in stored}
     return stored
+
+
+def exact_divisors(order: Sequence[Node]) -> set[Node]:
+    """Inverses 1 / y in quotients x / y that a function reads which jumps: x · (1 / y) may miss a whole number that x / y meets."""
+    found: set[Node] = set()
+    seen: set[Node] = set()
+    pending = [arg for node in order if isinstance(node, Map) and node.function.name in STEPS for arg in node.args]
+    while pending:
+        node = pending.pop()
+        if node in seen or is_leaf(node) or is_contraction(node):
+            continue
+        seen.add(node)
+        if isinstance(node, Product):
+            found.update([f for f, _ in node.factors if base_and_exponent(f)[1] == -1])
+        pending.extend(node.children)
+    return found
 
 
 def guarded(node: Product, child: Node, at: tuple[Index, ...]) -> bool:
@@ -136,7 +157,8 @@ def is_spread(node: Node) -> bool:
         index)}) < len(node.extents)
 
 
-def store_windows(order: Sequence[Node], stored: dict[Node, str], users: Mapping[Node, Sequence[Node]], hints: Hints) -> None:
+def store_windows(order: Sequence[Node], stored: dict[Node, str], users: Mapping[Node, Sequence[Node]], hints: Hints,
+                  divisors: set[Node]) -> None:
     """Store array nodes of some operations whose elements are read at several positions: x[i - 1] + x[i + 1].
 
     What is not stored is computed at each, so that a few stencils in a row would take exponential time.
@@ -144,7 +166,8 @@ def store_windows(order: Sequence[Node], stored: dict[Node, str], users: Mapping
     work: dict[Node, int] = {}
     for node in order:
         work[node] = operations(node, reads_of(node), stored, work)
-        if work[node] < COSTLY_OPERATIONS or not node.shape or node in stored or is_pattern(node) or is_view(node):
+        if work[node] < COSTLY_OPERATIONS or not node.shape or node in stored or is_pattern(node) or is_view(node) or (
+                node in divisors):
             continue
         read = sum([hints.count(sizes) for sizes in positions(node, users).values()])
         if read >= REREAD * hints.count(node.shape):
@@ -179,7 +202,8 @@ def positions(node: Node, users: Mapping[Node, Sequence[Node]]) -> dict[Position
     return found
 
 
-def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list[Node]], passes: Passes) -> None:
+def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list[Node]], passes: Passes,
+          divisors: set[Node]) -> None:
     """Store array nodes of some size that several stored nodes would otherwise recompute each.
 
     What is read once in each of several passes is not worth it where it is little to compute from one array.
@@ -196,7 +220,7 @@ def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list
                 break
         readers[node] = found
         if len(found) > 1 and work[node] >= COSTLY_OPERATIONS and node.shape and node not in stored and not (
-                is_leaf(node) or is_pattern(node) or is_view(node)):
+                is_leaf(node) or is_pattern(node) or is_view(node) or node in divisors):
             if len({passes.level[reader] for reader in found}) == len(found) and is_little(node, stored, passes):
                 continue
             stored[node] = f"{work[node]} operations that {len(found)} stored values share"
