@@ -90,6 +90,7 @@ class StatementWriter(FoldWriter):
             case Loop():
                 self.loop(statement, self.size(statement.lo), self.size(statement.hi), statement.step)
             case SampleLoop(step=step, rest=rest):
+                self.samples, self.fetching = statement.var, {}
                 group = literal(rest or step, "i64")
                 whole = self.plus(self.lo, self.times(self.quotient("udiv", self.minus(self.hi, self.lo), group), group))
                 whole = self.hi if group.name == "1" else whole

@@ -33,8 +33,11 @@ class ValueWriter(IndexWriter):
         self.tile_start = ZERO
         self.stored = {b.name: storage_shape(b, rows) for b in buffers.values()}
         self.strides = {name: strides(shape) for name, shape in self.stored.items()}
-        # The vector loop that fetches a buffer of the data ahead, what it has fetched, and how many lanes into a turn it is.
+        # The loop over samples that is written, and for each buffer of the data the one, and the vector loop in it, that fetch it
+        # ahead; what has been fetched, and how many lanes into its turn a vector is.
+        self.samples = ""
         self.streams: dict[str, str] = {}
+        self.fetching: dict[str, str] = {}
         self.fetched: set[tuple[str, str]] = set()
         self.lanes_before = 0
         self.told: dict[tuple[str, int], tuple[tuple[Affine, ...], tuple[Size, list[tuple[Variable | Ssa, Size]]]]] = {}
@@ -149,7 +152,8 @@ class ValueWriter(IndexWriter):
         place = self.block.label, pointer.name
         if buffer.role != "arg" or buffer.sample_axis != 0 or len(buffer.shape) < 2 or place in self.fetched:
             return
-        if self.streams.setdefault(name, self.lane_variable) != self.lane_variable:
+        if self.streams.setdefault(name, self.samples) != self.samples or (
+                self.fetching.setdefault(name, self.lane_variable) != self.lane_variable):
             return
         if self.lanes_before * BYTES[self.memory(name)] % LINE == 0:
             self.fetched.add(place)
