@@ -193,7 +193,8 @@ def place_product(node: Product, passes: Passes) -> tuple[int | None, list[Node]
     # A factor that is read twice, once at the sample and once elsewhere, is needed in full.
     elsewhere = [f for f, at in factors if f not in passes.sample or at[passes.sample[f]] != label]
     if label in kept:
-        axis = node.out.index(label)
+        # A diagonal beside other rows has the label at two axes, of which one is longer.
+        axis = next(k for k, index in enumerate(node.out) if index == label and node.shape[k] == passes.size)
         return axis, aligned, elsewhere
     passes.folded.add(node)
     return None, aligned, elsewhere

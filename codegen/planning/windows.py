@@ -91,14 +91,17 @@ def fills_axis(node: Add) -> bool:
     cut: set[int] = set()
     spans = []
     for _, term in node.terms:
-        if not isinstance(term, Product) or solved_labels(term) or len(set(term.out)) < term.ndim:
+        if not isinstance(term, Product) or solved_labels(term):
             return False
+        labels = [label for index in term.out for label in labels_of(index)]
+        if len(set(labels)) < len(labels):
+            return False  # a diagonal leaves out what is beside it
         extents = dict(enumerate(term.extents))
         for axis, index in enumerate(term.out):
             if type(index) is not int or extents[index] != node.shape[axis]:
                 ends = bounds(index, extents)
-                labels = list(labels_of(index))
-                if ends is None or len(labels) != 1 or index != tidy(ends[0], {labels[0]: 1}):
+                here = list(labels_of(index))
+                if ends is None or len(here) != 1 or index != tidy(ends[0], {here[0]: 1}):
                     return False
                 cut.add(axis)
                 spans.append(ends)
