@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from codegen.backends import fast_call_code, fast_calls
-from codegen.backends.caches import second_cache_bytes
 from codegen.backends.object_keys import text_key
+from codegen.backends.processor_caches import second_cache_bytes
 from codegen.backends.protocol import Array, Code
 from codegen.emitters.llvm.entries import DATA_OFFSET
 from codegen.emitters.llvm.processor import Processor

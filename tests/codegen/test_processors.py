@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import symdiff as sd
-from codegen.backends import caches
-from codegen.backends.caches import LEAST, MOST, from_sysfs, second_cache_bytes
+from codegen.backends import processor_caches
+from codegen.backends.processor_caches import LEAST, MOST, USUAL, from_sysfs, second_cache_bytes
 from codegen.emitters.llvm.module import emit
 from codegen.emitters.llvm.processor import Processor
 from codegen.loop_ir.nodes import Program
@@ -89,7 +89,7 @@ def test_the_second_cache_is_read_from_the_system(tmp_path: Path) -> None:
 
 def test_nonsense_about_caches_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert LEAST <= second_cache_bytes() <= MOST
-    monkeypatch.setattr(caches.sys, "platform", "linux")
-    for told, taken in ((0, caches.USUAL), (1 << 10, LEAST), (1 << 30, MOST), (1 << 20, 1 << 20)):
-        monkeypatch.setattr(caches, "from_sysfs", lambda folder, told=told: told)
+    monkeypatch.setattr(processor_caches.sys, "platform", "linux")
+    for told, taken in ((0, USUAL), (1 << 10, LEAST), (1 << 30, MOST), (1 << 20, 1 << 20)):
+        monkeypatch.setattr(processor_caches, "from_sysfs", lambda folder, told=told: told)
         assert second_cache_bytes() == taken

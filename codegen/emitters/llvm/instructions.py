@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from codegen.emitters.llvm.processor import USUAL
+
 T = TypeVar("T")
 KINDS = {"float64": "double", "float32": "float", "int64": "i64", "int32": "i32", "bool": "i1"}
 LITERAL = re.compile(r"^(?:splat \((?:double|float) )?0x([0-9A-F]{16})\)?$")
@@ -91,8 +93,7 @@ class Function:
         self.declared: dict[str, str] = {}
         # Flags of floating-point arithmetic that a user wrote; recipes of elementary functions never take them.
         self.flags = ""
-        # Whether the processor multiplies vectors by powers of two in one instruction: asked where it matters.
-        self.scales: Callable[[], bool] = lambda: False
+        self.processor = USUAL
         self.slots: list[str] = []
         # What was negated, by the name of the result: |−x| is |x|.
         self.negated: dict[str, Ssa] = {}

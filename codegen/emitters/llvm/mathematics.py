@@ -162,7 +162,7 @@ def scaled(w: Function, x: Ssa, bits: Ssa, more: int = 0) -> Ssa:
     It is one instruction where the processor has that, else two factors, each of which is a number.
     """
     f = FORMATS[x.kind]
-    if x.lanes > 1 and w.scales():
+    if x.lanes > 1 and w.processor.scales():
         return w.scaled(x, less_magic(w, bits, x.kind, more))
     biased = less_magic(w, bits, x.kind, 2 * f.bias + more)
     half = w.binary("lshr", biased, integer(x, 1))

@@ -23,7 +23,7 @@ from codegen.emitters.llvm.entries import (
 )
 from codegen.emitters.llvm.instructions import Ssa
 from codegen.emitters.llvm.parts import cut_kernel
-from codegen.emitters.llvm.processor import Processor
+from codegen.emitters.llvm.processor import USUAL, Processor
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
 from codegen.loop_ir.nodes import MatMul, Program
@@ -54,9 +54,8 @@ AS_BEFORE = "call void %.switch(i32 %.threads)"
 ATTRIBUTES = "attributes #0 = { nounwind willreturn memory(none) }"
 
 
-def emit(program: Program, processor: Processor | None = None, fast_math: bool = False) -> str:
+def emit(program: Program, processor: Processor = USUAL, fast_math: bool = False) -> str:
     """The module of a program for a processor."""
-    processor = processor or Processor()
     declared: dict[str, str] = {}
     functions = []
     callees: list[Callee] = []
@@ -93,7 +92,7 @@ def section_function(of: Callee, program: Program, rows: dict[str, int], process
     sizes = {size: Ssa(numbers[size], "i64") for size in of.sizes}
     known = buffers_of(program)
     writer = ProductWriter(sizes, {name: known[name] for name in of.storages}, rows)
-    writer.vector_bytes, writer.cache_bytes, writer.scales = processor.vector_bytes, processor.cache_bytes, processor.scales
+    writer.processor = processor
     writer.flags = "fast" if fast_math else ""
     writer.pointers = {name: Ssa(f"%{storage}", "ptr") for name, storage in of.storages.items()}
     ends = []

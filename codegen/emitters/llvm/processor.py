@@ -18,3 +18,6 @@ class Processor:
     vector_bytes: int = 32
     cache_bytes: int = 1 << 19
     scales: Callable[[], bool] = never
+
+
+USUAL = Processor()

@@ -80,7 +80,7 @@ class ProductWriter(StatementWriter):
             self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c)
             return
         one, two, three = (self.times(x, y) for x, y in ((m, k), (k, n), (m, n)))
-        numbers, most = self.plus(self.plus(one, two), three), self.cache_bytes // 2 * 8 // BITS[kind]
+        numbers, most = self.plus(self.plus(one, two), three), self.processor.cache_bytes // 2 * 8 // BITS[kind]
         if self.has_few_rows(m, n, kind) or (is_whole(numbers) and int(numbers.name) <= most):
             self.in_registers(kind, m, n, k, alpha, a, b, beta, c)
         elif is_whole(numbers):
@@ -92,7 +92,7 @@ class ProductWriter(StatementWriter):
 
     def has_few_rows(self, m: Ssa, n: Ssa, kind: str) -> bool:
         """Whether B is read so few times that to pack it takes longer, whatever its size."""
-        narrow = is_whole(n) and int(n.name) * BITS[kind] < 16 * self.vector_bytes
+        narrow = is_whole(n) and int(n.name) * BITS[kind] < 16 * self.processor.vector_bytes
         return is_whole(m) and int(m.name) * BITS[kind] <= 8 * FEW_ROWS_BYTES and not narrow
 
     def few_columns(self, kind: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
@@ -124,10 +124,10 @@ class ProductWriter(StatementWriter):
         """C = alpha A B + beta C by tiles of C; C lies by rows."""
         if b[2]:
             b = self.by_rows(kind, k, n, b)
-        lanes = self.vector_bytes * 8 // BITS[kind]
+        lanes = self.processor.vector_bytes * 8 // BITS[kind]
 
         def tiles(first: Ssa, vectors: int, width: int, left: Ssa | None) -> None:
-            rows = rows_of_tile(m, vectors, self.vector_bytes)
+            rows = rows_of_tile(m, vectors, self.processor.vector_bytes)
             adds, scaled = beta.name != literal(0, kind).name, alpha.name != literal(1, kind).name
             name = "".join([f".tile_{kind}_{rows}x{vectors}x{width}", "_masked" * (left is not None), "_adds" * adds,
                             "_scaled" * scaled])

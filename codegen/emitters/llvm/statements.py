@@ -60,7 +60,6 @@ class StatementWriter(FoldWriter):
 
     lo: Ssa = ZERO
     hi: Ssa = ZERO
-    vector_bytes, cache_bytes = 32, 1 << 19
 
     def __init__(self, sizes: dict[str, Ssa], buffers: Mapping[str, Buffer], rows: Mapping[str, int]) -> None:
         super().__init__(sizes, buffers, rows)
@@ -183,7 +182,7 @@ class StatementWriter(FoldWriter):
         elif loop.kind == "lane" and self.lanes == 1:
             self.in_lanes(loop, lo, hi)
         else:
-            held = held_rows(loop, self.buffers, self.vector_bytes) if self.lanes == 1 and self.mask is None else {}
+            held = held_rows(loop, self.buffers, self.processor.vector_bytes) if self.lanes == 1 and self.mask is None else {}
             for name, row in held.items():
                 self.held[name] = {start: f"{name}[{start}]" for start, _ in row.parts}
                 self.each_part(row, lambda row, part: self.registers.update({part: self.load(row.buffer, row.index, None)}))
@@ -240,7 +239,7 @@ class StatementWriter(FoldWriter):
 
     def in_lanes(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa) -> None:
         """A vector loop: see the head of this module."""
-        width = lanes_for(loop.body, self.buffers, self.vector_bytes)
+        width = lanes_for(loop.body, self.buffers, self.processor.vector_bytes)
         folds = {name: op for name, op in folds_of(loop.body).items() if name in self.registers}
         self.lane_variable = loop.var
         if isinstance(loop, Loop) and any(c < 0 for _, c in monomials(combine(((1, loop.hi), (-1, loop.lo))))):
@@ -358,7 +357,7 @@ class StatementWriter(FoldWriter):
             count = self.times(count, self.minus(self.hi, self.lo) if cut and axis == 0 else self.size(self.stored[name][axis]))
         if kind == "i8":
             value = literal(value.name == "true", "i8")
-        width = self.vector_bytes * 8 // BITS[kind]
+        width = self.processor.vector_bytes * 8 // BITS[kind]
         whole = self.times(self.quotient("udiv", count, literal(width, "i64")), literal(width, "i64"))
 
         def vector() -> None:
