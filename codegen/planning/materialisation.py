@@ -7,6 +7,7 @@ that several stored nodes share.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from codegen.planning.costs import Hints
@@ -165,7 +166,7 @@ def store_windows(order: Sequence[Node], stored: dict[Node, str], users: Mapping
     """
     work: dict[Node, int] = {}
     for node in order:
-        work[node] = operations(node, reads_of(node), stored, work)
+        work[node] = operations(node, Counter([child for child, _, _ in readings(node)]), stored, work)
         if work[node] < COSTLY_OPERATIONS or not node.shape or node in stored or is_pattern(node) or is_view(node) or (
                 node in divisors):
             continue
@@ -174,14 +175,11 @@ def store_windows(order: Sequence[Node], stored: dict[Node, str], users: Mapping
             stored[node] = f"{work[node]} operations, and read at several positions"
 
 
-def reads_of(node: Node) -> dict[Node, int]:
-    """What a node reads, with the number of its positions."""
-    if not isinstance(node, Product):
-        return dict.fromkeys(children_read(node), 1)
-    counts: dict[Node, int] = {}
-    for f, _ in dict.fromkeys(factors_read(node)):
-        counts[f] = counts.get(f, 0) + 1
-    return counts
+def readings(node: Node) -> list[tuple[Node, tuple[Index, ...], tuple[Size, ...]]]:
+    """What a node reads, once for each position: the child, its indices, and how far their labels go."""
+    if isinstance(node, Product):
+        return [(f, at, node.extents) for f, at in dict.fromkeys(factors_read(node))]
+    return [(child, tuple(range(child.ndim)), child.shape) for child in dict.fromkeys(children_read(node))]
 
 
 def positions(node: Node, users: Mapping[Node, Sequence[Node]]) -> dict[Position, tuple[Size, ...]]:
@@ -190,11 +188,10 @@ def positions(node: Node, users: Mapping[Node, Sequence[Node]]) -> dict[Position
     pending: list[tuple[Node, Position]] = [(node, ())]
     while pending:
         seen, way = pending.pop()
-        here = tuple(range(seen.ndim))
+        here = tuple(range(seen.ndim)), seen.shape
         for user in users.get(seen, ()):
-            for at, extents in ([(at, user.extents) for f, at in factors_read(user) if f is seen] if isinstance(user, Product)
-                                else [(here, seen.shape)]):
-                position = way if at == here and extents == seen.shape else (*way, (at, extents))
+            for at, extents in [(at, extents) for child, at, extents in readings(user) if child is seen]:
+                position = way if (at, extents) == here else (*way, (at, extents))
                 if is_view(user) and len(found) < MOST_POSITIONS:
                     pending.append((user, position))
                 else:

@@ -195,20 +195,18 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
     kept = {label for index in target.out for label in labels_of(index)}
     plain = all(i.__class__ is int for i in indices) and len(set(labels)) == len(labels)
     alone = len(target.factors) == 1 and plain and kept == set(labels) and len(target.extents) == len(labels)
-    if alone and spreads(node) and not (len(node.terms) > VIEW_LIMIT and tuple([target.extents[i] for i in labels]) != node.shape):
+    if alone and spreads(node, tuple([target.extents[i] for i in labels])):
         return list(node.terms)
     repeated = len(set(labels)) < len(labels)
     summed = [label for label in labels if label not in kept]
     touched = repeated or bool(summed) or any(label in others for label in labels)
     if not (touched or alone):
         return None
-    windows = {term for _, term in node.terms if is_window(term)} if not (repeated or summed) else set()
-    if len(windows) <= WINDOW_LIMIT or (len(windows) == len(node.terms) and all([seen_whole(w, indices, target) for w in windows])):
-        windows = set()
+    closed = set() if repeated or summed else closed_windows(node, indices, target)
     apart: list[Term] = []
     together: list[Term] = []
     for term in node.terms:
-        split = (patterned(term[1]) and term[1] not in windows) or (summed and outer_product(term[1], indices, set(summed)))
+        split = (patterned(term[1]) and term[1] not in closed) or (summed and outer_product(term[1], indices, set(summed)))
         (apart if split or repeated else together).append(term)
     if not apart:
         return None
@@ -217,14 +215,28 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
     return apart + together
 
 
-def spreads(node: Add) -> bool:
-    """Whether the terms of a sum are viewed for themselves: none is a sum, which programs share, nor are they many numbers."""
+def spreads(node: Add, read: tuple[Size, ...]) -> bool:
+    """Whether the terms of a sum, of which so much is read, are viewed for themselves.
+
+    Not where one is a sum, which programs share, nor where they are many numbers, nor where a part of many is read.
+    """
+    if len(node.terms) > VIEW_LIMIT and read != node.shape:
+        return False
     return (node.ndim > 0 or len(node.terms) <= PLACED_LIMIT) and not any([term.__class__ is Add for _, term in node.terms])
 
 
 def patterned(node: Node) -> bool:
     """Whether the node is a diagonal, scatter or constant-position pattern."""
     return node.__class__ is Product and not node.dense and not node.is_core
+
+
+def closed_windows(node: Add, indices: tuple[Index, ...], target: Contraction) -> set[Node]:
+    """The windows of a sum that stay together: many, unless there is nothing else and each is seen whole or not at all."""
+    windows = {term for _, term in node.terms if is_window(term)}
+    if len(windows) <= WINDOW_LIMIT:
+        return set()
+    all_seen = len(windows) == len(node.terms) and all([seen_whole(window, indices, target) for window in windows])
+    return set() if all_seen else windows
 
 
 def is_window(node: Node) -> bool:
@@ -236,7 +248,7 @@ def is_window(node: Node) -> bool:
 
 
 def seen_whole(window: Node, indices: tuple[Index, ...], target: Contraction) -> bool:
-    """Whether at least what is read at the indices lies in the window as a whole, or all of it outside."""
+    """Whether all that is read at the indices lies in the window, or nothing of it."""
     assert isinstance(window, Product)
     extents = dict(enumerate(window.extents))
     is_inside = True
