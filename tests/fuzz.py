@@ -270,7 +270,8 @@ def check(seeds: Sequence[int], targets: Sequence[str] = TARGETS, differences: b
     for graph in graphs:
         if graph.seed in bad:
             target, text = bad[graph.seed]
-            if target != "interpreter" and all_faults(graph, "interpreter"):
+            print(f"seed {graph.seed}, {target}: {text[:300]}\nis made smaller", flush=True)
+            if target != "interpreter" and not wide and all_faults(graph, "interpreter"):
                 target = "interpreter"  # the same fault, found without a compiler
             least = shrunk(graph, target)
             reports.append(f"seed {graph.seed}, {target}: {text}\nsizes {least.sizes}\n{least.source()}\n"

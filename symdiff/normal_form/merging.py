@@ -14,10 +14,10 @@ from symdiff.expression import Factor, Number, Product
 from symdiff.index_notation import (
     Index,
     Label,
+    bounds,
     form_of,
     inside,
     labels_of,
-    mixed_radix,
     outside,
     rename,
     replace,
@@ -163,12 +163,6 @@ def complexity(a: Index, b: Index) -> int:
 
 def unify(target: Contraction, a: Index, b: Index, inner: set[Label]) -> None:
     """Make a = b hold by replacing labels; raises `Unsolved` or `Vanishes`."""
-    if type(a) is not int and type(b) is not int and len(a[1]) > 1 and same_radix(target, a, b):  # type: ignore[index]
-        pairs = list(zip(a[1], b[1], strict=True))  # type: ignore[index]
-        for (x, _), (y, _) in sorted(pairs):
-            if x != y:
-                target.replace(x, y)
-        return
     difference = subtract(a, b)
     constant, terms = difference
     if not terms:
@@ -177,6 +171,13 @@ def unify(target: Contraction, a: Index, b: Index, inner: set[Label]) -> None:
         if isinstance(constant, int) or outside(difference, 1, target.extents):
             raise Vanishes
         raise Unsolved
+    parts = parted(target, constant, terms)
+    if parts:
+        # The second equation rides along in `out`, so that what the first one replaces is replaced there too.
+        target.out.append(parts[1])
+        unify(target, parts[0], (0, ()), inner)
+        unify(target, target.out.pop(), (0, ()), inner)
+        return
     # Prefer to eliminate an inner label, then one that is summed, then the last.
     candidates = [(label, c) for label, c in terms if c in (1, -1)]
     candidates.sort(key=lambda t: (t[0] not in inner, target.used(t[0]), -t[0]))
@@ -206,14 +207,25 @@ def placed_sum(constant: Size, rest: Index, sign: int) -> Index:
     return tidy(combine(((sign, constant), (sign, more))), {label: c * sign for label, c in terms})
 
 
-def same_radix(target: Contraction, a: Index, b: Index) -> bool:
-    """Whether a and b are the same mixed-radix form over labels of the same extents, so that labels agree one by one."""
-    (ca, ta), (cb, tb) = form_of(a), form_of(b)
-    if ca != cb or len(ta) != len(tb):
-        return False
-    if any(x[1] != y[1] or target.extents[x[0]] != target.extents[y[0]] for x, y in zip(ta, tb, strict=True)):
-        return False
-    return mixed_radix(list(ta), target.extents)
+def parted(target: Contraction, constant: Size, terms: tuple[tuple[Label, Size], ...]) -> tuple[Index, Index] | None:
+    """Two indices that are both zero where constant + Σ terms is: low and high with low + radix · high and |low| < radix.
+
+    So the digits of positions in merged axes agree one by one: d i + j = d k + l where j and l are below d.
+    """
+    for _, c in terms:
+        radix = c if at_least(c, 0) else combine(((-1, c),))
+        if radix == 1 or not at_least(radix, 0):
+            continue
+        high = {label: q for label, k in terms if (q := divide_exactly(k, radix)) is not None}
+        whole = divide_exactly(constant, radix)
+        if whole is None and isinstance(constant, int) and isinstance(radix, int):
+            whole = constant // radix
+        rest = constant if whole is None else combine(((1, constant), (-1, radix * whole)))
+        low = tidy(rest, {label: k for label, k in terms if label not in high})
+        span = bounds(low, target.extents)
+        if span and at_least(radix, combine(((1, span[1]), (1, 1)))) and at_least(combine(((1, span[0]), (1, radix))), 1):
+            return low, tidy(whole or 0, high)
+    return None
 
 
 def eliminate(target: Contraction, label: Label, by: Index) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from symdiff.expression import Constant, Node, Product
+from symdiff.loops import is_scan, loop_of
 from symdiff.printing.numpy_style import NumpyStyle
 from symdiff.sizes import Dim, Size, combine, divide_exactly, monomials, named_sizes
 from symdiff.traversal import symbols_of, topological
@@ -21,14 +22,25 @@ def is_size(node: Node) -> bool:
 
 def sizes_under(roots: Sequence[Node]) -> list[str]:
     """The named sizes that the nodes mention, in order."""
-    sizes = (size for node in topological(roots) for size in (*node.shape, *extra_sizes(node)))
+    sizes = (size for node in with_turns(roots) for size in (*node.shape, *extra_sizes(node)))
     return list(dict.fromkeys(name for size in sizes for name in sorted(named_sizes(size))))
+
+
+def with_turns(roots: Sequence[Node]) -> Iterator[Node]:
+    """The nodes under the roots, each loop after what it computes in a turn."""
+    for node in topological(roots):
+        if is_scan(node):
+            loop, _, _ = loop_of(node)
+            yield from with_turns([*loop.nexts, *loop.stacks])
+        yield node
 
 
 def extra_sizes(node: Node) -> tuple[Size, ...]:
     """The sizes that a node mentions beyond its shape."""
     if isinstance(node, Constant) and isinstance(node.value, Dim):
         return (node.value,)
+    if is_scan(node):
+        return (loop_of(node)[0].length,)
     return node.extents if isinstance(node, Product) else ()
 
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from symdiff.errors import CannotLower
-from symdiff.expression import METHODS, Add, Constant, Map, Node, Product, Reduce, Symbol
+from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import index_of
 from symdiff.index_notation import Index, form_of, inside, labels_of
 from symdiff.loops import is_scan
 from symdiff.normal_form import number_of
 from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.printing.networks import NoMatrixForm
-from symdiff.printing.numpy_sizes import is_size, size_lines, sizes_under
+from symdiff.printing.numpy_loops import alike, write_loop
+from symdiff.printing.numpy_sizes import is_size, size_lines, sizes_under, with_turns
 from symdiff.printing.numpy_style import NumpyStyle
 from symdiff.printing.numpy_words import RESERVED, Words, may_warn
 from symdiff.printing.picks import read_by, values_of
@@ -36,15 +36,15 @@ WIDE, DEEP = 90, 12
 class SourceWriter(Writer):
     """Writes the body of a NumPy function; what is used twice, is long, or needs a statement gets a line."""
 
-    def __init__(self, roots: Sequence[Node]) -> None:
-        self.words = Words()
+    def __init__(self, roots: Sequence[Node], outer: SourceWriter | None = None) -> None:
+        self.words: Words = outer.words if outer else Words()
         for symbol in sorted(symbols_of(roots), key=lambda s: s.name in RESERVED):
             self.words.argument(symbol)
         for size in sizes_under(roots):
             self.words.size(size)
-        self.helpers = Helpers(self.words)
+        self.helpers: Helpers = outer.helpers if outer else Helpers(self.words)
         self.body: list[str] = []
-        nodes = topological(roots)
+        self.order = nodes = topological(roots)
         kinds = {n.dtype for n in topological(roots, values_of) if n.dtype != "bool" and not is_size(n)}
         self.pure = kinds <= {"float64"} or kinds == {"float32"}
         self.depth: dict[Node, int] = {}
@@ -69,6 +69,11 @@ class SourceWriter(Writer):
         if isinstance(node, Symbol):
             argument = self.style.name(self.words.argument(node), node.ndim)
             self.forms[node, False] = self.forms[node, True] = Monomial(body=argument)
+            return
+        if is_scan(node):
+            if node not in self.named:
+                write_loop(self, alike(node, self.order), lambda turn: SourceWriter(turn, self))
+            self.depth[node] = 0
             return
         self.depth[node] = 1 + max((self.depth.get(child, 0) for child in self.children(node)), default=0)
         if number_of(node) is not None or (isinstance(node, Constant) and not isinstance(node.value, np.ndarray)):
@@ -116,10 +121,6 @@ class SourceWriter(Writer):
 
     def uncast(self, node: Node, implicit: bool) -> Monomial:
         """The source of a node."""
-        if is_scan(node):
-            where = METHODS["str"](node).split("\n")[0][:80] + (f" at {node.origin}" if node.origin else "")
-            raise CannotLower("a loop has no NumPy style", where=where,
-                              mend="use style 'matrix', or f.source of a compiled kernel, which is Python that runs")
         if isinstance(node, Reduce):
             inner = self.piece(node.arg).text
             word = self.helpers.call(node.function.numpy)
@@ -389,7 +390,7 @@ def numpy_function(roots: Sequence[Node], back: Callable[[list[str]], str], name
     sizes, missing = size_lines(roots, text, writer.numpy)
     lines = [f"    {line}" for line in [*sizes, *writer.body]]
     arguments = [writer.words.argument(s) for s in symbols_of(roots)] + missing
-    quiet = "np.inf" in text or any(may_warn(n) for n in topological(roots) if isinstance(n, Map))
+    quiet = "np.inf" in text or any(may_warn(n) for n in with_turns(roots) if isinstance(n, Map))
     head = ["import math"] if writer.helpers.uses_math else []
     head += ["import numpy as np", ""]
     for source in writer.helpers.sources.values():

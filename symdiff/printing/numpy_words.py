@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import unicodedata
 from collections.abc import Iterator
+from itertools import chain
 
 from symdiff.expression import Map, Symbol
 from symdiff.normal_form.numbers import base_and_exponent
@@ -32,6 +33,14 @@ class Words:
     def function(self, name: str) -> str:
         """The name of a helper function, or of a constant that helper functions use."""
         return self.words.of(("function", name), wishes(name, ""))
+
+    def inside(self, symbol: Symbol, letter: str) -> str:
+        """The variable of what changes in a loop: the letter, or with a number."""
+        return self.words.of(symbol, chain([letter], numbered(letter)))
+
+    def bound(self, symbol: Symbol, variable: str) -> None:
+        """Let a symbol of a loop stand for a variable that is there."""
+        self.words.known[symbol] = variable
 
     def temporary(self, node: object) -> str:
         """A variable t1, t2, … for a part."""

@@ -11,6 +11,7 @@ import pytest
 import symdiff as sd
 from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.traversal import symbols_of
+from tests.symdiff.numpy_calls import compare
 
 rng = np.random.default_rng(5)
 TARGETS = ["interpreter", "cpu", "numba"]
@@ -220,7 +221,32 @@ def test_changes_that_vanish_before_they_reach_a_loop() -> None:
     assert sd.evaluate(sd.jvp(stepped, values, values), given) == 0.0
 
 
-def test_what_has_no_numpy_style_says_so() -> None:
-    with pytest.raises(sd.CannotLower, match="a loop has no NumPy style") as caught:
-        sd.formula(LOSSES["final"], style="numpy")
-    assert "scan(c ← a c" in str(caught.value) and "test_loops.py" in str(caught.value)
+@pytest.mark.parametrize("name", LOSSES)
+def test_numpy_style(name: str) -> None:
+    loss = LOSSES[name]
+    roots = [loss, *sd.grad(loss, [s for s in symbols_of([loss]) if s.dtype == "float64"])]
+    compare(roots, {s: np.asarray(VALUES[s.name]) for s in symbols_of(roots)}, {"t": 5, "m": 4}, 1e-10)
+
+
+def test_numpy_style_is_a_loop() -> None:
+    total, sums = sd.scan(lambda c, s: (a * c + s, c), 0.0, x)
+    assert sd.formula([total, sums], style="numpy").endswith("""
+    c = np.float64(0.0)
+    t1 = np.empty((t,), 'float64')
+    for t2 in np.arange(t):
+        h = x[t2]
+        t1[t2] = c
+        c = a * c + h
+    return [c, t1]
+""")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("length", [0, 4, *sd.dims("t")])
+def test_numpy_style_of_lengths_and_dtypes(dtype: str, length: Any) -> None:
+    scale = sd.symbol("scale", 2, dtype)
+    doubled, kept = sd.scan(lambda c, _: (c * scale, (c, sd.sum(c) > 1)), sd.ones(2, dtype=dtype), length=length)
+    best = sd.scan(lambda c, s: (sd.maximum(c, s), c), -np.inf, x)[0]
+    turns = length if isinstance(length, int) else 5
+    compare([doubled, *kept], {scale: np.array([0.5, 2], dtype)}, {"t": turns}, 1e-6)
+    compare([best], {x: VALUES["x"]}, {"t": 5}, 0.0)

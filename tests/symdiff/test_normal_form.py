@@ -248,3 +248,39 @@ def test_hessian_is_its_own_transpose(name: str) -> None:
 def test_the_sum_of_a_concatenation_is_the_sum_of_its_parts() -> None:
     u, v = sd.symbol("u", "n"), sd.symbol("v", "m")
     assert sd.sum(sd.concat([u, v])) is sd.sum(u) + sd.sum(v)
+
+
+FLAT = {
+    "whole": lambda x, twice: sd.sum(sd.ravel(sd.repeat(x, 2, axis=0)) * sd.ravel(twice)),
+    "copies": lambda x, twice: sd.sum(sd.ravel(sd.repeat(x, 2, axis=0)) * sd.ravel(sd.repeat(x, 2, axis=0))),
+    "tiles": lambda x, twice: sd.sum(sd.ravel(sd.concat([x, x])) * sd.ravel(twice)),
+    "rows": lambda x, twice: sd.sum(sd.reshape(sd.repeat(x, 2, axis=0), (-1, x.shape[2])) * sd.reshape(twice, (-1, x.shape[2]))),
+}
+
+
+@pytest.mark.parametrize("shape", [("n", "m", "k"), ("n", "n", "n"), (4, 3, 5), (3, 3, 3)])
+@pytest.mark.parametrize("name", FLAT)
+def test_digits_of_positions_in_merged_axes_agree_one_by_one(name: str, shape: Any) -> None:
+    x = sd.symbol("x", shape)
+    twice = sd.symbol("twice", (2 * x.shape[0], *shape[1:]))
+    f = FLAT[name](x, twice)
+    rng = np.random.default_rng(SEED)
+    rows, *others = [SIZES.get(size, size) for size in shape]
+    values: dict[Node, Array] = {x: rng.normal(size=(rows, *others)), twice: rng.normal(size=(2 * rows, *others))}
+
+    def labels(node: Node) -> int:
+        """The most labels that a product under the node counts."""
+        return max((len(p.extents) for p in topological([node]) if isinstance(p, Product)), default=0)
+    assert all(labels(g) <= 4 for g in (f, sd.grad(f, x)))  # the axes, and that of the copies
+    np.testing.assert_allclose(sd.evaluate(sd.grad(f, x), values), differences(f, x, values), rtol=1e-6, atol=1e-6)
+
+
+def differences(f: Node, x: Node, values: dict[Node, Array]) -> Array:
+    """∂f/∂x by central differences, exact up to roundings for what is bilinear."""
+    found = np.zeros(values[x].shape)
+    for at in np.ndindex(found.shape):
+        up, down = values[x].copy(), values[x].copy()
+        up[at] += 1
+        down[at] -= 1
+        found[at] = (sd.evaluate(f, {**values, x: up}) - sd.evaluate(f, {**values, x: down})) / 2
+    return found
