@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from codegen.loop_ir.folds import FOLDED, identity
+from codegen.loop_ir.folds import folded, identity
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
     Assign,
-    Call,
     If,
     Let,
     Literal,
@@ -22,6 +21,7 @@ from codegen.loop_ir.nodes import (
     Value,
 )
 from codegen.loop_ir.rewriting import counted_by, moved_index, moved_value, replaced_value, with_values
+from codegen.loop_ir.walks import statements
 
 
 class Turns:
@@ -44,7 +44,7 @@ class Turns:
                 case Update(op, register, value) if register in self.carried:
                     dtype, before = self.carried[register], self.values[register]
                     first = before == identity(op, dtype)
-                    yield self.named(register, dtype, value if first else Call(FOLDED[op], (before, value), dtype))
+                    yield self.named(register, dtype, value if first else folded(op, before, value, dtype))
                 case Assign(register, value) if register in self.carried:
                     yield self.named(register, self.carried[register], value)
                 case Update(register=register) | Assign(register=register):
@@ -100,6 +100,7 @@ def turns_of(loop: Loop) -> range:
 
 def copy_of(loop: Loop, name: Iterator[str]) -> Loop:
     """A loop once more, with names of its own."""
-    turns = Turns(name, {loop.var})
-    turns.places[loop.var] = counted_by(loop.var)
+    stays = [s.var for s in statements((loop,)) if isinstance(s, Loop)]
+    turns = Turns(name, set(stays))
+    turns.places.update((var, counted_by(var)) for var in stays)
     return turns.kept(loop)

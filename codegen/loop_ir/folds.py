@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from codegen.loop_ir.nodes import Fold, Literal
+from codegen.loop_ir.nodes import Call, Fold, Literal, Value
 
 FOLDED: dict[Fold, str] = {"add": "add", "mul": "mul", "max": "maximum", "min": "minimum"}
 IDENTITIES: dict[str, float] = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf")}
 INTEGER_EXTREMES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+
+
+def folded(fold: Fold, before: Value, value: Value, dtype: str) -> Call:
+    """What a fold makes of what was there and a value; of truth values, whether one of them holds, or both.
+
+    >>> folded("add", Literal(False, "bool"), Literal(True, "bool"), "bool").op
+    'logical_or'
+    """
+    word = FOLDED[fold] if dtype != "bool" else "logical_or" if fold in ("add", "max") else "logical_and"
+    return Call(word, (before, value), dtype)
 
 
 def identity(fold: str, dtype: str) -> Literal:

@@ -64,7 +64,7 @@ def is_cheap(node: Node) -> bool:
         part = pending.pop()
         if is_leaf(part):
             continue
-        plain = isinstance(part, Add) or (isinstance(part, Product) and part.dense and not part.narrows) or (
+        plain = isinstance(part, Add) or (isinstance(part, Product) and not part.is_core) or (
             isinstance(part, Map) and is_small_power(part))
         operations += 1
         if not plain or operations > FEW_OPERATIONS:

@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from codegen.loop_ir.folds import FOLDED, identity
+from codegen.loop_ir.folds import folded, identity
 from codegen.loop_ir.nodes import (
     Accumulate,
     Assign,
@@ -107,7 +107,7 @@ class HandedOn:
             if isinstance(fresh, Accumulate) and (fresh.buffer, fresh.index) in known:
                 before = known[fresh.buffer, fresh.index]
                 fresh = Store(fresh.buffer, fresh.index,
-                              Call(FOLDED[fresh.op], (before, fresh.value), self.dtypes[fresh.buffer]))
+                              folded(fresh.op, before, fresh.value, self.dtypes[fresh.buffer]))
             if isinstance(fresh, If):
                 fresh = replace(fresh, body=self.body(fresh.body, dict(known)))
             forget(known, statement)

@@ -4,6 +4,12 @@ before:  for i in 0 : n; t[i] = x[i] * y[i]
          for j in 0 : n; z[j] = exp(t[j])
 after:   for i in 0 : n; t[i] = x[i] * y[i]; z[i] = exp(t[i])
 
+before:  for i in 0 : n; for j in 0 : m; y[i, j] = x[i, j]
+         for i in 0 : n; for j in 0 : m - 1; y[i, j + 1] += x[i, j]
+after:   for i in 0 : n
+           for j in 0 : m; y[i, j] = x[i, j]
+           for j in 0 : m - 1; y[i, j + 1] += x[i, j]          the row is at hand, and these loops may become one in turn
+
 Two nests may be one where each position that both touch, and one of them writes, is touched in the same turn.  A loop moves
 past statements that neither write what it reads nor read or write what it writes.
 """
@@ -117,7 +123,7 @@ def needed(between: Sequence[Statement], loop: Loop, last: Loop) -> list[Stateme
 def together(first: Loop, second: Loop) -> Loop | None:
     """Two loops as one, None where that is not the same or not wanted."""
     if not alike(first, second):
-        return None
+        return in_turn(first, second)
     if written_in(first) & {p[0] for p in loads(second)}:
         return None
     second = moved(replace(second, var=first.var), {second.var: counted_by(first.var)})  # type: ignore[assignment]
@@ -138,6 +144,25 @@ def together(first: Loop, second: Loop) -> Loop | None:
     return replace(first, body=(*before, *then, joined), carried=(*first.carried, *second.carried))
 
 
+def in_turn(first: Loop, second: Loop) -> Loop | None:
+    """Two nests over the same outer positions as one, where inner loops differ and one writes what the other touches."""
+    if (first.lo, first.hi, first.step, first.kind) != (second.lo, second.hi, second.step, second.kind):
+        return None
+    shared = (written_in(first) & touched(second).keys()) | (written_in(second) & touched(first).keys())
+    if not shared or not (is_nest(first) and is_nest(second)) or sum(1 for _ in statements((first, second))) > LONGEST:
+        return None
+    second = moved(replace(second, var=first.var), {second.var: counted_by(first.var)})  # type: ignore[assignment]
+    return replace(first, body=(*first.body, *second.body)) if meet_in_turn(first, second) else None
+
+
+def is_nest(loop: Loop) -> bool:
+    """Whether a loop holds others, and nothing but sums of their own that goes from turn to turn."""
+    inside = list(statements(loop.body))
+    sums = {c.name for s in inside if isinstance(s, Loop) for c in s.carried}
+    return not loop.carried and any(isinstance(s, Loop) for s in loop.body) and all(
+        isinstance(s, (*PLAIN, Loop)) and (not isinstance(s, Update) or s.register in sums) for s in inside)
+
+
 def alike(first: Loop, second: Loop) -> bool:
     """Whether two nests have loops over the same positions one inside of the other, and not too much in the innermost."""
     if (first.lo, first.hi, first.step, first.kind) != (second.lo, second.hi, second.step, second.kind):
@@ -152,7 +177,7 @@ def alike(first: Loop, second: Loop) -> bool:
 
 
 def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statement] | None:
-    """Two innermost loops that touch the same positions but for a few at the ends, as one, behind loops over those few.
+    """Two loops that touch the same positions but for a few at the ends, as one, behind loops over those few.
 
     before:  for i in 0 : n; y[i] = x[i]
              for j in 0 : n - 1; y[j + 1] += z[j]
@@ -163,7 +188,7 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
     """
     if first.step != 1 or second.step != 1 or first.kind != second.kind or first.carried or second.carried:
         return None
-    if not all(isinstance(s, PLAIN) for loop in (first, second) for s in statements(loop.body)):
+    if not all(is_nest(loop) or all(isinstance(s, PLAIN) for s in statements(loop.body)) for loop in (first, second)):
         return None
     shift = distance(first, second)
     if shift is None:

@@ -183,6 +183,36 @@ def test_a_gradient_of_neighbours_is_one_loop() -> None:
     assert text.count("lane") == 1 and "1 : neighbours - 1 lane" in text and "full" not in text, text
 
 
+def test_a_gradient_of_neighbours_in_two_directions_is_one_nest() -> None:
+    n, m = sd.dims("rows columns")
+    x, b = sd.symbol("x", (n, m)), sd.symbol("b", (n, m))
+    loss = sd.sum((x[1:] - x[:-1]) ** 2) / 2 + sd.sum((x[:, 1:] - x[:, :-1]) ** 2) / 2 - sd.sum(b * x)
+    kernel = sd.compile([loss, sd.grad(loss, x)], [x, b])
+    kernel(np.ones((1000, 400)), np.ones((1000, 400)))
+    assert "1 : rows - 1 serial" in kernel.loop_ir and "float64[rows, columns] slot" not in kernel.loop_ir
+    assert kernel.loop_ir.count(" in 0 : rows serial") == 0, kernel.loop_ir
+    rng = np.random.default_rng(6)
+    kernels = [kernel, *[sd.compile([loss, sd.grad(loss, x)], [x, b], target=target) for target in ("numba", "interpreter")]]
+    for shape in ((1, 1), (1, 9), (9, 1), (2, 2), (3, 20), (20, 3), (17, 16)):
+        given = [rng.normal(size=shape), rng.normal(size=shape)]
+        right = sd.evaluate([loss, sd.grad(loss, x)], dict(zip((x, b), given, strict=True)))
+        for each in kernels:
+            for found, wanted in zip(each(*given), right, strict=True):
+                np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_sums_of_many_turns_stay_apart() -> None:
+    """A sum that goes from row to row keeps its order: its nest is joined to no other."""
+    total = Carried("r", "float64", Literal(0.0, "float64"))
+    place, other = (I, J), (Affine(0, (("k", 1),)), Affine(0, (("l", 1),)))
+    writes = over("i", over("j", Store("m", place, Load("x", (J,))), size=5), size=5)
+    adds = over("k", over("l", Update("add", "r", Load("m", other)), size=4), size=5, carried=(total,))
+    apart = (writes, adds, Store("s", (), Register("r")))
+    assert len(fuse(program(*apart)).sections[0].body) == 3
+    reads = over("k", over("l", Accumulate("add", "m", other, Literal(1.0, "float64")), size=4), size=5)
+    assert len(fuse(program(writes, reads)).sections[0].body) == 1
+
+
 def test_the_checker_sees_a_register_that_indexes() -> None:
     with pytest.raises(IllegalProgram, match="not known"):
         check(program(over("i", Store("y", (Affine(0, (("nowhere", 1),)),), Literal(0.0, "float64")))))
