@@ -18,8 +18,9 @@ from collections.abc import Iterable, Sequence
 from codegen.planning.contractions import path_cost
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import over
-from codegen.planning.views import plain
+from codegen.planning.views import plain, with_views
 from symdiff.expression import Add, Factor, Node, Number, Product
+from symdiff.gathers import solved_labels
 from symdiff.index_notation import Label, rename
 from symdiff.normal_form import is_guard
 from symdiff.normal_form.numbers import times
@@ -46,6 +47,8 @@ def open_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     owned: dict[Node, set[Node]] = {}
     for node in order:
         fresh = over(node, [done[child] for child in node.children])
+        if isinstance(fresh, Product) and fresh.is_core and not solved_labels(fresh):
+            fresh = with_views(fresh, hints)
         if isinstance(fresh, Product) and opens(fresh):
             fresh = spread(fresh, single, owned, hints)
         if uses[node] == 1 and (isinstance(fresh, Add) or opens(fresh)):

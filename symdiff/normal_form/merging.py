@@ -18,6 +18,7 @@ from symdiff.index_notation import (
     form_of,
     inside,
     labels_of,
+    mixed_radix,
     outside,
     rename,
     replace,
@@ -185,7 +186,8 @@ def unify(target: Contraction, a: Index, b: Index, inner: set[Label]) -> None:
         # A merged axis is counted by its parts: l = d i + j puts i and j for l, rather than testing every l for each i.
         candidates.sort(key=lambda t: not inside(solved_for(t, constant, terms), target.extents[t[0]], target.extents))
     for label, c in candidates:
-        if eliminate(target, label, solved_for((label, c), constant, terms)):
+        by = solved_for((label, c), constant, terms)
+        if not searches(target, label, by, terms, inner) and eliminate(target, label, by):
             return
     if len(terms) == 1:
         solve_single(target, terms[0], constant)
@@ -205,6 +207,16 @@ def placed_sum(constant: Size, rest: Index, sign: int) -> Index:
     """sign · (constant + rest)."""
     more, terms = form_of(rest)
     return tidy(combine(((sign, constant), (sign, more))), {label: c * sign for label, c in terms})
+
+
+def searches(target: Contraction, label: Label, by: Index, terms: tuple[tuple[Label, Size], ...], inner: set[Label]) -> bool:
+    """Whether a position in a merged axis would be looked for among all values of its other parts, of which one alone has it.
+
+    r[p + 1] with r[d i + j] = x[i,j] is not Σᵢ x[i, p + 1 − d i]: the merged array stays, and is read where it lies.
+    """
+    merged = [(name, k) for name, k in terms if (name in inner) == (label in inner)]
+    return 1 < len(merged) < len(terms) and not inside(by, target.extents[label], target.extents) and mixed_radix(
+        [(name, k if at_least(k, 0) else combine(((-1, k),))) for name, k in merged], target.extents)
 
 
 def parted(target: Contraction, constant: Size, terms: tuple[tuple[Label, Size], ...]) -> tuple[Index, Index] | None:

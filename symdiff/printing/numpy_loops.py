@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from symdiff.bodies import opened
+from symdiff.bodies import replaced
 from symdiff.expression import Node, Symbol
 from symdiff.loops import STACK, is_scan, loop_of, split_args
 from symdiff.normal_form import number_of
@@ -45,16 +45,20 @@ def alike(node: Node, others: Sequence[Node]) -> list[Node]:
 
 def write_loop(writer: Surroundings, results: Sequence[Node], inner: Callable[[Sequence[Node]], Any]) -> None:
     """Write the loop of the results to the lines of the writer; `inner` gives the writer of what a turn computes."""
-    outer, _, _ = loop_of(results[0])
-    loop, _ = opened(outer)
+    loop, _, _ = loop_of(results[0])
     inits, xs, outside = split_args(loop, results[0].children)
     words, numpy = writer.words, writer.numpy
     walked = [variable(writer, x) for x in xs]
+    names: dict[Node, Node] = {}
+
+    def called(symbol: Symbol, name: str) -> str:
+        """The variable of a symbol of the loop, which is written as the symbol of that name: its order in sums hangs on names."""
+        names[symbol] = Symbol(name, symbol.type)
+        return words.bound(names[symbol], name)
     for symbol, node in zip(loop.invariants, outside, strict=True):
-        words.bound(symbol, variable(writer, node))
-    carries = [words.inside(symbol, "c") for symbol in loop.carries]
-    slices = [words.inside(symbol, "h") for symbol in loop.slices]
-    turn = words.inside(loop.turn, "t")
+        called(symbol, variable(writer, node))
+    carries, slices, (turn,) = ([called(symbol, words.inside((results[0], symbol), letter)) for symbol in group]
+                                for group, letter in ((loop.carries, "c"), (loop.slices, "h"), ((loop.turn,), "t")))
     kept = {k: words.temporary((results[0], k)) for _, kind, k in map(loop_of, results) if kind == STACK}
     length = numpy.size(loop.length).text
     for name, init in zip(carries, inits, strict=True):
@@ -62,11 +66,11 @@ def write_loop(writer: Surroundings, results: Sequence[Node], inner: Callable[[S
         kind = "bool_" if init.dtype == "bool" else init.dtype
         writer.body.append(f"{name} = {variable(writer, init) if value is None else f'np.{kind}({writer.literal(value, init)})'}")
     for k, name in kept.items():
-        node = loop.stacks[k]
-        writer.body.append(f"{name} = np.empty({numpy.shape((loop.length, *node.shape))}, {node.dtype!r})")
+        shape = numpy.shape((loop.length, *loop.stacks[k].shape))
+        writer.body.append(f"{name} = np.empty({shape}, {loop.stacks[k].dtype!r})")
     writer.body.append(f"for {turn} in np.arange({length}){'[::-1]' if loop.backward else ''}:")
     lines = [f"{name} = {x}[{turn}]" for name, x in zip(slices, walked, strict=True)]
-    roots = [*loop.nexts, *[loop.stacks[k] for k in kept]]
+    roots = replaced([*loop.nexts, *[loop.stacks[k] for k in kept]], names)
     below = inner(roots)
     texts = [below.text(root) for root in roots]
     lines += below.body

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keyword
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from itertools import chain
 
-from symdiff.expression import Map, Symbol
+from symdiff.expression import Map, Node, Symbol
 from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.printing.naming import Distinct, numbered
 
@@ -34,13 +34,14 @@ class Words:
         """The name of a helper function, or of a constant that helper functions use."""
         return self.words.of(("function", name), wishes(name, ""))
 
-    def inside(self, symbol: Symbol, letter: str) -> str:
-        """The variable of what changes in a loop: the letter, or with a number."""
-        return self.words.of(symbol, chain([letter], numbered(letter)))
+    def inside(self, key: Hashable, letter: str) -> str:
+        """A variable for what changes in a loop: the letter, or with a number."""
+        return self.words.of(key, chain([letter], numbered(letter)))
 
-    def bound(self, symbol: Symbol, variable: str) -> None:
-        """Let a symbol of a loop stand for a variable that is there."""
+    def bound(self, symbol: Node, variable: str) -> str:
+        """The variable, for which a symbol of a loop stands from now on."""
         self.words.known[symbol] = variable
+        return variable
 
     def temporary(self, node: object) -> str:
         """A variable t1, t2, … for a part."""

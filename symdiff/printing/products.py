@@ -12,7 +12,7 @@ from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, times
 from symdiff.printing.networks import Item, Network, NoMatrixForm
 from symdiff.printing.pieces import CHAIN, Cut, Monomial, Piece
-from symdiff.printing.reading import Flat, clipped, cuts_of, flattened, reshape_of, row_major
+from symdiff.printing.reading import Flat, clipped, cuts_of, flattened, row_major, unmerged
 from symdiff.printing.style import MatrixStyle
 from symdiff.sizes import Size, combine, multiply
 
@@ -139,10 +139,11 @@ class ProductForms:
 
     def reshaped(self, f: Node, at: tuple[Index, ...], flat: Flat) -> Item:
         """A factor that is read as its reshape is."""
-        labels = reshape_of(f, at, flat) if at and self.style.exact_shapes else None
+        labels = row_major(at, f.shape, flat.extents) if at and self.style.exact_shapes else None
         if labels is None:
             raise NoMatrixForm
-        return Item(labels, [self.style.reshaped(self.writer.piece(f), [flat.extents[x] for x in labels])], [])
+        piece = self.writer.piece(f if self.writer.stays(f) else unmerged(f))
+        return Item(labels, [self.style.reshaped(piece, [flat.extents[x] for x in labels])], [])
 
     def split_size(self, base: Node, p: Number) -> tuple[Number, list[Item]] | None:
         """A power of a size that is a plain product, as powers of its factors: 1 / (2 n) as 1/2 · 1 / n."""

@@ -9,7 +9,7 @@ from symdiff.bounds import at_least
 from symdiff.expression import Factor, Node, Product
 from symdiff.index_notation import Index, form_of, inside, labels_of, rename, replace, tidy
 from symdiff.printing.pieces import Cut
-from symdiff.sizes import Size, combine, multiply, product
+from symdiff.sizes import Size, combine, multiply
 
 Label = int
 MOST = 24
@@ -127,25 +127,14 @@ def row_major(indices: Sequence[Index], shape: Sequence[Size], extents: dict[Lab
     return tuple(labels) if len(set(labels)) == len(labels) else None
 
 
-def reshape_of(node: Node, at: tuple[Index, ...], flat: Flat) -> tuple[Label, ...] | None:
-    """The labels at which a reshaped node is read, None where it is no reshape.
-
-    `X[d i + j]` is X reshaped, read at i and j; so is Σ[k] X[k, i - d k], read at i, for a k that nothing else reads.
-    """
-    *front, last = at
-    position = last
-    inner = [label for index in front for label in labels_of(index)]
-    if inner and all(isinstance(index, int) for index in front):
-        stride: Size = 1
-        for label, size in zip(reversed(inner), reversed(node.shape[1:]), strict=True):
-            stride = multiply(stride, size)
-            constant, terms = form_of(position)
-            position = tidy(constant, {**dict(terms), label: combine(((1, dict(terms).get(label, 0)), (1, stride)))})
-        places = [index for _, there in flat.factors for index in there for other in labels_of(index) if other in inner]
-        alone = len(places) == 2 * len(inner) and not any(x in inner for index in flat.out for x in labels_of(index))
-        if alone and not any(label in inner for label in labels_of(position)):
-            return row_major((position,), (product(node.shape),), flat.extents)
-    return row_major(at, node.shape, flat.extents)
+def unmerged(node: Node) -> Node:
+    """x where the node is all of x in its order, in other axes: to reshape that is to reshape x."""
+    while isinstance(node, Product) and node.coefficient == 1 and len(node.factors) == 1:
+        (x, at), extents = node.factors[0], dict(enumerate(node.extents))
+        if not at or at != row_major(node.out, node.shape, extents) or not reads_whole(x, at, extents):
+            break
+        node = x
+    return node
 
 
 def cuts_of(node: Node, at: tuple[Index, ...],
