@@ -12,7 +12,7 @@ INTEGER_EXTREMES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 
 def folded(fold: Fold, before: Value, value: Value, dtype: str) -> Call:
     """What a fold makes of what was there and a value; of truth values, whether one of them holds, or both.
 
-    >>> folded("add", Literal(False, "bool"), Literal(True, "bool"), "bool").op
+    >>> folded("add", Literal(False, "bool"), Literal(True, "bool"), "bool").function
     'logical_or'
     """
     word = FOLDED[fold] if dtype != "bool" else "logical_or" if fold in ("add", "max") else "logical_and"
