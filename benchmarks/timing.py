@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -48,7 +49,10 @@ def calibrated(call: Callable[[], Any], least: float = LEAST_SECONDS) -> tuple[i
 
 
 def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Sample]:
-    """A sample of each call; the order turns from round to round, since the one before leaves the caches as it likes."""
+    """A sample of each call; each round has an order of its own, since the one before leaves the caches as it likes.
+
+    Were the order only turned, each would come after the same one in all rounds but one.
+    """
     counts = {name: calibrated(call) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     busy = dict.fromkeys(calls, 0.0)
@@ -57,7 +61,7 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str
     gc.disable()
     try:
         for turn in range(rounds):
-            for name in names[turn % len(names):] + names[:turn % len(names)]:
+            for name in random.Random(turn).sample(names, len(names)):
                 count, once = counts[name]
                 if once < SLOW_SECONDS or turn < SLOW_ROUNDS:
                     before = time.process_time()
