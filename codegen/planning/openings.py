@@ -50,12 +50,13 @@ def open_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
         if isinstance(fresh, Product) and fresh.is_core and not solved_labels(fresh):
             fresh = with_views(fresh, hints)
         if isinstance(fresh, Product) and opens(fresh):
-            fresh = spread(fresh, single, owned, hints)
+            fresh = spread(fresh, single, hints)
         if uses[node] == 1 and (isinstance(fresh, Add) or opens(fresh)):
             single.add(fresh)
         if isinstance(fresh, Add):
             inside = Counter([part for child in node.children for part in (child, *turned(child, uses))])
             owned[fresh] = {done[part] for part, count in inside.items() if uses[part] == count and opens(done[part])}
+            single |= owned[fresh] if uses[node] == 1 else set()
         done[node] = fresh
     return open_for_all(spread_for_all([done[root] for root in roots], owned, hints), hints)
 
@@ -154,13 +155,12 @@ def opens(node: Node) -> bool:
         is_guard(f) or f.dtype != node.dtype for f, _ in node.factors)
 
 
-def spread(node: Product, single: set[Node], owned: dict[Node, set[Node]], hints: Hints) -> Node:
+def spread(node: Product, single: set[Node], hints: Hints) -> Node:
     """The core with its factors opened; a sum among them, which only it reads, term by term where that saves work."""
     whole = opened(node, single, hints)
     place = next((k for k, (f, _) in enumerate(node.factors) if isinstance(f, Add) and f in single), None)
     if place is None:
         return whole
-    single = single | owned[node.factors[place][0]]
     parts = term_by_term(node, place, single, hints)
     if parts is None:
         return whole

@@ -58,7 +58,7 @@ def reads_leaves(node: Node) -> bool:
 
 
 def is_cheap(node: Node) -> bool:
-    """Whether the node is a few sums and products of leaves, element by element: to store and load it takes longer."""
+    """Whether the node is a few sums and products of leaves or parts of them, by element: to store and load it takes longer."""
     pending, operations = [node], 0
     while pending:
         part = pending.pop()

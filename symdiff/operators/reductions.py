@@ -247,7 +247,7 @@ def log_softmax(x: Value, axis: Axis = -1) -> Node:
 def product_of_others(x: Node, axes: tuple[int, ...]) -> Node:
     """For each element the product of the others along `axes`; exact where elements are zero.
 
-    W·ᵢ = Π_{j ≠ i} xⱼ, which no quotient tells where elements are zero.  A few are multiplied for each of them; more are
+    Wᵢ = Π_{j ≠ i} xⱼ, which no quotient tells where elements are zero.  A few are multiplied for each of them; more are
     Π_{j < i} xⱼ · Π_{j > i} xⱼ, two loops, so that time and memory grow with the number of elements.
     """
     kept = tuple(a for a in range(x.ndim) if a not in axes)
