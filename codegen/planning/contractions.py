@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import rewritten
-from codegen.planning.views import plain, with_views
+from codegen.planning.views import plain
 from symdiff.expression import Factor, Map, Node, Product, Reduce
 from symdiff.functions.row import REDUCTIONS, ROWS
 from symdiff.gathers import solved_labels
@@ -30,7 +30,6 @@ def order_contractions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     def in_steps(node: Node) -> Node:
         if not isinstance(node, Product) or not node.is_core or solved_labels(node):
             return node
-        node = with_views(node, hints)
         if splits(node):
             node = silenced(node)
         return split(node, hints) if splits(node) else node
