@@ -209,6 +209,9 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
     whole = together(replace(first, lo=lo, hi=hi), replace(second, lo=lo, hi=hi)) if meet_in_turn(outermost, second) else None
     if whole is None:
         return None
+    # The turns after the common ones come before them.
+    if any(loop.hi != hi and not independent(loop) for loop in (first, second)):
+        return None
     edges: list[Statement] = []
     here = IndexValue(Affine(0, ((first.var, 1),)), "int64")
     for loop in (first, second):

@@ -201,6 +201,20 @@ def test_a_gradient_of_neighbours_in_two_directions_is_one_nest() -> None:
                 np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("target", ["cpu", "interpreter", "numba"])
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("n", [38, sd.dim("n")])
+def test_a_recurrence_keeps_its_order(n: Any, backward: bool, target: str) -> None:
+    """The turns that a shorter loop lacks may not come first where each turn reads what the one before it wrote."""
+    x, y = sd.symbol("x", (n + 2, 8)), sd.symbol("y", (n, 8))
+    last, states = sd.scan(lambda c, s: (0.9 * c + s, c), sd.zeros(8), x, reverse=backward)
+    values = [np.random.default_rng(0).normal(size=(size, 8)) for size in (40, 38)]
+    roots = [states, states[:n] * y, states[2:] * y, last]
+    kernel = sd.compile(roots, [x, y], target=target)
+    for found, expected in zip(kernel(*values), sd.evaluate(roots, {x: values[0], y: values[1]}), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)
+
+
 def test_sums_of_many_turns_stay_apart() -> None:
     """A sum that goes from row to row keeps its order: its nest is joined to no other."""
     total = Carried("r", "float64", Literal(0.0, "float64"))
