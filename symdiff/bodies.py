@@ -9,7 +9,7 @@ import numpy as np
 
 from symdiff.expression import Constant, Node, Product, Symbol
 from symdiff.loops import TURN, Loop, bound_symbol
-from symdiff.normal_form import number_of
+from symdiff.normal_form import is_guard, number_of
 from symdiff.simplification.phases import before_differentiation
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
@@ -29,9 +29,11 @@ def closed(carries: Sequence[Symbol], slices: Sequence[Symbol], turn: Symbol, ne
     roots = [before_differentiation(node) for node in (*nexts, *kept)]
     order = topological(roots)
     inside = reaching(order, [*carries, *slices, turn])
-    # Roots, and what is read by something that changes; of a view what it shows; a number stays where it is.
-    read = dict.fromkeys(shown(node) for node in [*roots, *[child for node in order if node in inside for child in node.children]])
-    invariants = [node for node in read if node not in inside and not stays(node)]
+    # Roots, and what is read by something that changes; of a view what it shows, of a guard what it reads, since an argument
+    # does not select; a number stays where it is.
+    read = [shown(node) for node in [*roots, *[child for node in order if node in inside for child in node.children]]]
+    read = [part for node in read for part in (map(shown, node.children) if is_guard(node) else (node,))]
+    invariants = [node for node in dict.fromkeys(read) if node not in inside and not stays(node)]
     fixed = [bound_symbol("p", k, node.type) for k, node in enumerate(invariants)]
     names: dict[Node, Node] = dict(zip(invariants, fixed, strict=True))
     own = [bound_symbol(role, k, s.type) for role, group in (("c", carries), ("x", slices)) for k, s in enumerate(group)]

@@ -1,17 +1,16 @@
 """Derivatives of loops are loops.
 
 Forward, the tangents are carried along.  Backward, a loop from the last turn to the first carries the adjoints of the
-carries; what it reads of the forward turns is kept there: carries, contractions and costly functions.  The rest, sums and
-products of what is kept, is computed again.
+carries; what it reads of the forward turns is kept there (`histories`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from symdiff.bodies import closed, opened, private, replaced
-from symdiff.expression import Add, Factor, Map, Node, Number, Product, Reduce, Symbol
+from symdiff.differentiation.histories import residuals
+from symdiff.expression import Add, Factor, Node, Number, Product, Symbol
 from symdiff.index_notation import Index
 from symdiff.loops import FINAL, STACK, Loop, final, is_scan, loop_of, split_args, stacked
 from symdiff.normal_form import add, number, number_of, permute, product
@@ -93,13 +92,12 @@ def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int
     turning |= reaching(topological([f for cores, _ in split for _, p in cores for f in p.children]), turning)
     pieces = list(dict.fromkeys(f for cores, _ in split for _, p in cores for f in p.children if f in turning))
     bodies = [*results[:a], *totals, *results[a:b], *pieces]
-    history, arrays = residuals(loop, args, own, names, bodies, {*lambdas, *deltas, *sums})
-    slices = {node: private(node.type) for node in history}
+    bodies, history, arrays = residuals(loop, args, own, names, bodies, {*lambdas, *deltas, *sums})
     front: dict[Node, Node] = {node: outer for node, outer in zip(own.invariants, outside, strict=True)}
-    bodies = replaced(bodies, {**front, **slices})
+    bodies = replaced(bodies, front)
     zeros = [number(0, total.dtype, total.shape) for total in sums]
     starts = [given.get((FINAL, k), number(0, lam.dtype, lam.shape)) for k, lam in zip(carried, lambdas, strict=True)]
-    back, invariants = closed([*lambdas, *sums], [*deltas, *slices.values()], own.turn, bodies[:a + len(sums)],
+    back, invariants = closed([*lambdas, *sums], [*deltas, *history.values()], own.turn, bodies[:a + len(sums)],
                               bodies[a + len(sums):], loop.length, not loop.backward)
     moved = [leading(given[STACK, k], len(s)) for k in kept]
     new_args = (*starts, *zeros, *moved, *arrays, *invariants)
@@ -220,42 +218,6 @@ def over_turns(core: Product, there: dict[Node, Node], front: dict[Node, Node], 
     for f, at in core.factors:
         factors.append((there[f], (label, *at)) if f in there else (replaced([f], front)[0], at))
     return product(1, factors, list(core.out), {**dict(enumerate(core.extents)), label: length}, core.type)
-
-
-def residuals(loop: Loop, args: tuple[Node, ...], own: Loop, names: dict[Symbol, Symbol], bodies: Sequence[Node],
-              changing: set[Symbol]) -> tuple[list[Node], list[Node]]:
-    """What the backward bodies read of a forward turn, and the arrays that hold it for all turns.
-
-    Carries, contractions and costly functions are kept by the forward loop, slices are at hand; sums and products of them
-    are computed again.
-    """
-    order = topological(bodies)
-    dependent = reaching(order, changing)
-    forward = reaching(order, [*own.carries, *own.slices, own.turn])
-    chosen: dict[Node, None] = {}
-    pending = [child for node in order if node in dependent for child in node.children] + [*bodies]
-    seen: set[Node] = set()
-    while pending:
-        node = pending.pop()
-        if node in seen or node in dependent or node not in forward or node is own.turn:
-            continue
-        seen.add(node)
-        if isinstance(node, Symbol) or is_kept(node):
-            chosen[node] = None
-        else:
-            pending.extend(node.children)
-    ordered = [node for node in order if node in chosen]
-    back: dict[Node, Node] = {new: old for old, new in names.items()}
-    slices: dict[Node, Node] = dict(zip(own.slices, args[len(loop.carries):], strict=False))
-    kept = [node for node in ordered if node not in slices]
-    longer = replace(loop, stacks=tuple(replaced(kept, back)))
-    rows = {node: stacked(longer, args, k) for k, node in enumerate(kept)}
-    return ordered, [slices[node] if node in slices else rows[node] for node in ordered]
-
-
-def is_kept(node: Node) -> bool:
-    """Whether computing a node again would cost more than keeping it."""
-    return isinstance(node, (Reduce, Map)) or is_scan(node) or (isinstance(node, Product) and node.is_core)
 
 
 def leading(stack: Node, s: int) -> Node:

@@ -250,3 +250,32 @@ def test_numpy_style_of_lengths_and_dtypes(dtype: str, length: Any) -> None:
     turns = length if isinstance(length, int) else 5
     compare([doubled, *kept], {scale: np.array([0.5, 2], dtype)}, {"t": turns}, 1e-6)
     compare([best], {x: VALUES["x"]}, {"t": 5}, 0.0)
+
+
+MASKS = {
+    "outside": lambda c, s, w, m: sd.where(m > 0, sd.log(m) * c * w, sd.sin(c * w)),
+    "slices": lambda c, s, w, m: sd.where(s > 0, sd.log(s) * c * w, sd.sin(c) * w),
+    "carries": lambda c, s, w, m: sd.where(c > s, sd.sqrt(c - s) * w, sd.sqrt(s - c + 1) * w),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("target", ["cpu", "numba", "numpy"])
+def test_masks_silence_what_is_not_taken(name: str, target: str) -> None:
+    """Logarithms and roots of negative numbers in the other branch: as in the same turns one by one."""
+    X, w, m = sd.symbol("X", (5, 3)), sd.symbol("w", (3,)), sd.symbol("m", (3,))
+    values = [np.array([[0.5, -1, 2], [-0.3, 0.1, -2], [1, 0.7, -0.2], [0.4, -0.8, 0.9], [-1.5, 0.6, 0.3]]),
+              np.array([0.7, -0.4, 0.2]), np.array([2.0, -1, 0.5])]
+
+    def step(c: Any, s: Any) -> tuple[Any, Any]:
+        c = MASKS[name](c, s, w, m)
+        return c, c
+    turn, one_by_one = w, []
+    for k in range(5):
+        turn = MASKS[name](turn, X[k], w, m)
+        one_by_one.append(sd.sum(turn**2))
+    totals = [sd.sum(sd.scan(step, w, X)[1] ** 2), sum(one_by_one)]
+    found, expected = [sd.compile([total, sd.grad(total, w)], [X, w, m], target=target)(*values) for total in totals]
+    assert np.isfinite(expected[1]).all()
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-12)

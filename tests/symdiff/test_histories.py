@@ -1,0 +1,82 @@
+"""What backward loops read of the forward turns: a sum or a product where that takes less room than what it is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symdiff as sd
+from symdiff.loops import deep, is_scan, loop_of
+from symdiff.tensor_type import FLOATING
+
+TURNS, SIZE = 6, 4
+x, w, M = sd.symbol("x", (TURNS, SIZE)), sd.symbol("w", (SIZE,)), sd.symbol("M", (SIZE, SIZE))
+ARGUMENTS = [w, x, M]
+
+
+def histories(gradient: Any) -> list[tuple[Any, ...]]:
+    """The shapes of what the backward loops read for each turn."""
+    loops = {loop_of(node)[0] for node in deep([gradient]) if is_scan(node)}
+    return sorted(s.shape for loop in loops if loop.backward for s in loop.slices if s.dtype in FLOATING)
+
+
+def gates(c: Any, x: Any) -> Any:
+    """A cell with three gates of four factors."""
+    u, v = sd.tanh(c * w), sd.sigmoid(c + x)
+    c = u * v * sd.cos(c) + sd.exp(-c * c) * v * u
+    return c, c
+
+
+def outer(c: Any, x: Any) -> Any:
+    """Factors that are shorter than their product."""
+    c = (M * sd.exp(0.1 * c)[:, None] * sd.tanh(c)[None, :]) @ x
+    return c, c
+
+
+def guarded(c: Any, x: Any) -> Any:
+    """A branch that overflows where it is not taken."""
+    c = sd.where(c > x, sd.exp(1e4 * (x - c)) * sd.sin(c) * w, sd.exp(1e4 * (c - x)) * sd.cos(c) * w)
+    return c, c
+
+
+def flipped(c: Any, x: Any) -> Any:
+    """Factors read backwards and in parts."""
+    e, t = sd.exp(0.1 * c[::-1]), sd.tanh(c)
+    c = 0.5 * sd.concatenate([e[1:] * t[1:] * w[1:], t[:1] * e[:1] * x[:1]]) + 0.1 * w * c
+    return c, c
+
+
+def test_a_product_is_kept_in_the_place_of_its_factors() -> None:
+    def step(c: Any, x: Any) -> Any:
+        c = w * sd.sin(c) * sd.exp(x) * sd.tanh(x)
+        return c, c
+    gradient = sd.grad(sd.sum(sd.scan(step, w, x)[1] ** 2), w)
+    # The adjoint of what is kept, cos(c) exp(x) tanh(x) for the carry, and sin(c) exp(x) tanh(x) for w.
+    assert histories(gradient) == [(SIZE,)] * 3
+
+
+def test_a_longer_product_is_computed_again() -> None:
+    gradient = sd.grad(sd.sum(sd.scan(outer, w, x)[1] ** 2), M)
+    assert (SIZE, SIZE) not in histories(gradient)
+
+
+@pytest.mark.parametrize("step", [gates, outer, guarded, flipped])
+def test_derivatives_of_both_orders(step: Any) -> None:
+    rng = np.random.default_rng(0)
+    values = [0.3 * rng.normal(size=symbol.shape) for symbol in ARGUMENTS]
+    total = sd.sum(sd.scan(step, w, x)[1] ** 2)
+    gradient = sd.grad(total, w)
+    roots = [total, gradient, sd.grad(sd.sum(gradient ** 2), w)]
+    kernel = sd.compile(roots, ARGUMENTS)
+    found = kernel(*values)
+    for result, expected in zip(found, sd.compile(roots, ARGUMENTS, target="numpy")(*values), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-11, atol=1e-11 * np.max(np.abs(expected)))
+    direction, h = rng.normal(size=SIZE), 1e-6
+    ahead, behind = [kernel(values[0] + s * direction, *values[1:]) for s in (h, -h)]
+    assert found[1] @ direction == pytest.approx((ahead[0] - behind[0]) / (2 * h), rel=1e-6)
+    if step is guarded:
+        return  # what is kept is infinite where it is not taken, and so is its own derivative
+    curved = (np.sum(ahead[1] ** 2) - np.sum(behind[1] ** 2)) / (2 * h)
+    assert found[2] @ direction == pytest.approx(curved, rel=1e-6)
