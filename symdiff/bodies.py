@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from symdiff.expression import Constant, Node, Product, Symbol
-from symdiff.loops import TURN, Loop, bound_symbol
+from symdiff.loops import BOUND, TURN, Loop, bound_symbol
 from symdiff.normal_form import is_guard, number_of
 from symdiff.simplification.phases import before_differentiation
 from symdiff.sizes import Size
@@ -18,9 +18,9 @@ from symdiff.traversal import reaching, rebuilt, topological
 COUNT = itertools.count()
 
 
-def private(type: TensorType) -> Symbol:
-    """A symbol that nothing else holds, for as long as a body is traced."""
-    return Symbol(f"⟨traced {next(COUNT)}⟩", type)
+def private(type: TensorType, shown: str = "traced") -> Symbol:
+    """A symbol that nothing else holds, for as long as a body is traced, and how messages call it."""
+    return Symbol(f"{shown}{BOUND}{next(COUNT)}⟩", type)
 
 
 def closed(carries: Sequence[Symbol], slices: Sequence[Symbol], turn: Symbol, nexts: Sequence[Node], kept: Sequence[Node],

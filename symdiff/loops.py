@@ -18,6 +18,7 @@ from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
 
 FINAL, STACK = "final", "stack"
+BOUND = "⟨"  # stands in the name of every symbol of a body, and in no name that a user gives
 T = TypeVar("T")
 
 
@@ -78,7 +79,12 @@ class Loop:
 
 def bound_symbol(role: str, place: int, type: TensorType) -> Symbol:
     """The symbol of a body for its `place`-th carry, slice or invariant: no user's name looks like it."""
-    return Symbol(f"⟨{role} {place}⟩", type)
+    return Symbol(f"{BOUND}{role} {place}⟩", type)
+
+
+def shown_name(symbol: Symbol) -> str:
+    """What a symbol is called in formulas and messages: of one whose body is being traced what its step calls it."""
+    return symbol.name.partition(BOUND)[0] or symbol.name
 
 
 TURN = bound_symbol("turn", 0, TensorType("int64", ()))

@@ -29,7 +29,8 @@ from symdiff.expression import Constant
 from symdiff.normal_form import number_of
 from symdiff.reference import value_of_node
 from symdiff.traversal import topological
-from tests.fuzz_graphs import KINKED, NAMES, Array, Graph, flat, generate, run, values_for
+from tests.fuzz_graphs import KINKED, Array, Graph, flat, generate, run, values_for
+from tests.fuzz_operations import NAMES
 
 TARGETS = ("interpreter", "numba", "cpu")
 IN_ONE_KERNEL = 4

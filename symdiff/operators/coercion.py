@@ -11,6 +11,7 @@ from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import METHODS, Constant, Node, Symbol
 from symdiff.functions import ROWS
 from symdiff.functions.row import BUILDERS, ScalarRow
+from symdiff.loops import shown_name
 from symdiff.normal_form import constant_array, exact, expand, map_node, number, size_number
 from symdiff.normal_form.numbers import is_size_constant, number_of
 from symdiff.provenance import CALLER, plain, user_line
@@ -35,7 +36,7 @@ def describe(value: Value) -> str:
     if isinstance(value, Constant) and isinstance(value.value, np.ndarray):
         return f"an array of shape {shape_text(value.shape)}"
     if isinstance(value, Symbol):
-        return f"{value.name} of shape {shape_text(value.shape)}"
+        return f"{shown_name(value)} of shape {shape_text(value.shape)}"
     text = METHODS["str"](value) if "str" in METHODS else ""
     text = text.split("\n")[0]
     named = f"`{text}`" if text and len(text) <= 60 else "an expression"

@@ -6,6 +6,7 @@ what does not change becomes an argument, computed once.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from symdiff.operators.parameters import whole_size
 from symdiff.provenance import plain, user_line
 from symdiff.sizes import Size, combine
 from symdiff.tensor_type import TensorType, shape_text
-from symdiff.trees import Unflatten, flatten
+from symdiff.trees import Unflatten, flatten, places
 
 Tree = Any
 
@@ -43,8 +44,10 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], init: Tree, xs: Tree =
     carried, carry_back = leaves_of(init, "init")
     sliced, slice_back = leaves_of(xs, "xs") if xs is not None else ([], no_values)
     turns = turns_of(sliced, length)
-    carries = [private(node.type) for node in carried]
-    slices = [private(TensorType(node.dtype, node.shape[1:])) for node in sliced]
+    carry, row = called_by(step, ("carry", "slice"))
+    carries = [private(node.type, name) for node, name in zip(carried, names_of(carry, init), strict=True)]
+    slices = [private(TensorType(node.dtype, node.shape[1:]), name)
+              for node, name in zip(sliced, names_of(row, xs) if sliced else (), strict=True)]
     answer = step(carry_back(list(carries)), slice_back(list(slices)) if xs is not None else None)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise TypeMismatch(f"the step of a scan returns {plain(answer)}", where=f"scan at {user_line()}",
@@ -71,8 +74,9 @@ def fori(lower: Any, upper: Any, body: Callable[[Node, Tree], Tree], init: Tree)
     """
     low, high = whole_size(lower, "lower", "fori"), whole_size(upper, "upper", "fori")
     carried, back = leaves_of(init, "init")
-    carries = [private(node.type) for node in carried]
-    turn = private(TURN.type)
+    index_name, carry = called_by(body, ("turn", "carry"))
+    carries = [private(node.type, name) for node, name in zip(carried, names_of(carry, init), strict=True)]
+    turn = private(TURN.type, index_name)
     index: Node = turn if low == 0 else turn + as_node(low)  # type: ignore[operator]
     answer = body(index, back(list(carries)))
     nexts = [continued(value, like, "fori") for value, like in matched(answer, init, carried, "fori")]
@@ -85,6 +89,21 @@ def fori(lower: Any, upper: Any, body: Callable[[Node, Tree], Tree], init: Tree)
 def no_values(values: list[Any]) -> None:
     """The structure of nothing."""
     return None
+
+
+def called_by(function: Callable[..., Any], usual: tuple[str, str]) -> tuple[str, str]:
+    """What a function calls its two arguments; the usual words where that cannot be told."""
+    try:
+        first, second, *_ = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return usual
+    plainly = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return (first.name, second.name) if first.kind in plainly and second.kind in plainly else usual
+
+
+def names_of(argument: str, tree: Tree) -> list[str]:
+    """What a function calls the leaves of an argument."""
+    return [f"{argument}{place}" for place in places(tree)]
 
 
 def leaves_of(tree: Tree, name: str) -> tuple[list[Node], Unflatten]:

@@ -6,14 +6,16 @@ The kernel computes the same numbers without overflow or cancellation; the NumPy
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from symdiff.expression import Map, Node
 from symdiff.functions.row import ROWS
+from symdiff.loops import FINAL, Loop, deep, final, is_scan, loop_of, stacked
 from symdiff.normal_form import add, map_node, number, number_of, product
 from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.simplification.collect import RULES as COLLECT
 from symdiff.simplification.rule import Rule, apply_rules
-from symdiff.traversal import topological, transform
+from symdiff.traversal import transform
 
 
 def power(x: Node, p: int) -> Node:
@@ -59,12 +61,19 @@ RULES = (*COLLECT, Rule("root-power", "(√u)²ᵖ → uᵖ", root_power, "power
 
 
 def readable(roots: Sequence[Node]) -> list[Node]:
-    """The roots in the forms that people read."""
-    if not any(isinstance(node, Map) and node.function.name in FORMS for node in topological(roots)):
+    """The roots in the forms that people read, the bodies of their loops too."""
+    if not any(isinstance(node, Map) and node.function.name in FORMS for node in deep(roots)):
         return list(roots)
-    return apply_rules(transform(roots, form), RULES)
+    loops: dict[Loop, Loop] = {}
+    return apply_rules(transform(roots, lambda node: form(node, loops)), RULES)
 
 
-def form(node: Node) -> Node | None:
-    """The form of one node, None where it stays."""
+def form(node: Node, loops: dict[Loop, Loop]) -> Node | None:
+    """The form of one node, None where it stays; what has become of each loop so far."""
+    if is_scan(node):
+        loop, kind, k = loop_of(node)
+        if loop not in loops:
+            bodies, count = readable([*loop.nexts, *loop.stacks]), len(loop.nexts)
+            loops[loop] = replace(loop, nexts=tuple(bodies[:count]), stacks=tuple(bodies[count:]))
+        return (final if kind == FINAL else stacked)(loops[loop], node.children, k)
     return FORMS[node.function.name](*node.args) if isinstance(node, Map) and node.function.name in FORMS else None

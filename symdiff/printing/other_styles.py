@@ -165,7 +165,7 @@ class LatexStyle(MatrixStyle):
 
     def call(self, row: ScalarRow, args: Sequence[Piece]) -> Piece:
         """A scalar function by the template of its row; arguments in braces need no parentheses."""
-        if row.infix == "power":
+        if row.infix == "power" and len(args) == 2:
             return self.power(args[0], args[1])
         template = self.template(row)
 

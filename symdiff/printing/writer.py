@@ -16,7 +16,7 @@ import numpy as np
 from symdiff.expression import Add, Apply, Constant, Map, Node, Number, Product, Reduce, Symbol
 from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, labels_of
-from symdiff.loops import is_scan
+from symdiff.loops import is_scan, shown_name
 from symdiff.normal_form import map_node, number_of, scale
 from symdiff.normal_form.maps import exact_power
 from symdiff.normal_form.numbers import base_and_exponent, broadcast_axes, exact
@@ -104,7 +104,7 @@ class Writer:
     def write(self, node: Node) -> None:
         """Find the form of a node and name it where that makes the whole shorter."""
         if isinstance(node, Symbol):
-            piece = self.left_out(node) if node.name.startswith(ELLIPSIS) else self.style.name(node.name, node.ndim)
+            piece = self.left_out(node) if node.name.startswith(ELLIPSIS) else self.style.name(shown_name(node), node.ndim)
             self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
             return
         if isinstance(node, Constant) and isinstance(node.value, np.ndarray) and node.value.size > SHORT_ARRAY:

@@ -63,6 +63,12 @@ def test_random_graphs(seed: int) -> None:
         assert formula(root, style="ascii").isascii()
 
 
+def test_bodies_of_loops_are_written_as_other_formulas() -> None:
+    root = sd.grad(sd.sum(sd.scan(lambda c, s: (sd.tanh(c * s), c), 0.5, x)[1]), x)
+    text = latex(root)
+    assert faults(text) == [] and "; 1 - h^{2}" in text and "sech" not in text + formula(root)
+
+
 @pytest.mark.parametrize("seed", range(0, 60, 3))
 def test_matplotlib_renders(seed: int) -> None:
     formulas, where = document(flat(generate(seed).build()[1]), "latex")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -279,3 +280,15 @@ def test_masks_silence_what_is_not_taken(name: str, target: str) -> None:
     assert np.isfinite(expected[1]).all()
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-12)
+
+
+def test_errors_call_what_is_traced_as_the_step_does() -> None:
+    X, W = sd.symbol("X", (5, 3)), sd.symbol("W", (2, 2))
+    cases = [(lambda state, row: (W @ state["h"], None), "state[\"h\"] of shape (3,)"),
+             (lambda *both: (W @ both[1], None), "slice of shape (3,)"),
+             (lambda c, s: (sd.tanh(s) @ W, None), "`tanh(s)` of shape (3,)")]
+    for step, words in cases:
+        with pytest.raises(ShapeMismatch, match=re.escape(words)):
+            sd.scan(step, {"h": sd.zeros(3)}, X)
+    with pytest.raises(ShapeMismatch, match=re.escape("`k z` of shape (3,)")):
+        sd.fori(0, 4, lambda k, z: W @ (sd.astype(k, "float64") * z), sd.zeros(3))
