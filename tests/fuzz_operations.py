@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from symdiff.traversal import symbols_of
+
 Line = tuple[str, str]
 NAMES = ("fn", "fd", "fk")
 
@@ -30,6 +32,20 @@ INTEGRAL = "{0} + 1; -{0}; {0} * {0}; {0} // 2; {0} % 3; {0} > 0; sd.sum({0}, ax
 BOOLEAN = "~{0}; sd.any({0}, axis=0); sd.all({0}); sd.sum({0}); sd.astype({0}, 'int64'); {0} ^ True"
 PARTS = ": : : 1: :-1 ::2 ::-1 1:-1 ::-2 -1::-3 0 -1 1 None,: 1:3 3:0:-1 -3:-1 1::2 2::-1 ...".split()
 FOLDS = "sum sum sum mean mean max min prod logsumexp var std norm".split()
+NETWORKS = """sd.nn.gelu({0}); sd.nn.elu({0}); sd.nn.leaky_relu({0} - 0.0113); sd.nn.hard_tanh(1.3 * {0} + 0.017); sd.nn.mish({0})
+sd.nn.silu({0}); sd.nn.softsign({0}); sd.nn.log_sigmoid({0}); sd.nn.layer_norm({0}); sd.nn.layer_norm({0}, axis=0, eps=0.01)
+sd.cbrt({0}**2 + 0.3); sd.log2({0}**2 + 0.6); sd.log10(1 + {0}**2); sd.acosh(1.2 + {0}**2); sd.atanh(0.8 * sd.tanh({0}))
+{0} % 1.37; sd.special.ndtr({0}); sd.special.log_ndtr({0}); sd.special.logit(0.1 + 0.8 * sd.sigmoid({0})); sd.rint(1.7 * {0})"""
+NETWORKS_OF_TWO = """sd.nn.huber({0}, {1} + 0.021); sd.nn.mse({0}, {1}); sd.nn.mean_absolute_error({0}, {1} + 0.0117)
+sd.nn.binary_cross_entropy_with_logits({0}, sd.sigmoid({1})); sd.nn.poisson_nll({0}, {1}**2); sd.special.xlog1py({0}, {1}**2)
+sd.fmax({0}, {1} + 0.0123); sd.fmin({0}, {1} - 0.0321); sd.special.rel_entr({0}**2 + 0.2, {1}**2 + 0.3)"""
+IMAGES = """sd.nn.max_pool2d({0}[None, None] + 0.001, 2)[0, 0]; sd.nn.avg_pool2d({0}[None, None], 2, stride=1)[0, 0]
+sd.nn.max_pool2d({0}[None, None], 3, stride=2, padding=1)[0, 0]; sd.nn.avg_pool2d({0}[None, None], 2, padding=1)[0, 0]"""
+IMAGES_OF_TWO = """sd.nn.conv2d({0}[None, None], {1}[:2, :2][None, None])[0, 0]
+sd.nn.conv2d({0}[None, None], {1}[None, None, :3, :3], padding=1)[0, 0]
+sd.nn.conv2d({0}[None, None], sd.stack([{1}[:2, :2], {1}[:2, -2:]])[:, None], stride=2)[0]
+sd.nn.scaled_dot_product_attention({0}, {1}, {1}); sd.nn.scaled_dot_product_attention({0}, {0}, {0}, is_causal=True)
+sd.tensordot({0}, {1}, axes=((1,), (1,))); sd.vecdot({0}, {1}[0])"""
 ROWS = """sd.scan(lambda c, s: (sd.tanh(c + s), c * s), 0 * {0}[0] + 0.3, {0})[1]
 sd.scan(lambda c, s: (0.6 * c + s, sd.sin(c)), 0 * {0}[0] + 0.2, {0}, reverse=True)[1]
 sd.scan(lambda c, s: (0.5 * sd.sin(c * s) + 0.2, None), sd.cos({0}[-1]), {0})[0]
@@ -259,6 +275,24 @@ def looped(p: Pool) -> str | None:
                           (p.one(choices(ROWS_BY_MATRICES)), x, square)]))
 
 
+def network(p: Pool) -> str | None:
+    """Layers, losses and functions of networks."""
+    x, image = p.pick(1), p.pick(2, 2)
+    y = p.pick(fits=lambda v: x is not None and broadcasts(p.shape(x), v.shape))
+    return p.take(*p.one([(p.one(choices(NETWORKS)), x), (p.one(choices(NETWORKS_OF_TWO)), x, y),
+                          (p.one(choices(IMAGES)), image), (p.one(choices(IMAGES_OF_TWO)), image, p.pick(2, 2))]))
+
+
+def differentiated(p: Pool) -> str | None:
+    """A gradient or a Jacobian inside of a graph, whose own derivatives go to the third and fourth order."""
+    leaf = p.pick(fits=lambda v: hasattr(v, "name"))
+    y = p.pick(fits=lambda v: leaf is not None and p.nodes[leaf] in symbols_of([v]))
+    if y is None:
+        return None
+    return p.take(p.one([f"sd.grad({p.scalar(y)}, {{0}})", "sd.vjp({1}, {0}, sd.tanh({1}))", "sd.jvp({1}, {0}, sd.sin({0}))",
+                         "sd.jacobian({1}, {0})"]), leaf, y)
+
+
 OPERATIONS: list[Callable[[Pool], str | None]] = [
     unary, unary, unary, binary, binary, binary, mixed, mixed, reduced, reduced, softmax, matmul, matmul, einsum, einsum,
-    matrices, sliced, sliced, picked, joined, shaped, shaped, looped]
+    matrices, sliced, sliced, picked, joined, shaped, shaped, looped, network, network, differentiated]
