@@ -119,7 +119,7 @@ define(
 )
 define(
     "one_hot", quiet(one_hot), (None, None, None), result="bool",
-    text="[{0} = {1} mod {2}]", latex=r"\left[{0} \equiv {1} \bmod {2}\right]", traits="guard one_hot",
+    text="[{0} = {1} mod {2}]", latex=r"\left[{0} \equiv {1} \text{{ mod }} {2}\right]", traits="guard one_hot",
     expansion=lambda i, k, n: ROWS["logical_or"](ROWS["equal"](i, k), ROWS["equal"](i, k - n)),
     doc="Whether the index i, counted from the end where it is negative, picks position k of n: a factor that reads x[i].",
 )

@@ -44,8 +44,7 @@ SAVES = 4
 class Writer:
     """Writes several expressions in one style, with the parts that they share named once."""
 
-    def __init__(self, roots: Sequence[Node], style: MatrixStyle, indices: bool = False,
-                 limit: int | None = LIMIT) -> None:
+    def __init__(self, roots: Sequence[Node], style: MatrixStyle, indices: bool = False, limit: int | None = LIMIT) -> None:
         self.names = Names(roots)
         self.style, self.indices = self.names.apart(style), indices
         self.roots = list(roots) if limit is None else plainly(shortened(roots, limit), not indices)
@@ -136,14 +135,10 @@ class Writer:
 
     def name(self, node: Node) -> Piece:
         """Give the node a name and a line in the where block."""
-        form = self.form(node, implicit=False)
         fresh = self.names.numbered("c") if isinstance(node, Constant) else self.names.fresh(letters(node))
         piece = self.style.name(fresh, node.ndim)
-        if form is None:
-            text = self.entries.line(piece, node)
-        else:
-            body = self.style.wrap(self.explicit(node), SUM)
-            text = f"{piece.text} = {body}"
+        whole = self.sized(node) is not None
+        text = f"{piece.text} = {self.style.wrap(self.explicit(node), SUM)}" if whole else self.entries.line(piece, node)
         self.definitions.append((node, text))
         self.named[node] = piece
         self.forms[node, False] = self.forms[node, True] = Monomial(body=piece)
@@ -180,9 +175,18 @@ class Writer:
         if isinstance(node, Product) and not node.factors and node.out == (0, 0) and node.extents[0] == node.shape[0]:
             eye = self.style.call_word("eye", self.style.size(node.extents[0]).text, 2)
             return self.signed(Monomial(node.coefficient, body=eye))
-        if self.form(node) is None or not isinstance(node, Product) or not broadcast_axes(node):
-            return self.piece(node)
-        return self.signed(self.products.form(node, implicit=False, sized=True))
+        form = self.sized(node)
+        return self.signed(form) if form is not None else self.name(node) if node.ndim else self.piece(node)
+
+    def sized(self, node: Node) -> Monomial | None:
+        """The matrix form with the full shape to be seen, None where there is none."""
+        form = self.form(node)
+        if form is None or node in self.named or not isinstance(node, Product) or not broadcast_axes(node):
+            return form
+        try:
+            return self.products.form(node, implicit=False, sized=True)
+        except NoMatrixForm:
+            return None
 
     def identity(self, size: Size) -> Piece:
         """The identity matrix, by another name where a symbol has that one."""
@@ -212,12 +216,10 @@ class Writer:
             return Monomial(body=loop_piece(self, node, Writer))
         if self.indices:
             raise NoMatrixForm
-        if isinstance(node, Add):
-            return self.sum(node, implicit)
+        if isinstance(node, (Add, Map)):
+            return self.sum(node, implicit) if isinstance(node, Add) else self.map(node)
         if isinstance(node, Product):
             return self.picked(node) or self.products.form(node, implicit)
-        if isinstance(node, Map):
-            return self.map(node)
         if isinstance(node, Reduce):
             axes = None if len(node.axes) == node.arg.ndim else node.axes
             word = node.function.name

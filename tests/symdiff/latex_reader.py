@@ -8,11 +8,11 @@ import pytest
 
 TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[^\s]", re.DOTALL)
 WORDS = """aligned cases bmatrix""".split()
-LETTERS = """alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi
+LETTERS = """alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi varphi
 chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega""".split()
 COMMANDS = """left right begin end frac sqrt mathrm mathbf operatorname text phantom nabla top odot cdot infty sum prod
 lfloor rfloor lceil rceil ldots exp log sin cos tan arcsin arccos arctan sinh cosh tanh max min land lor lnot veebar neq
-le ge mapsto leftarrow in displaystyle""".split()
+le ge mapsto leftarrow in displaystyle equiv""".split()
 # What matplotlib's mathtext has under another name, or not at all.
 OTHER_WORDS = {r"\text{": r"\mathrm{", r"\mathbf{1}": "1", r"\land": r"\wedge", r"\lor": r"\vee", r"\lnot": r"\neg",
                r"\le ": r"\leq ", r"\ge ": r"\geq ", r"\left\|": r"\left|", r"\right\|": r"\right|", r"\top": "T"}

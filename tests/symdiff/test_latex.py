@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 import symdiff as sd
+from symdiff.functions import REDUCTIONS, ROWS, ScalarRow
 from symdiff.printing import document, formula, latex
+from symdiff.printing.other_styles import AsciiStyle, LatexStyle
+from symdiff.printing.pieces import ATOM, Piece
 from tests.fuzz_graphs import flat, generate
 from tests.symdiff.latex_reader import faults, render
 
@@ -56,11 +59,30 @@ def test_looks(build: Callable[[], Any], wanted: str) -> None:
     assert latex(build()) == wanted and faults(wanted) == []
 
 
+@pytest.mark.parametrize("name", [*ROWS, *REDUCTIONS])
+def test_rows_in_both_styles(name: str) -> None:
+    """The templates of each row over letters: symbols that a person can type, and LaTeX that is read and drawn."""
+    row = {**ROWS, **REDUCTIONS}[name]
+    assert AsciiStyle([]).template(row).isascii()
+    arguments = [Piece(letter, ATOM, name=True) for letter in "xyz"[:row.arity if isinstance(row, ScalarRow) else 1]]
+    style = LatexStyle([])
+    text = style.call(row, arguments).text if isinstance(row, ScalarRow) else re.sub(
+        r"\{\{|\}\}|\{0\}", lambda m: {"{{": "{", "}}": "}"}.get(m[0], "x"), style.template(row))
+    assert faults(text) == []
+    render(text)
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_random_graphs(seed: int) -> None:
     for root in flat(generate(seed).build()[1]):
         assert faults(formula(root, style="latex")) == []
         assert formula(root, style="ascii").isascii()
+
+
+def test_a_loop_over_rows_without_a_matrix_form_names_them() -> None:
+    Y = sd.symbol("Y", (5, 3, 3))
+    _, rows = sd.scan(lambda c, s: (sd.sin(s) * c, c), sd.cos(Y[0]), Y)
+    assert "t3[i,j,k<3] = P[i,j]" in formula(sd.grad(sd.sum(sd.softplus(sd.sum(rows, axis=2))), Y))
 
 
 def test_bodies_of_loops_are_written_as_other_formulas() -> None:
