@@ -75,7 +75,7 @@ def is_costly(node: Node) -> bool:
 def joined_factors(node: Node, forward: set[Node], slices: Sequence[Node]) -> Factor | None:
     """The product of the factors that the forward turn knows, apart from guards and slices, and where it is read.
 
-    None where they are fewer than two, or read axes of different lengths at one position.
+    None where they are fewer than two, or are no product of one shape.
     """
     if not isinstance(node, Product) or node.narrows:
         return None
@@ -83,10 +83,9 @@ def joined_factors(node: Node, forward: set[Node], slices: Sequence[Node]) -> Fa
     extents = {index: size for f, at in parts for index, size in zip(at, f.shape, strict=True)}
     if len(parts) < 2 or any(extents[index] != size for f, at in parts for index, size in zip(at, f.shape, strict=True)):
         return None
-    axes = list(extents)
-    factors: list[Factor] = [(f, tuple([axes.index(index) for index in at])) for f, at in parts]
-    whole = product(1, factors, list(range(len(axes))), dict(enumerate(extents.values())),
-                    TensorType(node.dtype, tuple(extents.values())))
+    axes, shape = list(extents), tuple(extents.values())
+    own: list[Factor] = [(f, tuple([axes.index(index) for index in at])) for f, at in parts]
+    whole = product(1, own, list(range(len(axes))), dict(enumerate(shape)), TensorType(node.dtype, shape))
     return (whole, tuple(axes)) if {f for f, _ in parts} == set(whole.children) else None
 
 

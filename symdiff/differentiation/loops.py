@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from symdiff.bodies import closed, opened, private, replaced
 from symdiff.differentiation.histories import residuals
 from symdiff.expression import Add, Factor, Node, Number, Product, Symbol
-from symdiff.index_notation import Index
+from symdiff.index_notation import Index, labels_of
 from symdiff.loops import FINAL, STACK, Loop, final, is_scan, loop_of, split_args, stacked
-from symdiff.normal_form import add, number, number_of, permute, product
+from symdiff.normal_form import add, number, number_of, permute, product, silences
 from symdiff.normal_form.numbers import times
 from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, TensorType
@@ -116,10 +116,10 @@ def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int
 
 
 def outer_parts(part: Node) -> Parts:
-    """The terms of a sum that are contractions, and the rest.
+    """The terms of a sum that are products of matrices or outer products, each of two factors, and the rest.
 
-    A contraction is summed over all turns at once, as one with one more label: for the weights of a network that is one
-    large matrix product in the place of many small ones that are added up.
+    Such a one is summed over all turns at once, with one more label: for the weights of a network that is one large matrix
+    product in the place of many small ones that are added up.
     """
     terms = part.terms if isinstance(part, Add) else ((1, part),)
     cores: list[tuple[Number, Product]] = []
@@ -129,13 +129,58 @@ def outer_parts(part: Node) -> Parts:
         if isinstance(term, Product) and not term.is_core and len(term.factors) == 1 and term.factors[0][1] == term.out == tuple(
                 range(term.ndim)) and term.dense:
             core, front = term.factors[0][0], times(c, term.coefficient)
-        matrix = isinstance(core, Product) and core.is_core and len(core.factors) == 2 and all(
-            type(i) is int for _, at in core.factors for i in at)
-        if matrix and isinstance(core, Product) and core.ndim and core.type == part.type:
-            cores.append((front, core))
-        else:
+        two = of_two_factors(core) if isinstance(core, Product) and core.ndim and core.type == part.type else None
+        if two is None:
             rest.append((c, term))
+        else:
+            cores.append((times(front, core.coefficient) if isinstance(core, Product) else front, two))
     return cores, add(rest, part.type)
+
+
+def of_two_factors(node: Product) -> Product | None:
+    """A matrix product or an outer product, but for its coefficient, as one of two factors; None for any other.
+
+    Factors that share a label that is not summed are one, unless they are larger together than each.  A guard has to silence
+    both, and stays where it is.
+    """
+    if not (node.is_core or node.dense) or node.narrows or any(silences(f) for f, _ in node.factors):
+        return None
+    groups: list[tuple[set[int], list[Factor]]] = []
+    for f, at in node.factors:
+        labels, members = read_labels(at) - set(node.summed), [(f, at)]
+        for group in [g for g in groups if g[0] & labels]:
+            groups.remove(group)
+            labels, members = labels | group[0], [*group[1], *members]
+        groups.append((labels, members))
+    loose = [factor for labels, members in groups for factor in members if not labels]
+    matrices = [members for labels, members in groups if labels]
+    if len(matrices) != 2:
+        return None
+    for f, at in loose:
+        matrices[not any(read_labels(at) <= read_labels(there) for _, there in matrices[0])].append((f, at))
+    if not all(any(read_labels(at) == spanned(members) for _, at in members) for members in matrices):
+        return None
+    parts = tuple([as_one(members, node) for members in matrices])
+    return Product(1, parts, node.out, node.extents, node.type)
+
+
+def as_one(factors: list[Factor], node: Product) -> Factor:
+    """The product of some factors of a node, and where it is read."""
+    if len(factors) == 1:
+        return factors[0]
+    labels = sorted(spanned(factors))
+    sizes = tuple(node.extents[label] for label in labels)
+    return product(1, factors, list(labels), dict(zip(labels, sizes, strict=True)), TensorType(node.dtype, sizes)), tuple(labels)
+
+
+def read_labels(at: Sequence[Index]) -> set[int]:
+    """The labels of some indices."""
+    return {label for index in at for label in labels_of(index)}
+
+
+def spanned(factors: Sequence[Factor]) -> set[int]:
+    """The labels of some factors."""
+    return {label for _, at in factors for label in read_labels(at)}
 
 
 def sums_of_factors(split: Sequence[Parts]) -> list[Parts]:

@@ -57,6 +57,23 @@ def test_a_product_is_kept_in_the_place_of_its_factors() -> None:
     assert histories(gradient) == [(SIZE,)] * 3
 
 
+@pytest.mark.parametrize("batch", [(), (1,), (5,)])
+def test_gradients_of_weights_are_one_product_over_all_turns(batch: tuple[int, ...]) -> None:
+    """Of one sample at a time, too: no matrix is carried from turn to turn."""
+    rows = sd.symbol("rows", (TURNS, *batch, SIZE))
+    _, states = sd.scan(lambda c, s: (sd.tanh(c @ M + s) * c,) * 2, sd.ones((*batch, SIZE)), rows)
+    gradient = sd.grad(sd.sum(states**2), M)
+    carried = [c.shape for node in deep([gradient]) if is_scan(node) for c in loop_of(node)[0].carries]
+    assert set(carried) == {(*batch, SIZE)}
+    values = [np.random.default_rng(1).normal(size=s.shape) for s in (M, rows)]
+    total, one_by_one = sd.ones((*batch, SIZE)), 0
+    for k in range(TURNS):
+        total = sd.tanh(total @ M + rows[k]) * total
+        one_by_one += sd.sum(total**2)
+    found = sd.compile(gradient, [M, rows])(*values)
+    np.testing.assert_allclose(found, sd.evaluate(sd.grad(one_by_one, M), {M: values[0], rows: values[1]}), rtol=1e-10)
+
+
 def test_a_longer_product_is_computed_again() -> None:
     gradient = sd.grad(sd.sum(sd.scan(outer, w, x)[1] ** 2), M)
     assert (SIZE, SIZE) not in histories(gradient)
