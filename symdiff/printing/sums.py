@@ -114,7 +114,7 @@ def shared_coefficient(values: Sequence[Number]) -> Number:
     """The number that stands in front of a sum: common to all coefficients, 1 where nothing is gained."""
     if any(isinstance(v, float) for v in values):
         sizes = [size_of(v) for v in values]
-        return sizes[0] if len(set(sizes)) == 1 else 1
+        return sizes[0] if len(set(sizes)) == 1 and sizes[0] else 1
     fractions = [Fraction(v) for v in values]
     above = gcd(*[f.numerator for f in fractions])
     below = {f.denominator for f in fractions}

@@ -85,6 +85,10 @@ def test_a_loop_over_rows_without_a_matrix_form_names_them() -> None:
     assert "t3[i,j,k<3] = P[i,j]" in formula(sd.grad(sd.sum(sd.softplus(sd.sum(rows, axis=2))), Y))
 
 
+def test_a_sum_of_terms_times_zero() -> None:
+    assert "0" in formula(0.0 * x + 0.0 * y)
+
+
 def test_bodies_of_loops_are_written_as_other_formulas() -> None:
     root = sd.grad(sd.sum(sd.scan(lambda c, s: (sd.tanh(c * s), c), 0.5, x)[1]), x)
     text = latex(root)
