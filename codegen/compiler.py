@@ -35,6 +35,7 @@ from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
 from codegen.planning.expansions import expand_functions, narrow_truths
 from codegen.planning.gathers import separate_gathers
+from codegen.planning.hoisting import hoist
 from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
 from codegen.planning.shared_products import join_companions, share_products
@@ -101,13 +102,13 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         hints = Hints(sizes or {})
         written, inputs = resized(leaves, symbols, fixed) if fixed else (leaves, symbols)
         simple = [before_differentiation(leaf) for leaf in written]
-        expanded = expand_functions(simple, hints)
+        expanded = expand_functions(hoist(simple, hints), hints)
 
         def arranged(nodes: list[Node]) -> list[Node]:
             parted = separate_gathers(join_parts(write_in_windows(narrow_truths(join_companions(nodes)), hints)))
             ordered = share_products(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
             return share_terms(take_square_roots(ordered, hints))
-        roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(bodies, hints)))
+        roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(hoist(bodies, hints), hints)))
         planned = time.perf_counter()
         lowered = lower(roots, inputs, hints)
         checked = check_program if checks_programs() else unchecked

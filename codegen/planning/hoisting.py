@@ -1,0 +1,121 @@
+"""Matrix products of a loop that no carry reaches are computed for all turns at once, before the loop.
+
+before:  scan(c ← tanh(W c + V x_t), …)
+after:   scan(c ← tanh(W c + a_t), a_t ∈ X Vᵀ, …)
+
+One large matrix product takes the place of small ones that read their matrix anew each turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from codegen.planning.costs import Hints
+from codegen.planning.loops import Key, key_of
+from codegen.planning.rewriting import over
+from symdiff.bodies import replaced
+from symdiff.expression import Add, Apply, Factor, Map, Node, Product, Reduce
+from symdiff.gathers import solved_labels
+from symdiff.loops import SCAN, bound_symbol, is_scan, loop_of, split_args
+from symdiff.normal_form import add, map_node, product, reduce_node
+from symdiff.sizes import Size
+from symdiff.tensor_type import TensorType
+from symdiff.traversal import reaching, topological
+
+# Elements of a matrix that is worth reading less often, and how much longer than a product with it: with more rows a turn a
+# product is as fast by itself, and nothing is stored for all turns.  Fewer turns than these are not worth it.
+SMALLEST, LONGER, FEW_TURNS = 256, 16, 4
+
+
+def hoist(roots: Sequence[Node], hints: Hints) -> list[Node]:
+    """The roots with products of slices and of what does not change taken out of their loops."""
+    order = topological(roots)
+    bodies: dict[Key, list[Node]] = {}
+    for node in order:
+        if is_scan(node):
+            loop = loop_of(node)[0]
+            bodies.setdefault(key_of(node), list(loop.nexts)).extend(loop.stacks)
+    if not bodies:
+        return list(roots)
+    found = {key: hoisted(key, list(dict.fromkeys(nodes)), hints) for key, nodes in bodies.items()}
+    done: dict[Node, Node] = {}
+    for node in order:
+        children = [done[child] for child in node.children]
+        done[node] = without(node, children, found[key_of(node)]) if is_scan(node) else over(node, children)
+    return [done[root] for root in roots]
+
+
+def hoisted(key: Key, bodies: Sequence[Node], hints: Hints) -> list[Product]:
+    """The largest products in the bodies of a loop that are worth computing for all turns at once."""
+    loop, _ = key
+    if hints.value(loop.length) < FEW_TURNS:
+        return []
+    order = topological(bodies)
+    moving = reaching(order, loop.slices) - reaching(order, [*loop.carries, loop.turn])
+    simple = set[Node](loop.slices)
+    for node in order:
+        if node in moving and isinstance(node, (Add, Product, Map, Reduce)) and all(
+                child in simple or child not in moving for child in node.children):
+            simple.add(node)
+    worth = [node for node in order if node in simple and isinstance(node, Product) and is_worth(node, moving, hints)]
+    inside = {part for node in worth for part in topological(node.children)}
+    return [node for node in worth if node not in inside]
+
+
+def is_worth(node: Product, moving: set[Node], hints: Hints) -> bool:
+    """Whether a product reads a matrix that does not change, which is much longer than the product."""
+    if not node.is_core or solved_labels(node):
+        return False
+    matrix = max((hints.count(f.shape) for f, _ in node.factors if f not in moving), default=0)
+    return matrix >= SMALLEST and LONGER * hints.count(node.shape) <= matrix
+
+
+def without(node: Node, children: Sequence[Node], taken: Sequence[Product]) -> Node:
+    """The result of a loop over other children, with products computed before it."""
+    loop, kind, k = loop_of(node)
+    inits, xs, outside = split_args(loop, tuple(children))
+    rows: dict[Node, Node] = dict(zip(loop.slices, xs, strict=True))
+    fixed: dict[Node, Node] = dict(zip(loop.invariants, outside, strict=True))
+    moving = reaching(topological(taken), loop.slices)
+    arrays = [for_all_turns(part, moving, rows, fixed, loop.length) for part in taken]
+    symbols = [bound_symbol("x", len(loop.slices) + j, part.type) for j, part in enumerate(taken)]
+    names: dict[Node, Node] = dict(zip(taken, symbols, strict=True))
+    bodies = replaced([*loop.nexts, *loop.stacks], names) if taken else [*loop.nexts, *loop.stacks]
+    count = len(loop.nexts)
+    fresh = replace(loop, slices=(*loop.slices, *symbols), nexts=tuple(bodies[:count]), stacks=tuple(bodies[count:]))
+    args = (*inits, *xs, *arrays, *outside)
+    return Apply(SCAN, args, (fresh, kind, k), node.type)
+
+
+def for_all_turns(root: Node, moving: set[Node], rows: Mapping[Node, Node], fixed: Mapping[Node, Node], turns: Size) -> Node:
+    """The values of a node of a body at all turns, along a first axis.
+
+    `rows` are the arrays whose slices change from turn to turn, `fixed` the values of what does not.
+    """
+    done: dict[Node, Node] = dict(rows)
+
+    def whole(node: Node) -> Node:
+        if node in moving:
+            return done[node]
+        value = replaced([node], dict(fixed))[0]
+        return product(1, [(value, tuple(range(1, node.ndim + 1)))], list(range(node.ndim + 1)),
+                       dict(enumerate((turns, *node.shape))), TensorType(node.dtype, (turns, *node.shape)))
+    for node in topological([root]):
+        if node not in moving or node in done:
+            continue
+        type = TensorType(node.dtype, (turns, *node.shape))
+        if isinstance(node, Product):
+            label = len(node.extents)
+            factors: list[Factor] = [(done[f], (label, *at)) if f in moving else (replaced([f], dict(fixed))[0], at)
+                                     for f, at in node.factors]
+            extents: dict[int, Size] = {**dict(enumerate(node.extents)), label: turns}
+            done[node] = product(node.coefficient, factors, [label, *node.out], extents, type)
+        elif isinstance(node, Add):
+            done[node] = add([(c, whole(term)) for c, term in node.terms], type)
+        elif isinstance(node, Map):
+            done[node] = map_node(node.function, tuple([whole(arg) for arg in node.args]))
+        else:
+            assert isinstance(node, Reduce)
+            done[node] = reduce_node(node.function, done[node.arg], tuple([axis + 1 for axis in node.axes]))
+    return done[root]
