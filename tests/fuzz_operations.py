@@ -34,7 +34,8 @@ PARTS = ": : : 1: :-1 ::2 ::-1 1:-1 ::-2 -1::-3 0 -1 1 None,: 1:3 3:0:-1 -3:-1 1
 FOLDS = "sum sum sum mean mean max min prod logsumexp var std norm".split()
 NETWORKS = """sd.nn.gelu({0}); sd.nn.elu({0}); sd.nn.leaky_relu({0} - 0.0113); sd.nn.hard_tanh(1.3 * {0} + 0.017); sd.nn.mish({0})
 sd.nn.silu({0}); sd.nn.softsign({0}); sd.nn.log_sigmoid({0}); {0} * sd.nn.layer_norm({0})
-sd.cos({0}) * sd.nn.layer_norm({0}, axis=0, eps=0.01); sd.cbrt({0}**2 + 0.3); sd.log2({0}**2 + 0.6); sd.log10(1 + {0}**2); sd.acosh(1.2 + {0}**2); sd.atanh(0.8 * sd.tanh({0}))
+sd.cos({0}) * sd.nn.layer_norm({0}, axis=0, eps=0.01)
+sd.cbrt({0}**2 + 0.3); sd.log2({0}**2 + 0.6); sd.log10(1 + {0}**2); sd.acosh(1.2 + {0}**2); sd.atanh(0.8 * sd.tanh({0}))
 {0} % 1.37; sd.special.ndtr({0}); sd.special.log_ndtr({0}); sd.special.logit(0.1 + 0.8 * sd.sigmoid({0})); sd.rint(1.7 * {0})"""
 NETWORKS_OF_TWO = """sd.nn.huber({0}, {1} + 0.021); sd.nn.mse({0}, {1}); sd.nn.mean_absolute_error({0}, {1} + 0.0117)
 sd.nn.binary_cross_entropy_with_logits({0}, sd.sigmoid({1})); sd.nn.poisson_nll({0}, {1}**2); sd.special.xlog1py({0}, {1}**2)
