@@ -18,15 +18,16 @@ import numpy as np
 import symdiff as sd
 from symdiff.errors import NotDifferentiable, ShapeMismatch, TypeMismatch
 from symdiff.expression import Product, Reduce
+from symdiff.loops import is_scan, loop_of
 from symdiff.sizes import value_of
 from symdiff.traversal import symbols_of, topological
-from tests.fuzz_operations import NAMES, OPERATIONS, Line, Pool
+from tests.fuzz_operations import MORE_FROM, MORE_OPERATIONS, NAMES, OPERATIONS, Line, Pool
 
 Array = np.ndarray[Any, Any]
 REFUSED = (ShapeMismatch, TypeMismatch, NotDifferentiable)
 MOST_ELEMENTS, MOST_WORK, LARGEST = 4_000, 30_000, 1e3
-# How many times as much work a wide graph may be; its sizes.
-WIDER = 30
+# How many times as much work a wide graph may be, and how many times as much again at its other sizes; its sizes.
+WIDER, MUCH_LARGER = 30, 100
 WIDE = {"fn": (5, 33, 70, 129, 600), "fd": (8, 12, 17, 32, 40, 67), "fk": (4, 7, 10, 16, 21)}
 # What has a jump or a kink somewhere, so that differences do not check it.
 KINKED = ("abs relu max min where sign floor ceil round trunc clip stop_gradient astype elu hard_tanh huber absolute rint % "
@@ -96,12 +97,18 @@ def values_for(symbols: Sequence[Any], sizes: dict[str, int], seed: int) -> dict
 
 
 def work(roots: Sequence[Any], sizes: dict[str, int]) -> tuple[int, int]:
-    """The most elements of a node, and the index combinations of all."""
+    """The most elements of a node, and the index combinations of all, those in the turns of loops too."""
     most = total = 0
+    loops = set()
     for node in topological(roots):
         axes = node.extents if isinstance(node, Product) else node.arg.shape if isinstance(node, Reduce) else node.shape
         most = max(most, math.prod(value_of(s, sizes) for s in node.shape))
         total += math.prod(value_of(s, sizes) for s in axes)
+        if is_scan(node):
+            loops.add(loop_of(node)[0])
+    for loop in loops:
+        largest, turn = work([*loop.nexts, *loop.stacks], sizes)
+        most, total = max(most, largest), total + turn * value_of(loop.length, sizes)
     return most, total
 
 
@@ -132,7 +139,7 @@ def draw(seed: int, rng: np.random.Generator, wide: bool) -> Graph | None:
     for _ in range(12 * wanted):
         if len(graph.lines) - pool.leaves == wanted:
             break
-        line = pool.one(OPERATIONS)(pool)
+        line = pool.one(MORE_OPERATIONS if seed >= MORE_FROM else OPERATIONS)(pool)
         line = line and acceptable(line, scope, values, graph, pool.risky)
         if line:
             name = f"t{len(graph.lines) - pool.leaves}"
@@ -149,6 +156,8 @@ def draw(seed: int, rng: np.random.Generator, wide: bool) -> Graph | None:
         return None
     except Exception:
         return graph
+    if wide and work(flat(outputs), graph.other_sizes())[1] > MUCH_LARGER * larger * MOST_WORK:
+        return None
     return graph if work(flat(outputs), sizes)[1] <= larger * MOST_WORK else None
 
 

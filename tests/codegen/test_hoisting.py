@@ -15,7 +15,7 @@ from symdiff.loops import is_scan, loop_of
 from symdiff.traversal import topological
 
 TURNS, SIZE = 9, 20
-n, d = sd.dim("n", minimum=0), sd.dim("d")
+n, d = sd.dim("hoisted_turns", minimum=0), sd.dim("hoisted_size")
 V, W = sd.symbol("V", (SIZE, SIZE)), sd.symbol("W", (SIZE, SIZE))
 Step = Callable[[Any, Any], Any]
 # What the slices of a loop have more than before, of a shape each.
