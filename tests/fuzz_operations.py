@@ -53,7 +53,7 @@ sd.scan(lambda c, s: (0.5 * sd.sin(c * s) + 0.2, None), sd.cos({0}[-1]), {0})[0]
 sd.scan(lambda c, s: ((sd.sigmoid(c[0]) * sd.tanh(s) + 0.3 * c[1], sd.cos(c[0] * s)), c[0] * c[1]), ({0}[0], {0}[-1]), {0})[1]
 sd.scan(lambda c, s: (sd.where(s > 0.0517, sd.log(s) * c, 0.5 * c), c), sd.cos({0}[0]), {0})[1]
 sd.scan(lambda c, s: (sd.where(c < s, sd.exp(c - s), 0.4 * c), c * s), sd.sin({0}[0]), {0}, reverse=True)[1]
-sd.fori(0, 3, lambda k, c: sd.tanh(c + 0.1 * k), {0}); sd.fori(0, fd, lambda k, c: 0.5 * c + sd.sin(c * k), {0})"""
+sd.fori(0, 3, lambda k, c: sd.tanh(c + 0.1 * k), {0}); sd.fori(0, fd, lambda k, c: 0.5 * c + 0.4 * sd.sin(c + k), {0})"""
 ROWS_AND_MORE = """sd.scan(lambda c, s: (sd.tanh(c * {1} + s), c), 0 * {0}[0] + 0.3, {0})[1]
 sd.scan(lambda c, s: (0.5 * sd.cos(c) + s * {1}, sd.exp(-c * c) * {1}), 0 * {0}[0], {0})[1]
 sd.scan(lambda c, s: (0.4 * c + sd.where({1} > 0.0713, sd.log({1}) * s, sd.sin(s)), None), 0 * {0}[0], {0}, reverse=True)[0]"""
