@@ -26,7 +26,7 @@ from symdiff.printing.pieces import (
 from symdiff.printing.style import MatrixStyle
 
 PLAIN_WORDS = {"σ": "sigmoid", "≠": "!=", "≤": "<=", "≥": ">=", "∧": "and", "∨": "or", "⊻": "xor", "¬": "not",
-               "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")", "φ": "pdf", "Φ": "cdf", "²": "^2", "₂": "2", "₁₀": "10"}
+               "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")", "φ": "pdf", "Φ": "cdf", "²": "^2"}
 OPENED = re.compile(r"(\\left[(|\[]|\{\{|\{\{cases\}\}|\\lfloor|\\lceil|, |\\text\{\{if \}\} |&|\\\\)\s*$")
 COMMAND = re.compile(r"\\[A-Za-z]+$")
 # What a fraction or the cases of a function stand beside goes with them, but no exponent does.
