@@ -42,7 +42,8 @@ def hoist(roots: Sequence[Node], hints: Hints) -> list[Node]:
     done: dict[Node, Node] = {}
     for node in order:
         children = [done[child] for child in node.children]
-        done[node] = without(node, children, found[key_of(node)]) if is_scan(node) else over(node, children)
+        taken = found[key_of(node)] if is_scan(node) else []
+        done[node] = without(node, children, taken) if taken else over(node, children)
     return [done[root] for root in roots]
 
 
@@ -81,7 +82,7 @@ def without(node: Node, children: Sequence[Node], taken: Sequence[Product]) -> N
     arrays = [for_all_turns(part, moving, rows, fixed, loop.length) for part in taken]
     symbols = [bound_symbol("x", len(loop.slices) + j, part.type) for j, part in enumerate(taken)]
     names: dict[Node, Node] = dict(zip(taken, symbols, strict=True))
-    bodies = replaced([*loop.nexts, *loop.stacks], names) if taken else [*loop.nexts, *loop.stacks]
+    bodies = replaced([*loop.nexts, *loop.stacks], names)
     count = len(loop.nexts)
     fresh = replace(loop, slices=(*loop.slices, *symbols), nexts=tuple(bodies[:count]), stacks=tuple(bodies[count:]))
     args = (*inits, *xs, *arrays, *outside)
