@@ -23,7 +23,7 @@ Shape = tuple[Size, ...]
 Adjoints = Callable[[Sequence[tuple[Node, Node]], Shape, list[Node]], dict[Node, Node]]
 Changes = Callable[[Sequence[Node], dict[Node, Node]], list[Node]]
 Group = tuple[Loop, tuple[Node, ...]]
-# The contractions in a sum, each with its coefficient, and the rest of it.
+# The products of two factors in a sum, each with its coefficient, and the rest of it.
 Parts = tuple[list[tuple[Number, Product]], Node]
 Terms = frozenset[tuple[Number, Node]]
 
@@ -129,11 +129,10 @@ def outer_parts(part: Node) -> Parts:
         if isinstance(term, Product) and not term.is_core and len(term.factors) == 1 and term.factors[0][1] == term.out == tuple(
                 range(term.ndim)) and term.dense:
             core, front = term.factors[0][0], times(c, term.coefficient)
-        two = of_two_factors(core) if isinstance(core, Product) and core.ndim and core.type == part.type else None
-        if two is None:
-            rest.append((c, term))
+        if isinstance(core, Product) and core.ndim and core.type == part.type and (two := of_two_factors(core)) is not None:
+            cores.append((times(front, core.coefficient), two))
         else:
-            cores.append((times(front, core.coefficient) if isinstance(core, Product) else front, two))
+            rest.append((c, term))
     return cores, add(rest, part.type)
 
 
