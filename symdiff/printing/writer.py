@@ -36,9 +36,8 @@ from symdiff.sizes import Dim, Size, monomials
 from symdiff.tensor_type import shape_text
 from symdiff.traversal import topological
 
-SHORT_ARRAY = 4
 WORTH_NAMING, WORTH_NAMING_TWICE, WORTH_NAMING_ANYTHING = 6, 10, 24
-SAVES = 4
+SHORT_ARRAY, SAVES = 4, 4
 
 
 class Writer:
@@ -216,10 +215,12 @@ class Writer:
             return Monomial(body=loop_piece(self, node, Writer))
         if self.indices:
             raise NoMatrixForm
-        if isinstance(node, (Add, Map)):
-            return self.sum(node, implicit) if isinstance(node, Add) else self.map(node)
+        if isinstance(node, Add):
+            return self.sum(node, implicit)
         if isinstance(node, Product):
             return self.picked(node) or self.products.form(node, implicit)
+        if isinstance(node, Map):
+            return self.map(node)
         if isinstance(node, Reduce):
             axes = None if len(node.axes) == node.arg.ndim else node.axes
             word = node.function.name
