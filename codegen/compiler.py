@@ -41,6 +41,7 @@ from codegen.planning.openings import open_contractions
 from codegen.planning.shared_products import join_companions, share_products
 from codegen.planning.shared_terms import share_terms
 from codegen.planning.side_by_side import join_parts
+from codegen.planning.sinking import sink
 from codegen.planning.sliding import sum_over_windows
 from codegen.planning.square_roots import take_square_roots
 from codegen.planning.windows import write_in_windows
@@ -102,13 +103,13 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         hints = Hints(sizes or {})
         written, inputs = resized(leaves, symbols, fixed) if fixed else (leaves, symbols)
         simple = [before_differentiation(leaf) for leaf in written]
-        expanded = expand_functions(hoist(simple, hints), hints)
+        expanded = expand_functions(sink(hoist(simple, hints)), hints)
 
         def arranged(nodes: list[Node]) -> list[Node]:
             parted = separate_gathers(join_parts(write_in_windows(narrow_truths(join_companions(nodes)), hints)))
             ordered = share_products(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
             return share_terms(take_square_roots(ordered, hints))
-        roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(hoist(bodies, hints), hints)))
+        roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(sink(hoist(bodies, hints)), hints)))
         planned = time.perf_counter()
         lowered = lower(roots, inputs, hints)
         checked = check_program if checks_programs() else unchecked

@@ -29,7 +29,7 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
 )
-from codegen.loop_ir.walks import suits_blas
+from codegen.loop_ir.walks import extent_along, suits_blas
 from symdiff.sizes import Size
 from symdiff.sizes import product as product_of
 
@@ -147,24 +147,22 @@ class StatementWriter(ValueWriter):
     def panel(self, panel: Panel, rows: Size | None, columns: Size | None, flip: bool = False) -> str:
         """A matrix or vector operand as a view; `flip` transposes it."""
         buffer = self.buffers[panel.buffer]
-        extents = {panel.row_group[0]: rows if panel.row_axes == 1 else rows and buffer.shape[panel.row_group[0]]}
+        extents = {panel.row_group[0]: rows}
         if panel.column_axis is not None:
-            first = panel.column_group[0]
-            extents[first] = columns if panel.column_axes == 1 else columns and buffer.shape[first]
+            extents[panel.column_group[0]] = columns
         cuts = []
         for axis, index in enumerate(panel.index):
             tiled = buffer.role == "tile" and axis == buffer.sample_axis and axis not in extents
             start = affine_text(index, self.names, self.tile_start if tiled else "")[0]
             if axis not in extents:
                 cuts.append(":" if axis in (*panel.row_group, *panel.column_group) else start)
-            elif extents[axis] is None:
+            elif (whole := extents[axis]) is None:
                 cuts.append(f":{self.rows()}" if buffer.role == "tile" else f"{self.lo}:{self.hi}")
-            elif index == START and extents[axis] == buffer.shape[axis]:
+            elif (part := extent_along(axis, panel, whole, buffer)) == buffer.shape[axis] and index == START:
                 cuts.append(":")
             else:
-                extent = self.size(extents[axis] or 0, Level.PRODUCT)
-                stop = self.size(extents[axis] or 0) if index == START else f"{start} + {extent}"
-                cuts.append(f"{'' if index == START else start}:{stop}")
+                extent = self.size(part, Level.PRODUCT)
+                cuts.append(f":{self.size(part)}" if index == START else f"{start}:{start} + {extent}")
         while panel.joined and cuts and cuts[-1] == ":":
             # Numba takes an array for contiguous only where nothing is written behind a slice.
             cuts.pop()

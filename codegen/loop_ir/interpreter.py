@@ -49,7 +49,7 @@ from codegen.loop_ir.nodes import (
     Value,
 )
 from codegen.loop_ir.scalars import SCALARS
-from codegen.loop_ir.walks import storage_shape, tile_rows
+from codegen.loop_ir.walks import extent_along, storage_shape, tile_rows
 from symdiff.sizes import Size, value_of
 
 Array = np.ndarray[Any, Any]
@@ -208,10 +208,9 @@ class Machine:
         """A matrix or vector operand as a view."""
         array, buffer = self.storage[panel.buffer], self.buffers[panel.buffer]
         # Of axes that count as one only the first may be cut.
-        extents = {panel.row_group[0]: rows if panel.row_axes == 1 else rows and buffer.shape[panel.row_group[0]]}
+        extents = {panel.row_group[0]: rows}
         if panel.column_axis is not None:
-            first = panel.column_group[0]
-            extents[first] = columns if panel.column_axes == 1 else columns and buffer.shape[first]
+            extents[panel.column_group[0]] = columns
         cut: list[int | slice] = []
         for axis, index in enumerate(panel.index):
             start = self.affine(index)
@@ -226,7 +225,7 @@ class Machine:
             else:
                 if extent is None:
                     start += 0 if buffer.role == "tile" else self.lo
-                stop = start + (self.hi - self.lo if extent is None else self.size(extent))
+                stop = start + (self.hi - self.lo if extent is None else self.size(extent_along(axis, panel, extent, buffer)))
                 cut.append(slice(start, stop))
             if not 0 <= start <= stop <= array.shape[axis]:
                 raise OutOfBounds(f"panel of {panel.buffer} takes {start}:{stop} of axis {axis}, which has "

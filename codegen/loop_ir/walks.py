@@ -34,7 +34,7 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
-from symdiff.sizes import Size, named_sizes
+from symdiff.sizes import Size, divide_exactly, floor_divide, named_sizes, product
 
 INPUTS = ("arg", "const")
 # An element of a buffer.
@@ -111,6 +111,13 @@ def panels_of(statement: Statement) -> tuple[Panel, ...]:
             return a, x, y
         case _:
             return ()
+
+
+def extent_along(axis: int, panel: Panel, extent: Size, buffer: Buffer) -> Size:
+    """How many indices of an axis, the first of its group, the rows or columns of a panel take; its other axes are whole."""
+    group = next((g for g in (panel.row_group, panel.column_group) if g[:1] == (axis,)), (axis,))
+    behind = product(tuple([buffer.shape[other] for other in group[1:]]))
+    return 0 if behind == 0 else divide_exactly(extent, behind) or floor_divide(extent, behind)
 
 
 def suits_blas(buffers: Mapping[str, Buffer], *panels: Panel) -> bool:

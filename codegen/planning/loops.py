@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from codegen.planning.rewriting import over
-from symdiff.bodies import replaced
 from symdiff.expression import Apply, Node
-from symdiff.loops import SCAN, STACK, Loop, is_scan, loop_of, split_args
-from symdiff.normal_form import number, number_of
+from symdiff.loops import SCAN, STACK, Loop, is_scan, loop_of
 from symdiff.traversal import topological
 
 Plan = Callable[[list[Node]], list[Node]]
@@ -47,19 +45,12 @@ def key_of(node: Node) -> Key:
 
 def joint(key: Key, nodes: Sequence[Node], plan: Plan) -> tuple[Loop, dict[Node, int]]:
     """The loop that keeps all that is asked for, planned, and the place of each kept value as it was written."""
-    loop, args = key
+    loop, _ = key
     kept: dict[Node, int] = {}
     for node in nodes:
         own, kind, k = loop_of(node)
         if kind == STACK:
             kept.setdefault(own.stacks[k], len(kept))
-    _, xs, _ = split_args(loop, args)
-    known: dict[Node, Node] = {}
-    for symbol, x in zip(loop.slices, xs, strict=True):
-        value = number_of(x)
-        if value is not None:
-            known[symbol] = number(value, symbol.dtype, symbol.shape)
-    bodies = replaced([*loop.nexts, *kept], known) if known else [*loop.nexts, *kept]
-    bodies = plan_loops(plan(bodies), plan)
+    bodies = plan_loops(plan([*loop.nexts, *kept]), plan)
     count = len(loop.nexts)
     return replace(loop, nexts=tuple(bodies[:count]), stacks=tuple(bodies[count:])), kept

@@ -192,7 +192,7 @@ def counts(group: Group, coefficients: Mapping[Label, Size], extents: Sequence[S
 def fits(f: Lying, groups: Sequence[Group], extents: Sequence[Size], sample: Label | None, written: bool = False) -> bool:
     """Whether each group is an axis of the array, or several that lie together and are whole, with no other axis behind them.
 
-    Beside several axes that count as one, what is `written` is whole.
+    Beside several axes that count as one, what is `written` is whole; of what is read the first axis may be a part.
     """
     taken = [i for group in groups for i in group]
     read: list[Label | None] = []
@@ -214,8 +214,9 @@ def fits(f: Lying, groups: Sequence[Group], extents: Sequence[Size], sample: Lab
             return False
         read.append(found[0][0] if found else None)
     for k, index in enumerate(f.at):
-        joined = read[k] is not None and any(read[k] in group or written for group in several)
-        if joined and (type(index) is not int or f.shape[k] != extents[index]):
+        joined = [group for group in several if read[k] is not None and (read[k] in group or written)]
+        part = not written and set(read[:k]) <= {None} and not any(sample in group for group in joined)
+        if joined and not part and (type(index) is not int or f.shape[k] != extents[index]):
             return False
     if not several:
         return True

@@ -112,8 +112,8 @@ def nest_of(loop: Loop) -> list[Loop]:
 def goes_down(loop: Loop, inner: Loop) -> bool:
     """Whether a loop sums down the columns of arrays that lie by rows, and does little else."""
     nest = nest_of(inner)
-    if loop.kind != "serial" or loop.carried or loop.lo != 0 or len(inner.carried) != 1 or trips(loop) < LEAST_COLUMNS or prod(
-            [trips(outer) for outer in nest]) < LEAST_ROWS:
+    if loop.kind != "serial" or loop.carried or loop.lo != 0 or len(inner.carried) != 1 or not nest[-1].body or trips(
+            loop) < LEAST_COLUMNS or prod([trips(outer) for outer in nest]) < LEAST_ROWS:
         return False
     (total,), (*before, last), tail = inner.carried, nest[-1].body, loop.body[1:]
     if not isinstance(last, Update) or not all(isinstance(s, Let) for s in before) or not tail or not all(

@@ -6,16 +6,17 @@ carries; what it reads of the forward turns is kept there (`histories`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from symdiff.bodies import closed, opened, private, replaced
+from symdiff.bounds import at_least
 from symdiff.differentiation.histories import residuals
 from symdiff.expression import Add, Factor, Node, Number, Product, Symbol
 from symdiff.index_notation import Index, labels_of
 from symdiff.loops import FINAL, STACK, Loop, final, is_scan, loop_of, split_args, stacked
 from symdiff.normal_form import add, number, number_of, permute, product, silences
 from symdiff.normal_form.numbers import times
-from symdiff.sizes import Size
+from symdiff.sizes import Size, combine
 from symdiff.tensor_type import FLOATING, TensorType
 from symdiff.traversal import reaching, topological
 
@@ -90,7 +91,9 @@ def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int
                        [*lambdas, *deltas, *own.carries, *own.slices, own.turn])
     split = [([(c, with_sums_first(p, turning)) for c, p in cores], rest) for cores, rest in split]
     turning |= reaching(topological([f for cores, _ in split for _, p in cores for f in p.children]), turning)
-    pieces = list(dict.fromkeys(f for cores, _ in split for _, p in cores for f in p.children if f in turning))
+    states = states_after(loop, args, own, kept)
+    pieces = list(dict.fromkeys(
+        f for cores, _ in split for _, p in cores for f in p.children if f in turning and f not in states))
     bodies = [*results[:a], *totals, *results[a:b], *pieces]
     bodies, history, arrays = residuals(loop, args, own, names, bodies, {*lambdas, *deltas, *sums})
     front: dict[Node, Node] = {node: outer for node, outer in zip(own.invariants, outside, strict=True)}
@@ -103,10 +106,10 @@ def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int
     new_args = (*starts, *zeros, *moved, *arrays, *invariants)
     pairs = [(inits[k], final(back, new_args, place)) for place, k in enumerate(carried) if inits[k] in wanted]
     there = {piece: stacked(back, new_args, len(sliced) + place) for place, piece in enumerate(pieces)}
-    there.update({piece: array for piece, array in zip(history, arrays, strict=True) if piece in there})
+    there.update(zip(history, arrays, strict=True))
     for place, k in enumerate(shared):
         cores, rest = split[place]
-        terms: list[tuple[Number, Node]] = [(c, over_turns(p, there, front, loop.length)) for c, p in cores]
+        terms: list[tuple[Number, Node]] = [(c, over_turns(p, loop, there, states, front)) for c, p in cores]
         if place in added:
             terms.append((1, final(back, new_args, a + added.index(place))))
         if terms:
@@ -255,13 +258,40 @@ def with_sums_first(core: Product, turning: set[Node]) -> Product:
     return Product(1, tuple(factors), core.out, core.extents, core.type)
 
 
-def over_turns(core: Product, there: dict[Node, Node], front: dict[Node, Node], length: Size) -> Node:
-    """Σ over all turns of a contraction, from the arrays that hold its factors for every turn."""
+def states_after(loop: Loop, args: tuple[Node, ...], own: Loop, kept: Sequence[int]) -> dict[Node, tuple[Node, Node]]:
+    """Carries whose value after a turn is among what is `kept`: the value before the first turn, and those after each."""
+    inits, _, _ = split_args(loop, args)
+    if not at_least(loop.length, 1):
+        return {}
+    return {own.carries[j]: (inits[j], stacked(loop, args, k)) for j, new in enumerate(own.nexts) for k in kept
+            if own.stacks[k] is new}
+
+
+def over_turns(core: Product, loop: Loop, there: Mapping[Node, Node], states: Mapping[Node, tuple[Node, Node]],
+               front: dict[Node, Node]) -> Node:
+    """Σ over all turns of a contraction, from the arrays that hold its factors for every turn.
+
+    A carry of `states` is before a turn what it is after the one before that: nothing more is kept for it.
+    """
     label = len(core.extents)
-    factors: list[Factor] = []
-    for f, at in core.factors:
-        factors.append((there[f], (label, *at)) if f in there else (replaced([f], front)[0], at))
-    return product(1, factors, list(core.out), {**dict(enumerate(core.extents)), label: length}, core.type)
+    extents = {**dict(enumerate(core.extents)), label: loop.length}
+    if all(f in there or f not in states for f in core.children):
+        return product(1, [whole_factor(f, at, label, there, front) for f, at in core.factors], list(core.out), extents, core.type)
+    last = combine(((1, loop.length), (-1, 1)))
+    before: Index = (1, ((label, 1),)) if loop.backward else label
+    here: Index = label if loop.backward else (1, ((label, 1),))
+    first: Index = (last if loop.backward else 0, ())
+    rest = [(states[f][1], (before, *at)) if f in states else whole_factor(f, at, here, there, front) for f, at in core.factors]
+    start = [(states[f][0], at) if f in states else whole_factor(f, at, first, there, front) for f, at in core.factors]
+    later = product(1, rest, list(core.out), {**extents, label: last}, core.type)
+    if any(number_of(f) == 0 for f, _ in start):
+        return later
+    return add([(1, later), (1, product(1, start, list(core.out), dict(enumerate(core.extents)), core.type))], core.type)
+
+
+def whole_factor(f: Node, at: Sequence[Index], turn: Index, there: Mapping[Node, Node], front: dict[Node, Node]) -> Factor:
+    """A factor of a contraction at a turn, where it changes from one to the next."""
+    return (there[f], (turn, *at)) if f in there else (replaced([f], front)[0], tuple(at))
 
 
 def leading(stack: Node, s: int) -> Node:

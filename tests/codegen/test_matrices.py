@@ -62,8 +62,9 @@ def test_heads_and_parts(target: str, length: Any) -> None:
 
 def test_what_goes_to_blas_and_how_often() -> None:
     X, Y, W = sd.symbol("X", (40, 30, 16)), sd.symbol("Y", (40, 30, 24)), sd.symbol("W", (16, 24))
-    for text, operands in (("tbd,tbe->de", (X, Y)), ("tbd,de->tbe", (X, W))):
-        lines = [line for line in sd.compile(sd.einsum(text, *operands), operands).loop_ir.splitlines() if "matmul" in line]
+    for text, operands in (("tbd,tbe->de", (X, Y)), ("tbd,de->tbe", (X, W)), ("tbd,tbe->de", (X[1:], Y[:-1])),
+                           ("tbd,de->tbe", (X[3:7], W))):
+        lines = [line for line in sd.compile(sd.einsum(text, *operands)).loop_ir.splitlines() if "matmul" in line]
         assert len(lines) == 1 and " for " not in lines[0], lines
 
 
@@ -79,3 +80,20 @@ def test_a_scaled_square_is_computed_by_half_whichever_factor_is_scaled(written:
     assert "matmul symmetric" in f.loop_ir
     assert np.array_equal(got, got.T)
     np.testing.assert_allclose(got, (x.T * scale**power) @ x, rtol=1e-11, atol=1e-10)
+
+
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba"])
+@pytest.mark.parametrize("declared", [(9, 8), ("parts_t", "parts_b")], ids=["literal", "symbolic"])
+def test_parts_of_the_first_of_joined_axes(target: str, declared: tuple[Any, Any]) -> None:
+    t, b = (sd.dim(size, minimum=4) if size == "parts_t" else size for size in declared)
+    H, D, W = sd.symbol("H", (t, b, 16)), sd.symbol("D", (t, b, 24)), sd.symbol("W", (16, 24))
+    outputs = [sd.einsum("tbi,tbj->ij", H[:-1], D[1:]), sd.einsum("tbi,tbj->ji", H[2:-1], D[1:-2]), H[1:] @ W,
+               sd.einsum("tbi,tbj->ij", H[3:4], D[:1]), sd.einsum("tbi,tbj->ij", H[:, 1:], D[:, :-1])]
+    kernel = sd.compile(outputs, [H, D, W], target=target)
+    rng = np.random.default_rng(5)
+    for sizes in ((9, 8),) if declared == (9, 8) else ((9, 8), (4, 3), (40, 1), (4, 1)):
+        h, d, w = rng.normal(size=(*sizes, 16)), rng.normal(size=(*sizes, 24)), rng.normal(size=(16, 24))
+        wanted = [np.einsum("tbi,tbj->ij", h[:-1], d[1:]), np.einsum("tbi,tbj->ji", h[2:-1], d[1:-2]), h[1:] @ w,
+                  np.einsum("tbi,tbj->ij", h[3:4], d[:1]), np.einsum("tbi,tbj->ij", h[:, 1:], d[:, :-1])]
+        for found, expected in zip(kernel(h, d, w), wanted, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)

@@ -97,3 +97,47 @@ def test_derivatives_of_both_orders(step: Any) -> None:
         return  # what is kept is infinite where it is not taken, and so is its own derivative
     curved = (np.sum(ahead[1] ** 2) - np.sum(behind[1] ** 2)) / (2 * h)
     assert found[2] @ direction == pytest.approx(curved, rel=1e-6)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(("turns", "least"), [(6, 1), (1, 1), (0, 0), (5, 0)])
+def test_states_that_are_kept_are_not_kept_once_more(turns: int, least: int, backward: bool) -> None:
+    """The state before a turn is the one after the turn before it: weights and initial values of two carries that mix."""
+    n = sd.dim(f"states_turns_{least}", minimum=least)
+    rows, start = sd.symbol("rows", (n, SIZE)), sd.symbol("start", SIZE)
+
+    def step(c: Any, x: Any) -> Any:
+        a, b = c
+        a, b = sd.tanh(M @ a + x * b), 0.5 * b + w * (M.T @ b) * sd.cos(a)
+        return (a, b), (a, b)
+    (_, last), (first, second) = sd.scan(step, (start, sd.sin(start)), rows, reverse=backward)
+    total = sd.sum(first**2) + sd.sum(sd.exp(second) * rows) + sd.sum(last)
+    symbols = [M, start, rows, w]
+    outputs = [total, *sd.grad(total, symbols), sd.hvp(total, M, sd.cos(M))]
+    rng = np.random.default_rng(turns)
+    values: list[Any] = [0.3 * rng.normal(size=(turns, SIZE) if s is rows else s.shape) for s in symbols]
+    found = [sd.compile(outputs, symbols, target=target)(*values) for target in ("cpu", "interpreter")]
+    state, kept = (values[1], np.sin(values[1])), []
+    m, _, data, v = values
+    for t in reversed(range(turns)) if backward else range(turns):
+        a, b = state
+        state = np.tanh(m @ a + data[t] * b), 0.5 * b + v * (m.T @ b) * np.cos(a)
+        kept.append((state, t))
+    expected = sum(np.sum(a**2) + np.sum(np.exp(b) * data[t]) for (a, b), t in kept) + np.sum(state[1])
+    value, *gradients, product = found[0]
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+    way = [np.cos(values[0]), *[rng.normal(size=x.shape) for x in values[1:]]]
+    kernel = sd.compile(outputs, symbols)
+    up, down = (kernel(*[x + sign * 1e-6 * d for x, d in zip(values, way, strict=True)]) for sign in (1, -1))
+    slope = sum(np.sum(g * d) for g, d in zip(gradients, way, strict=True))
+    np.testing.assert_allclose(slope, (up[0] - down[0]) / 2e-6, rtol=1e-6, atol=1e-7)
+    up, down = (kernel(values[0] + sign * 1e-6 * way[0], *values[1:]) for sign in (1, -1))
+    np.testing.assert_allclose(product, (up[1] - down[1]) / 2e-6, rtol=1e-5, atol=1e-6)
+
+
+def test_no_history_of_a_state_that_is_an_output() -> None:
+    _, rows = sd.scan(lambda c, s: (sd.tanh(M @ c + s),) * 2, w, x)
+    # 1 - tanh², and the adjoint of the rows.
+    assert histories(sd.grad(sd.sum(rows**2), M)) == [(SIZE,)] * 2
