@@ -11,6 +11,7 @@ from codegen.scheduling.jammed_loops import jam
 from codegen.scheduling.opened_products import open_products
 from codegen.scheduling.ordered_loops import order_loops
 from codegen.scheduling.parted_sections import part_sections
+from codegen.scheduling.parts_in_place import place_parts
 from codegen.scheduling.row_nests import nest_rows
 from codegen.scheduling.shared_slots import share_slots
 from codegen.scheduling.short_loops import write_out
@@ -20,7 +21,8 @@ from codegen.scheduling.vector_loops import vectorise
 
 LOOPS: tuple[Pass, ...] = (turn_sums, fuse, hand_on, drop_dead_code)
 PARTS: tuple[Pass, ...] = (part_sections, cut_ranges)
-SCHEDULE: tuple[Pass, ...] = (*LOOPS, *PARTS, share_slots)
+STORAGE: tuple[Pass, ...] = (place_parts, share_slots)
+SCHEDULE: tuple[Pass, ...] = (*LOOPS, *PARTS, *STORAGE)
 # Where no compiler after us opens products and vectorises loops.
 VECTOR_SCHEDULE: tuple[Pass, ...] = (nest_rows, write_out, *LOOPS, order_loops, carry, *PARTS, turn_operands, open_products,
-                                     vectorise, jam, share_slots)
+                                     vectorise, jam, *STORAGE)

@@ -106,7 +106,10 @@ def lives_of(places: list[tuple[tuple[str, ...], tuple[Statement, ...]]]) -> dic
 
 
 def takes_over(before: Buffer, after: Buffer, body: tuple[Statement, ...]) -> bool:
-    """Whether a nest reads the buffer `before` for the last time and writes `after` at the same elements, each once and later."""
+    """Whether a nest reads the buffer `before` for the last time and writes `after` at the same elements, each once and later.
+
+    What it reads of `after` it has written: that begins here.
+    """
     if before.dtype != after.dtype or before.shape != after.shape or before.sample_axis != after.sample_axis:
         return False
     inside = list(nest(body))
@@ -115,7 +118,7 @@ def takes_over(before: Buffer, after: Buffer, body: tuple[Statement, ...]) -> bo
     if not isinstance(store, Store) or not visits_once(store.index, stores[0].loops):
         return False
     for found in inside:
-        if after.name in read(found.statement) or before.name in written(found.statement):
+        if before.name in written(found.statement):
             return False
         if before.name in read(found.statement):
             beside = found.home == stores[0].home and found.place <= stores[0].place
@@ -149,7 +152,7 @@ def nest(body: tuple[Statement, ...]) -> Iterator[Inner]:
 def visits_once(index: tuple[Affine, ...], loops: tuple[str, ...]) -> bool:
     """Whether loops come to each element at an index once: every axis has a variable of its own, and every loop an axis."""
     variables = [term for i in index for term in i.terms]
-    return all(c == 1 for _, c in variables) and sorted(loops) == sorted(v for v, _ in variables if isinstance(v, str)) \
+    return all(c in (1, -1) for _, c in variables) and sorted(loops) == sorted(v for v, _ in variables if isinstance(v, str)) \
         and all(len(i.terms) == 1 for i in index)
 
 
