@@ -2,6 +2,7 @@
 
 logsumexp(x) → where(isfinite(m), m + log Σ e^(x − m), m) with m = max x
 e^(x − logsumexp(x)) → e^(x − m) / Σ e^(x − m)
+hypot(x, y)/hypot(hypot(x, y), z) · x/hypot(x, y) → x / hypot(hypot(x, y), z), the derivative of a length in space
 rows with an `expansion` → that formula
 """
 
@@ -15,12 +16,15 @@ from codegen.planning.rewriting import over, rewritten
 from symdiff.expression import Map, Node, Product, Reduce
 from symdiff.functions.exponential import at_least_finite
 from symdiff.functions.row import REDUCTIONS, ROWS
-from symdiff.normal_form import add, expand, map_node, number, product, reduce_node
+from symdiff.normal_form import add, expand, map_node, number, number_of, product, reduce_node
+from symdiff.simplification.patterns import is_map, with_factors
 from symdiff.tensor_type import TensorType
 from symdiff.traversal import topological, transform
 
 # Elements of a sum of exponentials that are kept for their shares in it.
 LONGEST_KEPT = 4096
+# Its inverse is finite in both precisions.
+SMALLEST_NUMBER = 1e-30
 # Rows that lowering writes by other words of the loop IR.
 WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast", "power": "power",
            "one_hot": "equal"}
@@ -28,7 +32,7 @@ WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast
 
 def expand_functions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     """The roots in the scalar vocabulary of the loop IR."""
-    current = share_exponentials(roots, hints)
+    current = transform(share_exponentials(roots, hints), by_one_length)
     while any(is_expandable(node) for node in topological(current)):
         current = transform(current, expansion)
     return current
@@ -58,9 +62,50 @@ def expansion(node: Node) -> Node | None:
         return None
     if isinstance(node, Map):
         assert node.function.expansion is not None
+        found = quotient_of(node)
+        if found is not None:
+            x, length = found
+            labels = tuple(range(node.ndim))
+            if never_zero(length):
+                inverse = map_node(ROWS["power"], (length, number(-1, node.dtype, node.shape)))
+                return product(1, [(x, labels), (inverse, labels)], [*labels], dict(enumerate(node.shape)), node.type)
+            return ROWS["ratio"].expansion(x, length)  # type: ignore[no-any-return, misc]
         return node.function.expansion(*node.args)  # type: ignore[no-any-return]
     assert isinstance(node, Reduce)
     return logsumexp(node)
+
+
+def by_one_length(node: Node) -> Node | None:
+    """A product of quotients x / r and r / s of lengths as x / s; lengths with their sides in one order, so that they are one."""
+    if is_map(node, "hypot"):
+        return length_of(*node.children)
+    while isinstance(node, Product):
+        quotients = [(k, at, found) for k, (f, at) in enumerate(node.factors) if (found := quotient_of(f)) is not None]
+        pair = next(((j, k, x, s) for j, there, (r, s) in quotients for k, at, (x, length) in quotients
+                     if j != k and length is r and at == there), None)
+        if pair is None:
+            break
+        j, k, x, length = pair
+        node = with_factors(node, {j: [], k: [(map_node(ROWS["ratio"], (x, length)), node.factors[k][1])]})
+    return node
+
+
+def quotient_of(node: Node) -> tuple[Node, Node] | None:
+    """(x, r) of x / r with a length r."""
+    if is_map(node, "direction"):
+        return node.children[0], length_of(*node.children)
+    return (node.children[0], node.children[1]) if is_map(node, "ratio") and is_map(node.children[1], "hypot") else None
+
+
+def length_of(*sides: Node) -> Node:
+    """hypot of two sides, in an order of their own."""
+    return map_node(ROWS["hypot"], tuple(sorted(sides, key=lambda side: side.key)))
+
+
+def never_zero(length: Node) -> bool:
+    """Whether a length has a side that is a number with a finite inverse."""
+    return is_map(length, "hypot") and any(
+        never_zero(side) or abs(float(number_of(side) or 0)) > SMALLEST_NUMBER for side in length.children)
 
 
 def logsumexp(node: Reduce) -> Node:
