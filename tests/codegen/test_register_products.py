@@ -11,10 +11,11 @@ import pytest
 
 import symdiff as sd
 from codegen.emitters.llvm.instructions import literal
-from codegen.emitters.llvm.register_products import HIGHEST, rows_of_tile, tile_function
+from codegen.emitters.llvm.register_products import HIGHEST, copy_function, rows_of_tile, tile_function
 
 SIZES = [(1, 1, 1), (3, 3, 3), (10, 64, 10), (64, 16, 64), (5, 7, 9), (1, 20, 30), (33, 17, 65), (64, 64, 1), (7, 40, 2),
-         (12, 300, 20), (9, 2, 31), (200, 200, 200)]
+         (12, 300, 20), (9, 2, 31), (200, 200, 200), (130, 600, 41),
+         (1100, 300, 70), (150, 1, 3000)]
 LEFT = {"float64": 1e-13, "float32": 2e-5}
 
 
@@ -104,7 +105,27 @@ def test_small_products_do_not_call_blas_and_large_ones_do() -> None:
         text = sd.compile(A @ B, [A, B]).llvm
         return "call void @.tile" in text, "%.routines, i64 0" in text
     assert calls((40, 50), (50, 60)) == (True, False)
-    assert calls((300, 300), (300, 300)) == (False, True)
+    assert calls((300, 300), (300, 300)) == (True, False)
+    assert calls((300, 900), (900, 900))[1]
+
+
+@pytest.mark.parametrize("dtype", LEFT)
+@pytest.mark.parametrize("sizes", [(130, 700, 75), (1050, 270, 64)], ids=str)
+def test_panels_that_are_copied(dtype: str, sizes: tuple[int, int, int]) -> None:
+    """Several blocks of rows of B and strips of A; sums of products add to what is there, also multiplied by a number."""
+    m, k, n = sizes
+    rng = np.random.default_rng(3)
+    A, B, P, Q = (sd.symbol(name, shape, dtype) for name, shape in (("A", (m, k)), ("B", (k, n)), ("P", (k, m)), ("Q", (n, k))))
+    outputs = [A @ B + P.T @ B, 0.5 * (A @ Q.T) + A @ B, 3 * (P.T @ Q.T)]
+    given = [rng.normal(size=s.shape).astype(dtype) for s in (A, B, P, Q)]
+    a, b, p, q = (x.astype("float64") for x in given)
+    wanted = [a @ b + p.T @ b, 0.5 * a @ q.T + a @ b, 3 * p.T @ q.T]
+    kernel = sd.compile(outputs, [A, B, P, Q], cache=False)
+    for _ in range(2):
+        out = [np.full((m, n), np.nan, dtype) for _ in wanted]
+        for found, right in zip(kernel(*given, out=out), wanted, strict=True):
+            np.testing.assert_allclose(found, right, rtol=0, atol=LEFT[dtype] * 60 * k)
+    assert "call void @.copy_" in kernel.llvm and "_adds" in kernel.llvm
 
 
 @pytest.mark.parametrize("vector_bytes", [16, 32, 64])
@@ -121,4 +142,6 @@ def test_the_rows_of_a_tile(vector_bytes: int) -> None:
 def test_tiles_of_all_widths_are_legal(kind: str, lanes: int) -> None:
     for vectors, masked, adds, scaled in itertools.product((1, 2), (False, lanes > 1), (False, True), (False, True)):
         text, declared = tile_function("tile", kind, lanes, 5, vectors, masked, adds, scaled)
+        llvm.parse_assembly("\n".join([*declared.values(), text])).verify()
+        text, declared = copy_function("copy", kind, lanes, vectors, masked)
         llvm.parse_assembly("\n".join([*declared.values(), text])).verify()

@@ -6,12 +6,22 @@ C = A B is written as Cᵀ = Bᵀ Aᵀ where C is stored by rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from codegen.emitters.llvm.indices import ONE, ZERO, is_whole
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
-from codegen.emitters.llvm.register_products import COPIED_BYTES, FEW_ROWS_BYTES, LOW, rows_of_tile, tile_function
+from codegen.emitters.llvm.register_products import (
+    COPIED_BYTES,
+    DEEP,
+    FEW_ROWS_BYTES,
+    HELD_BYTES,
+    LOW,
+    LOW_BLOCK,
+    copy_function,
+    rows_of_tile,
+    tile_function,
+)
 from codegen.emitters.llvm.scalars import resized
 from codegen.emitters.llvm.statements import StatementWriter
 from codegen.loop_ir.nodes import Buffer, MatMul, MatVec, Panel, Variable
@@ -26,6 +36,7 @@ LETTERS = {"float64": "d", "float32": "s"}
 STRIPS, FEW_STRIPS, THIN = 4, 2, 192
 # A symmetric product up to this height is computed whole.
 TINY = 16
+PAGE_BYTES, PAGES = 4096, 128
 # Address, leading dimension, whether it is stored by columns.
 Matrix = tuple[Ssa, Ssa, bool]
 
@@ -75,6 +86,9 @@ class ProductWriter(StatementWriter):
         if a[2] and self.has_few_rows(n, m, kind) and lies_in_few(m, n, kind) and beta.name in known:
             self.few_columns(kind, m, n, k, alpha, a, b, beta, c)
             return
+        if beta.name in known and self.suits_blocks(kind, m, n, k, a, b):
+            self.in_blocks(kind, m, n, k, alpha, a, b, beta, c)
+            return
         copied = b[2] and lies_in_few(n, k, kind) and not (is_whole(m) and int(m.name) < LOW)
         if beta.name not in known or (b[2] and not copied):
             self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c)
@@ -95,6 +109,22 @@ class ProductWriter(StatementWriter):
         narrow = is_whole(n) and int(n.name) * BITS[kind] < 16 * self.processor.vector_bytes
         return is_whole(m) and int(m.name) * BITS[kind] <= 8 * FEW_ROWS_BYTES and not narrow
 
+    def suits_blocks(self, kind: str, m: Ssa, n: Ssa, k: Ssa, a: Matrix, b: Matrix) -> bool:
+        """Whether panels of B are worth a copy, and what meets them stays in the caches; a size known at the call may be large."""
+        size = BITS[kind] // 8
+        height, depth = (int(x.name) if is_whole(x) else None for x in (m, k))
+        if not is_whole(n) or (height is not None and height * size < (8 * LOW_BLOCK if b[2] else LOW_BLOCK * size)):
+            return False
+        held, width = self.processor.cache_bytes // 2, int(n.name)
+        if height is not None and depth is not None and height * depth * size <= held:
+            few = depth * width * size <= HELD_BYTES and (height * depth + (height + depth) * width) * size <= held
+            fits = not few and depth * width * size <= 4 * held
+        else:
+            fits = (depth or DEEP) <= 2 * DEEP and (depth or DEEP) * width * size <= held
+        # A step down the columns of A is one to another page, or to a part of one; the processor knows some pages at once.
+        row, turns = int(a[1].name) * size if is_whole(a[1]) else PAGE_BYTES, min(depth or DEEP, DEEP)
+        return fits and (not a[2] or (turns * row < PAGES * PAGE_BYTES if row < PAGE_BYTES else turns < PAGES // 2))
+
     def few_columns(self, kind: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
         """C = alpha A B + beta C with few columns, A by columns: the transpose is computed on the stack, and written turned."""
         turned = self.on_stack("%.turned"), m, False
@@ -113,9 +143,9 @@ class ProductWriter(StatementWriter):
             self.turns("turned.j", ZERO, n, ONE, (), element)
         self.turns("turned.i", ZERO, m, ONE, (), row)
 
-    def on_stack(self, name: str) -> Ssa:
+    def on_stack(self, name: str, size: int = COPIED_BYTES) -> Ssa:
         """The address of room on the stack for a small matrix, the same for all of that name in a function."""
-        allocation = f"{name} = alloca [{COPIED_BYTES} x i8], align 64"
+        allocation = f"{name} = alloca [{size} x i8], align 64"
         if allocation not in self.slots:
             self.slots.append(allocation)
         return Ssa(name, "ptr")
@@ -124,34 +154,82 @@ class ProductWriter(StatementWriter):
         """C = alpha A B + beta C by tiles of C; C lies by rows."""
         if b[2]:
             b = self.by_rows(kind, k, n, b)
-        lanes = self.processor.vector_bytes * 8 // BITS[kind]
+        adds = beta.name != literal(0, kind).name
 
-        def tiles(first: Ssa, vectors: int, width: int, left: Ssa | None) -> None:
-            rows = rows_of_tile(m, vectors, self.processor.vector_bytes)
-            adds, scaled = beta.name != literal(0, kind).name, alpha.name != literal(1, kind).name
-            name = "".join([f".tile_{kind}_{rows}x{vectors}x{width}", "_masked" * (left is not None), "_adds" * adds,
-                            "_scaled" * scaled])
-            if name not in self.declared:
-                text, more = tile_function(name, kind, width, rows, vectors, left is not None, adds, scaled)
-                self.declared.update({**more, name: text})
-            (a_row, a_column), b_row, c_row = steps(a), b[1], c[1]
-            places = [f"ptr {self.moved(matrix[0], offset, kind).name}, {steps_text}" for matrix, offset, steps_text in (
-                (a, ZERO, f"i64 {a_row.name}, i64 {a_column.name}"), (b, first, f"i64 {b_row.name}"),
-                (c, first, f"i64 {c_row.name}"))]
-            self.do(f"call void @{name}({', '.join(places)}, i64 {m.name}, i64 {k.name}, {kind} {alpha.name}, "
-                    f"i64 {(left or ZERO).name})")
+        def panel(first: Ssa, vectors: int, width: int, left: Ssa | None) -> None:
+            self.register_tiles(kind, m, k, alpha, (a[0], *steps(a)), (self.moved(b[0], first, kind), b[1]),
+                                (self.moved(c[0], first, kind), c[1]), vectors, width, left, adds)
+        self.panels(kind, n, panel)
+
+    def panels(self, kind: str, n: Ssa, panel: Callable[[Ssa, int, int, Ssa | None], None]) -> None:
+        """All columns, two vectors at a time: the first, how many vectors, how wide, and how many columns where not all of them."""
+        lanes = self.processor.vector_bytes * 8 // BITS[kind]
         both = literal(2 * lanes, "i64")
         whole = self.times(self.quotient("udiv", n, both), both)
         if whole.name != "0":
-            self.turns("column", ZERO, whole, both, (), lambda: tiles(self.variables["column"], 2, lanes, None))
+            self.turns("column", ZERO, whole, both, (), lambda: panel(self.variables["column"], 2, lanes, None))
         left = self.minus(n, whole)
         if not is_whole(left):
             some = self.compare("icmp sgt", left, ZERO)
-            self.sides(some, lambda: tiles(whole, 2, lanes, left), lambda: None)
+            self.sides(some, lambda: panel(whole, 2, lanes, left), lambda: None)
         elif count := int(left.name):
             vectors = -(-count // lanes)
             narrow = lanes if vectors > 1 else 1 << (count - 1).bit_length()
-            tiles(whole, vectors, narrow, left if count != vectors * narrow else None)
+            panel(whole, vectors, narrow, left if count != vectors * narrow else None)
+
+    def in_blocks(self, kind: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
+        """C = alpha A B + beta C by tiles of C, from panels of B that are copied side by side; C lies by rows.
+
+        Strips of A are so high that what a panel meets of them stays in the second cache.
+        """
+        high = max(self.processor.cache_bytes * 4 // BITS[kind] // DEEP, LOW_BLOCK)
+        copy = self.on_stack("%.panel", 2 * self.processor.vector_bytes * DEEP)
+        (a_row, a_column), (b_row, b_column) = steps(a), steps(b)
+
+        def block(first: Ssa, adds: bool) -> None:
+            depth = self.smaller(literal(DEEP, "i64"), self.minus(k, first))
+
+            def strip() -> None:
+                start = self.variables["strip"]
+                rows = self.smaller(literal(high, "i64"), self.minus(m, start))
+
+                def panel(column: Ssa, vectors: int, width: int, left: Ssa | None) -> None:
+                    name = f".copy_{kind}_{vectors}x{width}" + "_masked" * (left is not None)
+                    if name not in self.declared:
+                        text, more = copy_function(name, kind, width, vectors, left is not None)
+                        self.declared.update({**more, name: text})
+                    source = self.moved(b[0], self.plus(self.times(first, b_row), self.times(column, b_column)), kind)
+                    self.do(f"call void @{name}(ptr {source.name}, i64 {b_row.name}, i64 {b_column.name}, ptr {copy.name}, "
+                            f"i64 {depth.name}, i64 {(left or ZERO).name})")
+                    part = self.moved(a[0], self.plus(self.times(start, a_row), self.times(first, a_column)), kind)
+                    target = self.moved(c[0], self.plus(self.times(start, c[1]), column), kind)
+                    self.register_tiles(kind, rows, depth, alpha, (part, a_row, a_column), (copy, literal(vectors * width, "i64")),
+                                        (target, c[1]), vectors, width, left, adds)
+                self.panels(kind, n, panel)
+            self.turns("strip", ZERO, m, literal(high, "i64"), (), strip)
+        block(ZERO, beta.name != literal(0, kind).name)
+        if not is_whole(k) or int(k.name) > DEEP:
+            self.turns("block", literal(DEEP, "i64"), k, literal(DEEP, "i64"), (), lambda: block(self.variables["block"], True))
+
+    def smaller(self, one: Ssa, other: Ssa) -> Ssa:
+        """The smaller of two counts."""
+        if is_whole(one) and is_whole(other):
+            return one if int(one.name) < int(other.name) else other
+        return self.select(self.compare("icmp slt", one, other), one, other)
+
+    def register_tiles(self, kind: str, m: Ssa, k: Ssa, alpha: Ssa, a: tuple[Ssa, Ssa, Ssa], b: tuple[Ssa, Ssa], c: tuple[Ssa, Ssa],
+              vectors: int, width: int, left: Ssa | None, adds: bool) -> None:
+        """C = alpha A B (+ C) for so many columns of C and B, and all rows; each with its address and its steps."""
+        rows = rows_of_tile(m, vectors, self.processor.vector_bytes)
+        scaled = alpha.name != literal(1, kind).name
+        name = "".join([f".tile_{kind}_{rows}x{vectors}x{width}", "_masked" * (left is not None), "_adds" * adds,
+                        "_scaled" * scaled])
+        if name not in self.declared:
+            text, more = tile_function(name, kind, width, rows, vectors, left is not None, adds, scaled)
+            self.declared.update({**more, name: text})
+        places = [", ".join([f"ptr {where.name}", *[f"i64 {step.name}" for step in rest]]) for where, *rest in (a, b, c)]
+        self.do(f"call void @{name}({', '.join(places)}, i64 {m.name}, i64 {k.name}, {kind} {alpha.name}, "
+                f"i64 {(left or ZERO).name})")
 
     def by_rows(self, kind: str, rows: Ssa, columns: Ssa, matrix: Matrix) -> Matrix:
         """A copy by rows of a small matrix that lies by columns: on the stack, where the copies of a function follow each other."""
