@@ -62,3 +62,40 @@ def test_costly_values_of_columns_are_computed_once() -> None:
     np.testing.assert_allclose(kernel(a), np.tanh(a - np.log1p(np.sum(a**2, axis=0))), rtol=1e-12)
     text = str(kernel.loop_ir)
     assert "log1p" not in text[text.rindex("sample "):]
+
+
+PLACES = np.array([[1, 2, 3], [0, 0, 0], [0, 0, 5], [3, 0, 0], [1e200, -2e200, 1e200], [1e-200, 1e-200, 0], [-0.0, 1e-300, 2],
+                   [7, 1e170, -1e-170], [4, -4, 1e-9]], "float64")
+
+
+@pytest.mark.parametrize("target", ["cpu", "numba", "interpreter"])
+@pytest.mark.parametrize("more", [0, 1e-4])
+def test_gradients_of_lengths_in_space(more: float, target: str) -> None:
+    """x / √(x² + y² + z² + c) everywhere, 0 at the origin; nothing overflows."""
+    P = sd.symbol("P", ("ex_p", 3))
+    x, y, z = (P[:, k] for k in range(3))
+    length = sd.sqrt(x * x + y * y + z * z + more) if more else sd.sqrt(x * x + y * y + z * z)
+    kernel = sd.compile([length, sd.grad(sd.sum(length), P)], [P], target=target, cache=False)
+    value, gradient = kernel(PLACES)
+    r = np.hypot(np.hypot(np.hypot(*PLACES[:, :2].T), PLACES[:, 2]), np.sqrt(more))
+    np.testing.assert_allclose(value, r, rtol=1e-14)
+    np.testing.assert_allclose(gradient, np.divide(PLACES, r[:, None], out=np.zeros_like(PLACES), where=r[:, None] > 0), rtol=1e-14)
+
+
+def test_a_length_that_is_never_zero_is_divided_by_without_a_question() -> None:
+    """Total variation: one inverse for each element, and no comparison."""
+    u = sd.symbol("u", (40, 50))
+    dx, dy = u[1:, :-1] - u[:-1, :-1], u[:-1, 1:] - u[:-1, :-1]
+    loss = sd.sum(sd.sqrt(dx * dx + dy * dy + 1e-4))
+    kernel = sd.compile([loss, sd.grad(loss, u)], [u], cache=False)
+    values = {u: np.random.default_rng(0).normal(size=u.shape)}
+    for found, expected in zip(kernel(*values.values()), sd.evaluate([loss, sd.grad(loss, u)], values), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+    text = str(kernel.loop_ir)
+    assert text.count("reciprocal(") == 1 and "select" not in text and "div(" not in text
+
+
+def test_a_number_without_an_inverse_is_asked_for() -> None:
+    v = sd.symbol("v", 3)
+    length = sd.sqrt(v[0] ** 2 + v[1] ** 2 + 1e-320)
+    np.testing.assert_array_equal(sd.compile(sd.grad(length, v), [v], cache=False)(np.zeros(3)), 0)
