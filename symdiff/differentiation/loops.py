@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from symdiff.bodies import closed, opened, private, replaced
+from symdiff.bodies import closed, opened, private, replaced, shown
 from symdiff.bounds import at_least
 from symdiff.differentiation.histories import residuals
-from symdiff.expression import Add, Factor, Node, Number, Product, Symbol
+from symdiff.expression import Add, Factor, Map, Node, Number, Product, Symbol
 from symdiff.index_notation import Index, labels_of
 from symdiff.loops import FINAL, STACK, Loop, final, is_scan, loop_of, split_args, stacked
-from symdiff.normal_form import add, number, number_of, permute, product, silences
+from symdiff.normal_form import add, expand, is_guard, map_node, number, number_of, permute, product, silences
 from symdiff.normal_form.numbers import times
 from symdiff.sizes import Size, combine
 from symdiff.tensor_type import FLOATING, TensorType
@@ -92,8 +92,8 @@ def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int
     split = [([(c, with_sums_first(p, turning)) for c, p in cores], rest) for cores, rest in split]
     turning |= reaching(topological([f for cores, _ in split for _, p in cores for f in p.children]), turning)
     states = states_after(loop, args, own, kept)
-    pieces = list(dict.fromkeys(
-        f for cores, _ in split for _, p in cores for f in p.children if f in turning and f not in states))
+    read = [part for cores, _ in split for _, p in cores for f in p.children for part in parts_kept(f)]
+    pieces = list(dict.fromkeys(part for part in read if part in turning and part not in states))
     bodies = [*results[:a], *totals, *results[a:b], *pieces]
     bodies, history, arrays = residuals(loop, args, own, names, bodies, {*lambdas, *deltas, *sums})
     front: dict[Node, Node] = {node: outer for node, outer in zip(own.invariants, outside, strict=True)}
@@ -156,6 +156,11 @@ def of_two_factors(node: Product) -> Product | None:
         groups.append((labels, members))
     loose = [factor for labels, members in groups for factor in members if not labels]
     matrices = [members for labels, members in groups if labels]
+    if len(matrices) == 1:
+        # What is written at computed positions is a matrix for each of them.
+        marks = [member for member in matrices[0] if is_guard(member[0])]
+        rest = [*[member for member in matrices[0] if not is_guard(member[0])], *loose]
+        return Product(1, (marks[0], as_one(rest, node)), node.out, node.extents, node.type) if len(marks) == 1 and rest else None
     if len(matrices) != 2:
         return None
     for f, at in loose:
@@ -251,7 +256,8 @@ def with_sums_first(core: Product, turning: set[Node]) -> Product:
     """
     factors: list[Factor] = []
     for f, at in core.factors:
-        if f in turning and not isinstance(f, Symbol) and all(type(i) is int for i in at) and len(set(at)) == len(at):
+        plain = not isinstance(f, Symbol) and not is_guard(f) and all(type(i) is int for i in at)
+        if f in turning and plain and len(set(at)) == len(at):
             order = sorted(range(f.ndim), key=lambda k: (at[k] not in core.summed, at[k]))
             f, at = permute(f, tuple(order)), tuple(at[k] for k in order)
         factors.append((f, at))
@@ -276,22 +282,48 @@ def over_turns(core: Product, loop: Loop, there: Mapping[Node, Node], states: Ma
     label = len(core.extents)
     extents = {**dict(enumerate(core.extents)), label: loop.length}
     if all(f in there or f not in states for f in core.children):
-        return product(1, [whole_factor(f, at, label, there, front) for f, at in core.factors], list(core.out), extents, core.type)
+        return product(1, [whole_factor(f, at, label, there, front, loop.length) for f, at in core.factors], list(core.out),
+                       extents, core.type)
     last = combine(((1, loop.length), (-1, 1)))
     before: Index = (1, ((label, 1),)) if loop.backward else label
     here: Index = label if loop.backward else (1, ((label, 1),))
     first: Index = (last if loop.backward else 0, ())
-    rest = [(states[f][1], (before, *at)) if f in states else whole_factor(f, at, here, there, front) for f, at in core.factors]
-    start = [(states[f][0], at) if f in states else whole_factor(f, at, first, there, front) for f, at in core.factors]
+    rest = [(states[f][1], (before, *at)) if f in states else whole_factor(f, at, here, there, front, loop.length)
+            for f, at in core.factors]
+    start = [(states[f][0], at) if f in states else whole_factor(f, at, first, there, front, loop.length)
+             for f, at in core.factors]
     later = product(1, rest, list(core.out), {**extents, label: last}, core.type)
     if any(number_of(f) == 0 for f, _ in start):
         return later
     return add([(1, later), (1, product(1, start, list(core.out), dict(enumerate(core.extents)), core.type))], core.type)
 
 
-def whole_factor(f: Node, at: Sequence[Index], turn: Index, there: Mapping[Node, Node], front: dict[Node, Node]) -> Factor:
+def whole_factor(f: Node, at: Sequence[Index], turn: Index, there: Mapping[Node, Node], front: dict[Node, Node],
+                 length: Size) -> Factor:
     """A factor of a contraction at a turn, where it changes from one to the next."""
-    return (there[f], (turn, *at)) if f in there else (replaced([f], front)[0], tuple(at))
+    if f in there or (is_guard(f) and any(part in there for part in parts_kept(f))):
+        return along_turns(f, there, front, length), (turn, *at)
+    return replaced([f], front)[0], tuple(at)
+
+
+def parts_kept(f: Node) -> list[Node]:
+    """What is kept of a factor for every turn: of a guard, such as an entry that an index tells, what it reads."""
+    return [shown(child) for child in f.children] if is_guard(f) else [f]
+
+
+def along_turns(node: Node, there: Mapping[Node, Node], front: dict[Node, Node], length: Size) -> Node:
+    """A factor at all turns, along a first axis."""
+    if node in there:
+        return there[node]
+    if isinstance(node, Map):
+        return map_node(node.function, tuple([along_turns(child, there, front, length) for child in node.children]))
+    if shown(node) in there:
+        assert isinstance(node, Product)
+        (inner, at), label = node.factors[0], len(node.extents)
+        whole = along_turns(inner, there, front, length)
+        return product(1, [(whole, (label, *at))], [label, *node.out], {**dict(enumerate(node.extents)), label: length},
+                       TensorType(node.dtype, (length, *node.shape)))
+    return expand(replaced([node], front)[0], (length, *node.shape), tuple(range(1, node.ndim + 1)))
 
 
 def leading(stack: Node, s: int) -> Node:
