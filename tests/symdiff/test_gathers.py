@@ -189,3 +189,18 @@ def test_loops_whose_bodies_look_alike_are_told_apart() -> None:
         kernel(VALUES["X"], [1.0, 2.0], [[5, 4]], [[0, 5]])
     with pytest.raises(ArgumentMismatch, match="rows holds position 6"):
         kernel(VALUES["X"], [1.0, 2.0], [[6, 4]], [[0, 1]])
+
+
+def test_differences_of_rows_are_two_reads() -> None:
+    """Edges of graphs, triplets: no matrix of ones and zeros, in the formula or in the kernel."""
+    E, i, j = sd.symbol("E", (50, 6)), sd.symbol("i", 300, dtype="int64"), sd.symbol("j", 300, dtype="int64")
+    assert str(E[i] - E[j]) == "E[i] - E[j]"
+    loss = sd.sum(sd.maximum(0.0, 1 + sd.sum((E[i] - E[j]) ** 2, axis=1) - sd.sum((E[i] + 2 * E[j]) ** 2, axis=1)))
+    outputs = [loss, sd.grad(loss, E), sd.hvp(loss, E, sd.cos(E))]
+    kernel = sd.compile(outputs, [E, i, j], cache=False)
+    rng = np.random.default_rng(0)
+    values = {E: rng.normal(size=(50, 6)), i: rng.integers(-50, 50, 300), j: rng.integers(0, 50, 300)}
+    for found, expected in zip(kernel(*values.values()), sd.evaluate(outputs, values), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+    assert "matmul" not in kernel.loop_ir
+    assert kernel.stats()["flops"] < 300 * 6 * 60
