@@ -29,7 +29,7 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.loop_ir.rewriting import replaced_value, with_values
 from codegen.loop_ir.walks import buffers_of, panels_of, read, statements, written
-from codegen.scheduling.shared_slots import Inner, nest, reads_of, touched, visits_once
+from codegen.scheduling.shared_slots import Inner, lives_of, nest, reads_of, statement_places, touched, visits_once
 from symdiff.bounds import at_least
 from symdiff.sizes import Size, combine
 
@@ -51,40 +51,34 @@ class Part:
 def place_parts(program: Program) -> Program:
     """The program with such buffers as parts of the longer one."""
     buffers = buffers_of(program)
-    places = [(section.kind, statement) for section in program.sections for statement in section.body]
-    names = [touched((statement,)) for _, statement in places]
-    first: dict[str, int] = {}
-    last: dict[str, int] = {}
-    fixed: set[str] = set()
-    for k, (kind, statement) in enumerate(places):
-        for name in names[k]:
-            first.setdefault(name, k)
-            last[name] = k
-        fixed.update(names[k] if kind == "range" else taken_whole(statement))
+    places = list(statement_places(program, buffers))
+    lives = lives_of(places)
+    fixed = {name for section in program.sections for name in (
+        touched(section.body) if section.kind == "range" else taken_whole(section.body))}
     parts: dict[str, Part] = {}
-    for k, (_, statement) in enumerate(places):
-        scratch = [buffers[name] for name in names[k] if buffers[name].role == "full" and name not in parts]
-        ended = {b.name: b for b in scratch if first[b.name] < k == last[b.name] and b.name not in fixed}
+    for place, (names, body) in enumerate(places):
+        scratch = [buffers[name] for name in names if buffers[name].role == "full" and name not in parts]
+        ended = {b.name: b for b in scratch if lives[b.name].first < place == lives[b.name].last and b.name not in fixed}
         for whole in scratch if ended else ():
-            if first[whole.name] == k:
-                parts.update(parts_of(whole, {name: b for name, b in ended.items() if name not in parts}, statement))
+            if lives[whole.name].first == place:
+                parts.update(parts_of(whole, {name: b for name, b in ended.items() if name not in parts}, body))
     if not parts:
         return program
     sections = tuple([replace(s, body=tuple([moved_into(t, parts) for t in s.body])) for s in program.sections])
     return replace(program, sections=sections, buffers=tuple([b for b in program.buffers if b.name not in parts]))
 
 
-def taken_whole(statement: Statement) -> Iterator[str]:
-    """Buffers that a statement touches otherwise than element by element."""
-    for inner in statements((statement,)):
+def taken_whole(body: tuple[Statement, ...]) -> Iterator[str]:
+    """Buffers that statements touch otherwise than element by element."""
+    for inner in statements(body):
         if isinstance(inner, (Fill, Mirror)):
             yield inner.buffer
         yield from [panel.buffer for panel in panels_of(inner)]
 
 
-def parts_of(whole: Buffer, ended: Mapping[str, Buffer], place: Statement) -> dict[str, Part]:
+def parts_of(whole: Buffer, ended: Mapping[str, Buffer], body: tuple[Statement, ...]) -> dict[str, Part]:
     """The buffers whose last reader is a nest that writes a part of the `whole` in their place."""
-    inside = list(nest((place,)))
+    inside = list(nest(body))
     loops = {s.statement.var: s.statement for s in inside if isinstance(s.statement, Loop)}
     stores = [s for s in inside if whole.name in written(s.statement)]
     found: dict[str, Part] = {}
