@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from symdiff.expression import Constant, Factor, Map, Node, Product
+from symdiff.expression import Constant, Factor, Node, Product
 from symdiff.index_notation import Index, Label, labels_of, rename
+from symdiff.normal_form.cores import is_one_hot
 from symdiff.normal_form.numbers import broadcast_axes
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
@@ -28,7 +29,7 @@ class Solved(NamedTuple):
 
 def index_of(node: Node) -> tuple[Node, int] | None:
     """The index i and the axis k of a one-hot factor one_hot(i, k, n), None where k does not count positions."""
-    if node.__class__ is not Map or "one_hot" not in node.function.traits:
+    if not is_one_hot(node):
         return None
     index, positions, _ = node.args
     axis = counted_axis(positions)
@@ -109,7 +110,7 @@ def holds_marks(node: Node) -> bool:
     """Whether a factor is one-hot."""
     if node.__class__ is Product and not node.extents:
         return False
-    return any([child.__class__ is Map and "one_hot" in child.function.traits for child in node.children])
+    return any([is_one_hot(child) for child in node.children])
 
 
 def written(node: Product, label: Label) -> bool:

@@ -9,6 +9,7 @@ ways to write the axes the consumer takes the smallest, which makes (XᵀX)ᵀ a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeGuard
 
 from symdiff.expression import Factor, Map, Node, Product, Symbol, factor_key
 from symdiff.index_notation import Extents, Index, Label, form_of, index_hash, labels_of, rename
@@ -57,9 +58,14 @@ def is_guard(node: Node) -> bool:
     return node.__class__ is Map and "guard" in node.function.traits
 
 
+def is_one_hot(node: Node) -> TypeGuard[Map]:
+    """Whether a factor holds at the one position that an index tells."""
+    return node.__class__ is Map and "one_hot" in node.function.traits
+
+
 def silences(node: Node) -> bool:
     """Whether a guard may be false at all values of a summed label; a one-hot factor holds at one of them."""
-    return is_guard(node) and "one_hot" not in node.function.traits
+    return is_guard(node) and not is_one_hot(node)
 
 
 def core(factors: list[Factor], summed: set[Label], extents: Extents, dtype: str) -> Factor:

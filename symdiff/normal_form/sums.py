@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 
-from symdiff.expression import Add, Factor, Map, Node, Number, Product
+from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.index_notation import Index, Label, labels_of
+from symdiff.normal_form.cores import is_one_hot
 from symdiff.normal_form.numbers import broadcast_axes, exact, number
 from symdiff.normal_form.products import Term, dense_product, expand_product, structural, with_coefficient
 from symdiff.normal_form.steps import put_together
@@ -303,7 +304,7 @@ def carriers(node: Node) -> list[tuple[tuple[object, ...], Rest]]:
         if len(at) < 2 or not all([i.__class__ is int for i in at]) or len(set(at)) != len(at):
             continue
         others = [f for k, f in enumerate(p.factors) if k != position]
-        if any(f.__class__ is Map and "one_hot" in f.function.traits for f, _ in others):
+        if any(is_one_hot(f) for f, _ in others):
             # Reads and writes at computed positions, x[i] - x[j], are no sums of matrices.
             continue
         elsewhere = {label for _, indices in others for i in indices for label in labels_of(i)}
