@@ -92,8 +92,8 @@ def scan_adjoints(loop: Loop, args: tuple[Node, ...], given: dict[tuple[str, int
     split = [([(c, with_sums_first(p, turning)) for c, p in cores], rest) for cores, rest in split]
     turning |= reaching(topological([f for cores, _ in split for _, p in cores for f in p.children]), turning)
     states = states_after(loop, args, own, kept)
-    read = [part for cores, _ in split for _, p in cores for f in p.children for part in parts_kept(f)]
-    pieces = list(dict.fromkeys(part for part in read if part in turning and part not in states))
+    read = [part for cores, _ in split for _, p in cores for f in p.children if f not in states for part in parts_kept(f)]
+    pieces = list(dict.fromkeys(part for part in read if part in turning))
     bodies = [*results[:a], *totals, *results[a:b], *pieces]
     bodies, history, arrays = residuals(loop, args, own, names, bodies, {*lambdas, *deltas, *sums})
     front: dict[Node, Node] = {node: outer for node, outer in zip(own.invariants, outside, strict=True)}
