@@ -1,4 +1,4 @@
-"""Matrix products: small ones in registers, others as calls of BLAS: operands where they stand, with their strides.
+"""Matrix products: those that the caches hold in registers, others as calls of BLAS: operands where they stand, with their strides.
 
 BLAS stores by columns and takes everything by reference.  A matrix whose rows lie side by side is to it the transpose, so
 C = A B is written as Cᵀ = Bᵀ Aᵀ where C is stored by rows.
@@ -36,6 +36,7 @@ LETTERS = {"float64": "d", "float32": "s"}
 STRIPS, FEW_STRIPS, THIN = 4, 2, 192
 # A symmetric product up to this height is computed whole.
 TINY = 16
+# So many pages may be walked over again and again; half as many where each step is to another one.
 PAGE_BYTES, PAGES = 4096, 128
 # Address, leading dimension, whether it is stored by columns.
 Matrix = tuple[Ssa, Ssa, bool]
@@ -77,7 +78,7 @@ class ProductWriter(StatementWriter):
             first = last
 
     def gemm(self, dtype: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
-        """A product in registers where it is small and B lies as C does, else a call of gemm."""
+        """A product in registers where the second cache holds what it meets, else a call of gemm."""
         if c[2]:
             # Cᵀ = Bᵀ Aᵀ
             m, n, a, b, c = n, m, flipped(b), flipped(a), flipped(c)
@@ -217,8 +218,8 @@ class ProductWriter(StatementWriter):
             return one if int(one.name) < int(other.name) else other
         return self.select(self.compare("icmp slt", one, other), one, other)
 
-    def register_tiles(self, kind: str, m: Ssa, k: Ssa, alpha: Ssa, a: tuple[Ssa, Ssa, Ssa], b: tuple[Ssa, Ssa], c: tuple[Ssa, Ssa],
-              vectors: int, width: int, left: Ssa | None, adds: bool) -> None:
+    def register_tiles(self, kind: str, m: Ssa, k: Ssa, alpha: Ssa, a: tuple[Ssa, Ssa, Ssa], b: tuple[Ssa, Ssa],
+                       c: tuple[Ssa, Ssa], vectors: int, width: int, left: Ssa | None, adds: bool) -> None:
         """C = alpha A B (+ C) for so many columns of C and B, and all rows; each with its address and its steps."""
         rows = rows_of_tile(m, vectors, self.processor.vector_bytes)
         scaled = alpha.name != literal(1, kind).name
