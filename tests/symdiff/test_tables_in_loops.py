@@ -56,7 +56,7 @@ def test_values_and_derivatives(name: str, backward: bool) -> None:
             for found, expected in zip(kernel(*values), wanted, strict=True):
                 np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11)
     values = given(TURNS)
-    loss, *gradients = kernels[0](*values)[:4]
+    _, *gradients = kernels[0](*values)[:4]
     ways = [np.random.default_rng(9).normal(size=s.shape) for s in (E, w, W)]
     up, down = (kernels[0](*[v + sign * 1e-6 * d for v, d in zip(values, ways, strict=False)], *values[3:]) for sign in (1, -1))
     slope = sum(np.sum(g * d) for g, d in zip(gradients, ways, strict=True))
