@@ -38,6 +38,7 @@ from codegen.planning.gathers import separate_gathers
 from codegen.planning.hoisting import hoist
 from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
+from codegen.planning.passes import are_numbers
 from codegen.planning.shared_products import join_companions, share_products
 from codegen.planning.shared_terms import share_terms
 from codegen.planning.side_by_side import join_parts
@@ -106,7 +107,10 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         expanded = expand_functions(sink(hoist(simple, hints)), hints)
 
         def arranged(nodes: list[Node]) -> list[Node]:
-            parted = separate_gathers(join_parts(write_in_windows(narrow_truths(join_companions(nodes)), hints)))
+            nodes = narrow_truths(nodes)
+            if are_numbers(nodes):
+                return share_terms(nodes)
+            parted = separate_gathers(join_parts(write_in_windows(join_companions(nodes), hints)))
             ordered = share_products(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
             return share_terms(take_square_roots(ordered, hints))
         roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(sink(hoist(bodies, hints)), hints)))

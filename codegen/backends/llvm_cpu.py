@@ -12,7 +12,7 @@ from typing import Any
 from codegen.backends import fast_calls
 from codegen.backends.native_code import compiled, machine
 from codegen.backends.numba_cpu import inlined, load_module
-from codegen.backends.object_keys import ChangedSource, object_key
+from codegen.backends.object_keys import ChangedSource, object_key, text_key
 from codegen.backends.parted_calls import PartedCalls, timed
 from codegen.backends.protocol import Array, BuildOptions, Code, DirectCall, Executable, Pass
 from codegen.emitters import python
@@ -166,9 +166,8 @@ class LlvmCpu:
         quick = length >= LONG_STRAIGHT and not options.fast_math
         if store is not None:
             try:
-                circumstances = (self.NAME, options.choices(), *machine().circumstances)
-                key = object_key(program, circumstances)
-                quick_key = object_key(program, ("quick", *circumstances)) if quick else b""
+                key = object_key(program, (self.NAME, options.choices(), *machine().circumstances))
+                quick_key = text_key("quick", (key,)) if quick else b""
             except ChangedSource as fault:
                 store, refused = None, f"refused: {fault}"
 

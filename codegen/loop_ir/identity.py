@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from codegen.loop_ir.nodes import Program
 from symdiff.sizes import Dim
 
 REMARKS = frozenset({"comment"})
-FIELDS: dict[type, tuple[str, ...]] = {}
+# How each kind of node begins, and what gives its fields.
+FIELDS: dict[type, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {}
 
 
 def program_identity(program: Program) -> bytes:
@@ -36,12 +38,21 @@ def program_identity(program: Program) -> bytes:
 def write(value: Any, put: Callable[[str], None]) -> None:
     """Write a node, or a field of one."""
     kind = type(value)
-    if kind is str:
-        put(f"{len(value)}'{value}")
+    known = FIELDS.get(kind)
+    if known is not None:
+        opening, fields_of = known
+        put(opening)
+        for item in fields_of(value):
+            if item.__class__ is str:
+                put(f"{len(item)}'{item}")
+            else:
+                write(item, put)
     elif kind is tuple:
         put(f"{len(value)}(")
         for item in value:
             write(item, put)
+    elif kind is str:
+        put(f"{len(value)}'{value}")
     elif kind is int or kind is bool or value is None:
         put(f"{value};")
     elif kind is float:
@@ -52,12 +63,15 @@ def write(value: Any, put: Callable[[str], None]) -> None:
         put("D")
         write(value.key, put)
     else:
-        names = FIELDS.get(kind)
-        if names is None:
-            names = FIELDS[kind] = field_names(kind)
-        put(f"{kind.__name__}{{")
-        for name in names:
-            write(getattr(value, name), put)
+        FIELDS[kind] = f"{kind.__name__}{{", reader(field_names(kind))
+        write(value, put)
+
+
+def reader(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """What gives the fields of those names."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple([getattr(value, name) for name in names])
 
 
 def field_names(kind: type) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ import numpy as np
 
 from codegen.loop_ir import references
 from codegen.loop_ir.arithmetic import Level
+from symdiff.functions.trigonometric import sech_squared
 
 Family = Literal["float", "number", "order", "compare", "logic", "test", "power_int", "select", "cast"]
 
@@ -52,6 +53,13 @@ class Scalar:
 SIGMOID = """
     e = np.exp(-abs(x))  # never overflows
     return ($one if x >= 0 else e) / ($one + e)
+"""
+SECH_SQUARED = """
+    a = abs(x)
+    e = np.exp(-a - a)
+    d = e + e
+    s = $one + e
+    return (d + d) / (s * s)
 """
 SOFTPLUS = """
     return np.maximum(x, $zero) + np.log1p(np.exp(-abs(x)))
@@ -177,6 +185,7 @@ FUNCTIONS = (
     Scalar("erf", 1, "float", references.erf, "math.erf({0})"),
     Scalar("erfc", 1, "float", references.erfc, "math.erfc({0})"),
     helped("sigmoid", 1, references.sigmoid, SIGMOID, "x"),
+    helped("sech_squared", 1, sech_squared, SECH_SQUARED, "x"),
     helped("softplus", 1, references.softplus, SOFTPLUS, "x"),
     helped("logaddexp", 2, np.logaddexp, LOGADDEXP, "a, b"),
     helped("xlogy", 2, references.xlogy, XLOGY, "x, y"),

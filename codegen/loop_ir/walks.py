@@ -142,14 +142,15 @@ def subvalues(value: Value) -> Sequence[Value]:
 
 
 class Facts:
-    """What a statement itself reads: places, positions and the names in them, registers, and buffers."""
+    """What a statement itself reads: places, positions and the names in them, registers, buffers, and sizes but for numbers."""
 
-    __slots__ = ("indices", "loads", "read", "registers")
+    __slots__ = ("indices", "loads", "read", "registers", "sizes")
 
     def __init__(self, statement: Statement) -> None:
         loads: list[Place] = []
         indices: list[Affine] = []
         registers: set[str] = set()
+        sizes: list[Size] = []
         panels = panels_of(statement)
         if isinstance(statement, (Store, Accumulate)):
             indices += statement.index
@@ -157,16 +158,26 @@ class Facts:
             indices += panel.index
         for outer in values_of(statement):
             for value in subvalues(outer):
-                if isinstance(value, Load):
-                    loads.append((value.buffer, value.index))
-                    indices += value.index
-                elif isinstance(value, Register):
-                    registers.add(value.name)
-                elif isinstance(value, (Inside, IndexValue)):
-                    indices.append(value.index)
+                match value:
+                    case Register(name):
+                        registers.add(name)
+                    case Load(name, index):
+                        loads.append((name, index))
+                        indices += index
+                    case Inside(index, size):
+                        indices.append(index)
+                        sizes.append(size)
+                    case IndexValue(index):
+                        indices.append(index)
+                    case SizeValue(size):
+                        sizes.append(size)
         for index in indices:
             if index.terms:
                 registers.update(index_variables(index))
+                sizes += index_sizes(index)
+            else:
+                sizes.append(index.const)
+        self.sizes = tuple([size for size in sizes if size.__class__ is not int])
         changed = (statement.buffer,) if isinstance(statement, (Accumulate, Mirror)) else ()
         self.loads, self.indices, self.registers = tuple(loads), tuple(indices), frozenset(registers)
         self.read = (*[name for name, _ in loads], *[p.buffer for p in panels], *changed)
@@ -253,13 +264,8 @@ def disjoint(one: tuple[Affine, ...], other: tuple[Affine, ...]) -> bool:
 
 
 def statement_sizes(statement: Statement) -> Iterator[Size]:
-    """The sizes that a statement itself needs to know."""
-    for index in indices_of(statement):
-        yield from index_sizes(index)
-    for outer in values_of(statement):
-        for value in subvalues(outer):
-            if isinstance(value, (SizeValue, Inside)):
-                yield value.size
+    """The sizes that a statement itself needs to know, but for numbers."""
+    yield from facts_of(statement).sizes
     match statement:
         case Loop(lo=lo, hi=hi):
             yield from (lo, hi)

@@ -98,7 +98,7 @@ class Elements:
 
     def at_hand(self, request: Request) -> Value | None:
         """The value where it needs no formula: a number, a size, an index, a known register or a load."""
-        node, at = request.node, request.at
+        node, at, _ = request
         c = number_of(node)
         if c is not None:
             return literal(c, node.dtype)
@@ -126,16 +126,12 @@ class Elements:
     def settle(self, request: Request, value: Value) -> Value:
         """Name the value in its scope where that saves work or keeps expressions short."""
         node, at, free = request
-        if not free or isinstance(value, (Literal, Register, SizeValue, IndexValue)):
+        if not free or isinstance(value, (Register, Literal, SizeValue, IndexValue)):
             return value
         depth = self.scopes.depth_of(at)
         scope = self.scopes.chain[depth]
-        height = self.height(value)
-        outer = depth < len(self.scopes.chain) - 1
-        if isinstance(value, Load):
-            named = outer
-        else:
-            named = outer or height > DEEPEST or self.shared.get(node, 0) > 1 or (isinstance(node, Map) and is_costly(node))
+        named = depth < len(self.scopes.chain) - 1 or (not isinstance(value, Load) and (self.shared.get(node, 0) > 1 or (
+            isinstance(node, Map) and is_costly(node)) or self.height(value) > DEEPEST))
         if not named:
             return value
         result = scope.known[node, at] = self.named(value, node.dtype, at)

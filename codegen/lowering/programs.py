@@ -103,6 +103,8 @@ def kept_whole(program: Program) -> Program:
 
     Tiles and full buffers are indexed alike, so only the role changes.
     """
+    if not any(buffer.role == "tile" for buffer in program.buffers):
+        return program
     uses: dict[str, list[str]] = {}
     for section in program.sections:
         for buffer in section_buffers(section, program):

@@ -76,6 +76,8 @@ class Scopes:
 
     def depth_of(self, at: At) -> int:
         """The position in the chain of the innermost scope that defines what an index holds; 0 is the section."""
+        if not at:
+            return self.least
         used: set[str] = set()
         for index in at:
             if index.terms:

@@ -25,6 +25,8 @@ from symdiff.traversal import topological, transform
 LONGEST_KEPT = 4096
 # Its inverse is finite in both precisions.
 SMALLEST_NUMBER = 1e-30
+# Functions of lengths in space.
+LENGTHS = ("hypot", "direction", "ratio")
 # Rows that lowering writes by other words of the loop IR.
 WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast", "power": "power",
            "one_hot": "equal"}
@@ -32,10 +34,19 @@ WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast
 
 def expand_functions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     """The roots in the scalar vocabulary of the loop IR."""
-    current = transform(share_exponentials(roots, hints), by_one_length)
+    current, names = list(roots), functions_in(roots)
+    if "exp_difference" in names:
+        current = share_exponentials(current, hints)
+    if not names.isdisjoint(LENGTHS):
+        current = transform(current, by_one_length)
     while any(is_expandable(node) for node in topological(current)):
         current = transform(current, expansion)
     return current
+
+
+def functions_in(roots: Sequence[Node]) -> set[str]:
+    """The names of the functions under the roots."""
+    return {node.function.name for node in topological(roots) if isinstance(node, Map)}
 
 
 def narrow_truths(roots: Sequence[Node]) -> list[Node]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from codegen.planning.costs import Hints
 from codegen.planning.gathers import is_gather
 from codegen.planning.matrices import matrix_form
-from codegen.planning.passes import Passes, is_leaf, is_pattern, is_small_power
+from codegen.planning.passes import Passes, is_leaf, is_of_numbers, is_pattern, is_small_power
 from symdiff.expression import Apply, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read, factors_read, solved_labels
 from symdiff.index_notation import Index, injective, inside, labels_of
@@ -56,6 +56,8 @@ def operations(node: Node, reads: Mapping[Node, int], stored: Mapping[Node, str]
     """How many sums and products an element takes with all that is not stored, read so many times; what is spread counts as one."""
     if is_leaf(node):
         return 0
+    if not node.shape:
+        return 1  # it is read once, in whatever is made of it
     below = [count * (work[child] if child.ndim >= node.ndim else min(work[child], 1)) for child, count in reads.items()
              if child not in stored]
     return min((COSTLY_OPERATIONS if is_costly(node) else 1) + sum(below), 1 << 30)
@@ -76,7 +78,7 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
     dear: set[Node] = set()
     divisors = exact_divisors(order)
     for node in order:
-        if is_leaf(node):
+        if is_leaf(node) or is_of_numbers(node):
             continue
         if is_contraction(node) or must_push(node):
             stored.setdefault(node, "it sums" if not isinstance(node, Reduce) else "it folds")
@@ -105,8 +107,9 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
             if node not in passes.sample and not is_spread(node) and read_by_samples(node, users, passes):
                 stored[node] = "costly, and read again with every sample"
                 dear.discard(node)
-    store_windows(order, stored, users, hints, divisors)
-    share(order, stored, users, passes, divisors)
+    if any(node.shape and not is_leaf(node) for node in order):
+        store_windows(order, stored, users, hints, divisors)
+        share(order, stored, users, passes, divisors)
     # What is stored after all is so at full length where another pass or sample reads it.
     passes.full |= {node for node in passes.recomputed if node in stored}
     return stored
@@ -166,7 +169,7 @@ def store_windows(order: Sequence[Node], stored: dict[Node, str], users: Mapping
     """
     work: dict[Node, int] = {}
     for node in order:
-        work[node] = operations(node, Counter([child for child, _, _ in readings(node)]), stored, work)
+        work[node] = operations(node, Counter([child for child, _, _ in readings(node)]) if node.shape else {}, stored, work)
         if work[node] < COSTLY_OPERATIONS or not node.shape or node in stored or is_pattern(node) or is_view(node) or (
                 node in divisors):
             continue
@@ -208,7 +211,7 @@ def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list
     readers: dict[Node, set[Node]] = {}
     work: dict[Node, int] = {}
     for node in order:
-        work[node] = operations(node, dict.fromkeys(children_read(node), 1), stored, work)
+        work[node] = operations(node, dict.fromkeys(children_read(node), 1) if node.shape else {}, stored, work)
     for node in reversed(order):
         found: set[Node] = set()
         for user in users.get(node, ()):

@@ -15,6 +15,7 @@ from symdiff.gathers import factors_read, solved_labels
 from symdiff.index_notation import labels_of
 from symdiff.normal_form import number_of
 from symdiff.sizes import Size
+from symdiff.traversal import topological
 
 SMALLEST_SAMPLE_AXIS = 64
 # Operations on leaves that are done again rather than stored for another pass.
@@ -50,6 +51,22 @@ class Passes:
 def is_leaf(node: Node) -> bool:
     """Whether the value is there from the start, at every index."""
     return isinstance(node, (Symbol, Constant)) or number_of(node) is not None
+
+
+def is_of_numbers(node: Node) -> bool:
+    """Whether the node is a number that is computed of numbers and elements of leaves: it lives in a register."""
+    if node.type.shape:
+        return False
+    kind = node.__class__
+    if kind is Product:
+        p: Product = node  # type: ignore[assignment]
+        return not p.extents and all([not at or is_leaf(f) for f, at in p.factors])
+    return kind is Map or kind is Add
+
+
+def are_numbers(roots: Sequence[Node]) -> bool:
+    """Whether the roots, and all that they are computed of, are numbers: there is nothing to put in order along any axis."""
+    return all(is_of_numbers(node) or is_leaf(node) for node in topological(roots))
 
 
 def reads_leaves(node: Node) -> bool:

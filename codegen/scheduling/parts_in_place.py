@@ -50,6 +50,8 @@ class Part:
 
 def place_parts(program: Program) -> Program:
     """The program with such buffers as parts of the longer one."""
+    if sum(b.role == "full" and bool(b.shape) for b in program.buffers) < 2:
+        return program
     buffers = buffers_of(program)
     places = list(statement_places(program, buffers))
     lives = lives_of(places)

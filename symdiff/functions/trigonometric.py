@@ -32,12 +32,6 @@ def one_less_square(x: Array) -> Array:
     return (1 - x) * (1 + x)
 
 
-def decayed(x: Expression) -> Expression:
-    """4t/(1 + t)² with t = e^−2|x|."""
-    decay = ROWS["exp"](-2 * ROWS["abs"](x))
-    return 4 * decay / (1 + decay) ** 2
-
-
 define(
     "one_less_square", quiet(one_less_square), (lambda x, y: -2 * x,),
     result="same", text="(1 - {0}²)", latex=r"\left(1 - {0}^2\right)", traits="even",
@@ -94,7 +88,6 @@ define(
 define(
     "sech_squared", sech_squared, (lambda x, y: -2 * ROWS["tanh"](x) * y,),
     text="sech({0})²", latex=r"\operatorname{{sech}}^2\left({0}\right)", infix="power", traits="even positive nonnegative",
-    expansion=decayed,
     doc="1 − tanh² x = 1/cosh² x, which formulas for people write as the former: ∂ = −2 tanh(x) (1 − tanh² x).",
 )
 define(

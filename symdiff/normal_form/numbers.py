@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -50,8 +51,16 @@ def times(a: Number, b: Number) -> Number:
 
 def number(value: Number, dtype: str = "float64", shape: tuple[Size, ...] = ()) -> Node:
     """The number `value` broadcast to `shape`."""
+    if not shape and value.__class__ is int:
+        return whole_number(value, dtype)
     labels = tuple(range(len(shape)))
     return Product(value, (), labels, shape, TensorType(dtype, shape))
+
+
+@lru_cache(maxsize=256)
+def whole_number(value: int, dtype: str) -> Node:
+    """A whole number; those that formulas are full of, 1 and 2, are kept."""
+    return Product(value, (), (), (), TensorType(dtype, ()))
 
 
 def number_of(node: Node) -> Number | None:

@@ -41,13 +41,15 @@ def step_of(part: Node, kind: type[Node]) -> Part:
     return Step(Product, (part.coefficient, part.factors, part.out, part.extents, part.type), part.written)
 
 
-def restored(part: Part) -> Node:
-    """The node that a part is."""
+def restored(part: Part, steps: dict[Node, Any]) -> Node:
+    """The node that a part is; what that was put together of goes into `steps`, where the node itself does not know.
+
+    The node may be the user's: were it told, the next walk would find it otherwise than this one did.
+    """
     if isinstance(part, Node):
         return part
-    node: Add | Product = part.kind(*part.fields)
-    if node.written is None:
-        node.written = part.written
+    node = part.kind(*part.fields)
+    steps.setdefault(node, part.written)
     return node
 
 
@@ -66,13 +68,14 @@ def with_steps(roots: Iterable[Node]) -> dict[Node, PutTogether | None]:
     """
     order: dict[Node, PutTogether | None] = {}
     open: dict[Node, PutTogether | None] = {}
+    steps: dict[Node, Any] = {}
     stack: list[tuple[Node, bool]] = [(root, False) for root in roots][::-1]
     while stack:
         node, is_done = stack.pop()
         if is_done:
             order[node] = open.pop(node)
         elif node not in order and node not in open:
-            made = made_of(node)
+            made = made_of(node, steps)
             open[node] = made
             if made is not None and any([part in open for _, part in made.parts]):
                 made = open[node] = None
@@ -82,9 +85,12 @@ def with_steps(roots: Iterable[Node]) -> dict[Node, PutTogether | None]:
     return order
 
 
-def made_of(node: Node) -> PutTogether | None:
+def made_of(node: Node, steps: dict[Node, Any]) -> PutTogether | None:
     """What a node was put together of, as nodes; a number is what it is, whatever came to be it."""
-    if not isinstance(node, (Add, Product)) or node.written is None or not node.children:
+    if not isinstance(node, (Add, Product)) or not node.children:
         return None
-    coefficient, parts = node.written
-    return PutTogether(coefficient, tuple([(how, restored(part)) for how, part in parts]))
+    written = steps.get(node) if node.written is None else node.written
+    if written is None:
+        return None
+    coefficient, parts = written
+    return PutTogether(coefficient, tuple([(how, restored(part, steps)) for how, part in parts]))

@@ -10,7 +10,7 @@ from symdiff.errors import TypeMismatch
 from symdiff.expression import Node
 from symdiff.functions import ROWS
 from symdiff.normal_form import add as add_terms
-from symdiff.normal_form import number, number_of, product, scale
+from symdiff.normal_form import exact, number, number_of, product, scale
 from symdiff.operators.coercion import (
     apply_row,
     as_node,
@@ -72,6 +72,9 @@ def subtract(x: Value, y: Value) -> Node:
 
 def multiply(x: Value, y: Value) -> Node:
     """x · y element by element, with broadcasting; of two booleans, whether both hold, as in NumPy."""
+    for a, b in ((x, y), (y, x)):
+        if a.__class__ is int and isinstance(b, Node) and b.type.dtype in FLOATING:
+            return located(scale(exact(a), b))
     nodes = as_nodes(x, y)
     for a, b in (nodes, nodes[::-1]):
         value = number_of(a)

@@ -10,6 +10,8 @@ import pytest
 
 import symdiff as sd
 from codegen.backends import llvm_cpu
+from codegen.loop_ir.nodes import Store
+from codegen.loop_ir.walks import statements
 from codegen.runtime import blas
 from tests.codegen.test_shared_terms import program
 
@@ -56,6 +58,26 @@ def test_code_that_may_reorder_is_written_once() -> None:
     f = sd.compile(value, cache=False, fast_math=True)
     f(np.zeros(8))
     assert executable(f).better is None
+
+
+def test_what_parts_hand_on_lies_in_one_buffer() -> None:
+    """Positions are given on as soon as their values are read no more; integers have a buffer of their own."""
+    p, value = program(1500, 1, "mean minus times sin tanh")
+    whole = sd.symbol("i", (), "int64")
+    odd = whole
+    for k in range(400):
+        odd = odd * 3 + k * whole - odd // 7
+    f = sd.compile([value, sd.grad(value, p), odd], [p, whole], cache=False)
+    kept = {b.name: b for b in f.planned().program.buffers if b.name.startswith("k")}
+    assert sorted(b.dtype for b in kept.values()) == ["float64", "int64"]
+    stores = [(s.buffer, s.index[0].const) for section in f.planned().program.sections for s in statements(section.body)
+              if isinstance(s, Store) and s.buffer in kept]
+    assert len(stores) > len(set(stores))
+    for name, buffer in kept.items():
+        assert {place for written, place in stores if written == name} == set(range(int(buffer.shape[0])))
+    x = np.random.default_rng(0).uniform(-1, 1, 8)
+    for found, wanted in zip(f(x, 5), sd.evaluate([value, sd.grad(value, p), odd], {p: x, whole: 5}), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
 
 
 def test_passes_beside_a_straight_program_are_written_once() -> None:

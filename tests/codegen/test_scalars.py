@@ -108,6 +108,7 @@ ONE = {
     "atanh": mpmath.atanh, "erf": mpmath.erf, "erfc": mpmath.erfc, "sqrt": mpmath.sqrt,
     "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)), "reciprocal": lambda x: 1 / x, "square": lambda x: x * x,
     "cube": lambda x: x ** 3, "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "sech_squared": lambda x: mpmath.sech(x) ** 2,
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
 }
 TWO = {

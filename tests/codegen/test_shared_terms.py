@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import symdiff as sd
+from codegen.loop_ir.identity import program_identity
 from codegen.planning.shared_terms import share_terms
 from symdiff.expression import Add, Product
 from symdiff.normal_form import products, sums
@@ -46,6 +47,16 @@ def test_a_kernel_does_no_more_than_was_written(kinds: str, most: float) -> None
     assert alone.stats()["flops"] < most * 600 * (1 + kinds.count("minus") / len(kinds.split()))
     # The bound of reverse differentiation is five times the program (Griewank and Walther, Evaluating Derivatives, 2nd ed., 3.3).
     assert f.stats()["flops"] < 5 * alone.stats()["flops"]
+
+
+@pytest.mark.parametrize("kinds", ["plus mean minus times sin tanh", "minus times sin"])
+def test_a_second_kernel_is_the_same_program(kinds: str) -> None:
+    """Whatever the first one left behind: else its bits would differ, and what is kept on the disk would not be found."""
+    p, value = program(1200, 2, kinds)
+    outputs = [value, sd.grad(value, p)]
+    kernels = [sd.compile(outputs, cache=False) for _ in range(3)]
+    first, *others = [program_identity(f.planned().program) for f in kernels]
+    assert all(other == first for other in others)
 
 
 System = Callable[[list[Any], list[Any]], list[Any]]

@@ -182,7 +182,7 @@ class Function:
 
     def alike(self, *values: Ssa) -> tuple[Ssa, ...]:
         """The values with the lanes of the widest."""
-        lanes = max(v.lanes for v in values)
+        lanes = max([v.lanes for v in values])
         return tuple([v if v.lanes == lanes else self.splat(v, lanes) for v in values])
 
     def binary(self, op: str, a: Ssa, b: Ssa) -> Ssa:

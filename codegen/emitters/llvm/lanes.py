@@ -35,7 +35,7 @@ MOST_FOLDS = 8
 # Values in each loop inside of a vector loop for which four natural vectors, or two, are taken as one.
 FEW, SEVERAL = 8, 14
 DEAR = frozenset("exp exp2 expm1 log log1p log2 log10 tanh sinh cosh asinh acosh atanh tan asin acos atan atan2 cbrt hypot sigmoid "
-                 "softplus logaddexp xlogy power div sqrt".split())
+                 "sech_squared softplus logaddexp xlogy power div sqrt".split())
 
 
 def own_registers(body: Iterable[Statement]) -> set[str]:

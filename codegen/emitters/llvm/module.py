@@ -71,12 +71,12 @@ def emit(program: Program, processor: Processor = USUAL, fast_math: bool = False
             if function is not None:
                 functions.append(section_function(function, program, rows, processor, fast_math, declared))
         callees.append(called)
+    products = multiplies(program)
     if cut:
-        products = multiplies(program)
         functions += cut_kernel(program, callees, ONE_THREAD if products else [], [AS_BEFORE] if products else [])
     else:
-        functions += [kernel_function(program, callees, objects) for objects in (False, True)]
-    stubs = [STUBS] if multiplies(program) else []
+        functions += [kernel_function(program, callees, objects, products) for objects in (False, True)]
+    stubs = [STUBS] if products else []
     return "\n".join([HEAD, *sorted(declared.values()), "", "\n\n".join([*stubs, *functions]), "", ATTRIBUTES, ""])
 
 
@@ -107,9 +107,8 @@ def section_function(of: Callee, program: Program, rows: dict[str, int], process
     return "\n".join([f"define void @{of.name}({', '.join(given)}) {{", *writer.lines(), "}"])
 
 
-def kernel_function(program: Program, callees: list[Callee], objects: bool) -> str:
-    """The function that takes the storage apart, addresses or `objects`, and runs the sections in order."""
-    products = multiplies(program)
+def kernel_function(program: Program, callees: list[Callee], objects: bool, products: bool) -> str:
+    """The function that takes the storage apart, addresses or `objects`, and runs the sections in order, maybe with BLAS."""
     writer = entry_writer(program, storage_lines(program, objects) + (ONE_THREAD if products else []))
     for called in callees:
         call_section(writer, called)

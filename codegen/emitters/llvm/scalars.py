@@ -230,6 +230,16 @@ def sigmoid(w: Function, x: Ssa, kind: str) -> Ssa:
     return w.binary("fdiv", top, w.binary("fadd", constant(x, 1.0), e))
 
 
+def sech_squared(w: Function, x: Ssa, kind: str) -> Ssa:
+    """4e / (1 + e)² with e = e^(−2|x|), and what 1 + e loses by being rounded."""
+    size = w.intrinsic("fabs", x)
+    e = exp_below(w, w.unary("fneg", w.binary("fadd", size, size)))
+    twice, below = w.binary("fadd", e, e), w.binary("fadd", constant(x, 1.0), e)
+    lost = w.binary("fsub", e, w.binary("fsub", below, constant(x, 1.0)))
+    square = mathematics.fma(w, below, below, w.binary("fmul", below, w.binary("fadd", lost, lost)))
+    return w.binary("fdiv", w.binary("fadd", twice, twice), square)
+
+
 def softplus(w: Function, x: Ssa, kind: str) -> Ssa:
     """max(x, 0) + log(1 + e^(−|x|))."""
     e = exp_below(w, w.unary("fneg", w.intrinsic("fabs", x)))
@@ -320,7 +330,7 @@ FUNCTIONS: dict[str, Code] = {
     "sqrt": lambda w, a, kind: w.intrinsic("sqrt", a),
     **{name: recipe(name, own) for name, own in RECIPES.items()},
     "sin": angle("sin", angles.sin), "cos": angle("cos", angles.cos), "tan": angle("tan", angles.tan),
-    "sigmoid": sigmoid, "softplus": softplus, "logaddexp": logaddexp, "xlogy": xlogy,
+    "sigmoid": sigmoid, "sech_squared": sech_squared, "softplus": softplus, "logaddexp": logaddexp, "xlogy": xlogy,
 }
 LOGIC: dict[str, Code] = {
     "less": comparison("olt", "slt", "ult"), "less_equal": comparison("ole", "sle", "ule"),

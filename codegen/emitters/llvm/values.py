@@ -48,30 +48,35 @@ class ValueWriter(IndexWriter):
 
     def value(self, value: Value, mask: Ssa | None = None) -> Ssa:
         """The value; reads in it happen only where the mask holds."""
+        if isinstance(value, Register):
+            return self.registers[value.name]
+        if isinstance(value, Call):
+            return self.applied(value, mask)
         match value:
+            case Load(name, index):
+                return self.load(name, index, mask)
             case Literal(number, dtype):
                 return literal(number, KINDS[dtype])
-            case Register(name):
-                return self.registers[name]
             case SizeValue(size, dtype):
                 return cast(self, self.size(size), KINDS[dtype])
             case IndexValue(index, dtype):
                 return cast(self, self.spread(self.affine(index)), KINDS[dtype])
-            case Load(name, index):
-                return self.load(name, index, mask)
             case Inside(index, size):
                 # One comparison without sign: a negative index is a very large number.
                 return self.compare("icmp ult", self.spread(self.affine(index)), self.size(size))
-            case Call("select", (condition, a, b), _):
-                return self.choice(condition, a, b, mask)
-            case Call("logical_and", (a, b)):
-                first = self.value(a, mask)
-                return self.logic("and", first, self.value(b, self.narrowed(mask, first, b)))
-            case Call(function, args, dtype):
-                values = [self.value(a, mask) for a in args]
-                if function not in ("cast", "power_int"):
-                    values = list(self.alike(*values))
-                return CODES[function](self, *values, KINDS[dtype])
+
+    def applied(self, value: Call, mask: Ssa | None) -> Ssa:
+        """A function of values; of some only one is read."""
+        function, args = value.function, value.args
+        if function == "select":
+            return self.choice(args[0], args[1], args[2], mask)
+        if function == "logical_and":
+            first = self.value(args[0], mask)
+            return self.logic("and", first, self.value(args[1], self.narrowed(mask, first, args[1])))
+        values = [self.value(a, mask) for a in args]
+        if len(values) > 1 and function not in ("cast", "power_int"):
+            values = list(self.alike(*values))
+        return CODES[function](self, *values, KINDS[value.dtype])
 
     def narrowed(self, mask: Ssa | None, condition: Ssa, value: Value) -> Ssa | None:
         """The mask of a value that is read only where the condition holds."""
