@@ -79,8 +79,10 @@ def enter(node: Node, place: tuple[object, ...]) -> Node:
     return node
 
 
-def sign_kept(c: Number) -> object:
-    """A coefficient as it stands in the table: −0.0 apart from 0, and one NaN."""
+def table_key(c: Number) -> object:
+    """A coefficient as it stands in the table: −0.0 apart from 0, one NaN, and a fraction as two integers, which hash quickly."""
+    if c.__class__ is Fraction:
+        return c.numerator, c.denominator
     if c.__class__ is float and (c == 0 or c != c):
         return str(c)
     return c
@@ -245,8 +247,8 @@ class Add(Node):
             ranks = sorted(range(len(keys)), key=keys.__getitem__)
             ordered = tuple([terms[k] for k in ranks])
         for c, _ in ordered:
-            if c.__class__ is float:
-                ordered = tuple([(sign_kept(c), t) for c, t in ordered])  # type: ignore[misc]
+            if c.__class__ is not int:
+                ordered = tuple([(table_key(c), t) for c, t in ordered])  # type: ignore[misc]
                 break
         place = (Add, ordered, type)
         node = found(place)
@@ -302,7 +304,7 @@ class Product(Node):
             if len(keys) > 1:
                 written = tuple([factors[k] for k in sorted(range(len(keys)), key=keys.__getitem__)])
                 keys.sort()
-            place: tuple[object, ...] = (Product, sign_kept(coefficient), written, out, extents, type)
+            place: tuple[object, ...] = (Product, table_key(coefficient), written, out, extents, type)
         else:
             place = (Product, canonical, type.dtype)
         node = found(place)

@@ -151,16 +151,23 @@ class Facts:
         indices: list[Affine] = []
         registers: set[str] = set()
         sizes: list[Size] = []
-        panels = panels_of(statement)
+        kind = statement.__class__
+        panels = panels_of(statement) if kind is MatMul or kind is MatVec else ()
         if isinstance(statement, (Store, Accumulate)):
             indices += statement.index
         for panel in panels:
             indices += panel.index
         for outer in values_of(statement):
-            for value in subvalues(outer):
+            pending = [outer]
+            while pending:
+                value = pending.pop()
+                if isinstance(value, Register):
+                    registers.add(value.name)
+                    continue
+                if isinstance(value, Call):
+                    pending.extend(value.args[::-1])
+                    continue
                 match value:
-                    case Register(name):
-                        registers.add(name)
                     case Load(name, index):
                         loads.append((name, index))
                         indices += index

@@ -19,7 +19,7 @@ from codegen.loop_ir.nodes import Affine, Buffer, Let, Load, Loop, Program, Regi
 from codegen.loop_ir.walks import read, statements, used_registers, written
 
 # Statements of a part, those inside of loops counted too; of one whose values are stored for the next.
-ENOUGH, MANY = 80, 160
+ENOUGH, MANY = 80, 320
 # Named values that may be computed again for one.
 SHORT = 6
 

@@ -74,7 +74,7 @@ class ValueWriter(IndexWriter):
             first = self.value(args[0], mask)
             return self.logic("and", first, self.value(args[1], self.narrowed(mask, first, args[1])))
         values = [self.value(a, mask) for a in args]
-        if len(values) > 1 and function not in ("cast", "power_int"):
+        if len(values) > 1 and function != "power_int" and any([v.lanes != values[0].lanes for v in values]):
             values = list(self.alike(*values))
         return CODES[function](self, *values, KINDS[value.dtype])
 
