@@ -21,6 +21,8 @@ from symdiff.traversal import topological
 
 TILE_BYTES = 256 * 1024
 STREAM_BYTES = 6656
+# Of long rows a tile has what the first cache holds, and so many at least, which products with vectors take at once.
+FIRST_BYTES, LONG_ROWS = 1 << 15, 4
 MOST_ROWS, LEAST_ROWS = 512, 16
 # Matrix products of fewer rows are mostly calls.
 PRODUCT_ROWS = 64
@@ -53,9 +55,9 @@ def plan_passes(roots: Sequence[Node], hints: Hints) -> Passes:
 def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: bool = True) -> int:
     """Rows of a tile: what fits the cache beside its per-sample values, a power of two within bounds.
 
-    Where a pass has no matrix product and reads more than it stores, a tile is read from memory once and from the cache after
-    that: a small one, so that memory goes on being read, or where rows are long one that fills the cache.  With a matrix product,
-    or along an axis that does not come first, a tile may fill the last cache rather than have too few rows.
+    Where a pass has no matrix product and reads more than it stores, a tile is read from memory once and from the first cache
+    after that: a small one, so that memory goes on being read.  With a matrix product, or along an axis that does not come first,
+    a tile may fill the last cache rather than have too few rows.
     """
     stored = 8 + sum(row_bytes(node, passes, hints) for node in during if node in passes.sample)
     leaves = {child for node in during for child in node.children if isinstance(child, Symbol) and child in passes.sample}
@@ -65,7 +67,7 @@ def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: 
         return min(max(power_of_two_below(TILE_BYTES // (stored + given)), ASIDE_ROWS), MOST_ROWS, most)
     if not multiplies and given > stored:
         rows = power_of_two_below(STREAM_BYTES // given)
-        return min(rows, MOST_ROWS) if rows >= LEAST_ROWS // 2 else max(power_of_two_below(TILE_BYTES // given), LEAST_ROWS // 2)
+        return min(rows, MOST_ROWS) if rows >= LEAST_ROWS // 2 else max(power_of_two_below(FIRST_BYTES // given), LONG_ROWS)
     rows = min(max(power_of_two_below(TILE_BYTES // stored), LEAST_ROWS), MOST_ROWS)
     while multiplies and rows < PRODUCT_ROWS and 2 * rows * stored <= CACHE_BYTES:
         rows *= 2
