@@ -3,6 +3,9 @@
 Carries, contractions and costly functions are kept by the forward loop, slices are at hand; sums and products of them are
 computed again.  Where such a sum or product takes less room than what only it is computed from, it is kept instead: of the
 gate of a network one array, which the backward turn multiplies by one adjoint, in the place of three.
+
+What may be infinite, and is read only where a guard holds, is kept under that guard: e^x in the branch that a `where` did not
+take.  The backward loop never reads it there, but its own derivative has 0 · ∞ for what was kept.
 """
 
 from __future__ import annotations
@@ -10,20 +13,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
 from symdiff.bodies import private, replaced
 from symdiff.differentiation.vertex_covers import least_cover
 from symdiff.expression import Factor, Map, Node, Product, Reduce, Symbol
+from symdiff.functions.row import ROWS, ScalarRow
 from symdiff.loops import Loop, is_scan, stacked
-from symdiff.normal_form import is_guard, product
+from symdiff.normal_form import is_guard, map_node, product
 from symdiff.sizes import typical_value
 from symdiff.tensor_type import TensorType
 from symdiff.traversal import reaching, rebuilt, topological
 
 # What each node is computed from: slices, and what is kept unless a sum or a product of it is.
 Sources = dict[Node, frozenset[Node]]
+# A condition, and the axes along which it holds.
+Place = tuple[Node, tuple[int, ...]]
 
 
 def residuals(loop: Loop, args: tuple[Node, ...], own: Loop, names: Mapping[Symbol, Symbol], bodies: Sequence[Node],
@@ -49,9 +56,55 @@ def residuals(loop: Loop, args: tuple[Node, ...], own: Loop, names: Mapping[Symb
     back: dict[Node, Node] = {new: old for old, new in names.items()}
     slices: dict[Node, Node] = dict(zip(own.slices, args[len(loop.carries):], strict=False))
     stored = [node for node in history if node not in slices]
-    longer = replace(loop, stacks=tuple(replaced(stored, back)))
+    read = read_from(bodies, symbols, joined)
+    guards = guards_of_all({symbols[node]: node for node in stored if is_unbounded(node)}, read, changing)
+    known: dict[Node, Node] = {symbol: node for node, symbol in symbols.items()}
+    kept_as = [under(node, replaced([c for c, _ in found], known), [at for _, at in found]) if (
+        found := sorted(guards.get(symbols[node], ()), key=lambda g: (g[0].key, g[1]))) else node for node in stored]
+    longer = replace(loop, stacks=tuple(replaced(kept_as, back)))
     rows = {node: stacked(longer, args, k) for k, node in enumerate(stored)}
-    return read_from(bodies, symbols, joined), symbols, [slices[node] if node in slices else rows[node] for node in history]
+    return read, symbols, [slices[node] if node in slices else rows[node] for node in history]
+
+
+@cache
+def is_finite(row: ScalarRow) -> bool:
+    """Whether a function of finite numbers is finite, as far as extreme ones tell."""
+    points = np.meshgrid(*[np.array([-1e300, -1.0, -1e-300, 0.0, 1e-300, 1.0, 1e300])] * row.arity)
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(row.numpy(*points)).all())
+
+
+def is_unbounded(node: Node) -> bool:
+    """Whether what is kept may be infinite, or no number, though what it is computed from is finite."""
+    return any([isinstance(part, Map) and not is_finite(part.function) for part in (
+        node, *(node.children if isinstance(node, Product) else ()))])
+
+
+def guards_of_all(kept: Mapping[Node, Node], bodies: Sequence[Node], changing: set[Symbol]) -> dict[Node, set[Place]]:
+    """For symbols of what is kept: the conditions, each with its axes there, of the guards beside it wherever it is read.
+
+    Those that the forward turn knows.
+    """
+    order = topological(bodies)
+    backward = reaching(order, changing)
+    found: dict[Node, set[Place]] = {symbol: set() for symbol in kept if symbol in bodies}
+    for node in order:
+        factors = node.factors if isinstance(node, Product) else [(child, tuple(range(child.ndim))) for child in node.children]
+        for symbol, at in factors:
+            if symbol not in kept:
+                continue
+            plain = isinstance(node, Product) and all(type(i) is int for i in at) and len(set(at)) == len(at)
+            here = {(g.children[0], tuple([at.index(i) for i in there])) for g, there in factors
+                    if is_guard(g) and g not in backward and set(there) <= set(at)} if plain else set()
+            found[symbol] = here if symbol not in found else found[symbol] & here
+    return found
+
+
+def under(node: Node, conditions: Sequence[Node], axes: Sequence[tuple[int, ...]]) -> Node:
+    """The node where the conditions hold, each along some of its axes, else 0."""
+    labels = tuple(range(node.ndim))
+    marks: list[Factor] = [(map_node(ROWS["guard"], (c,)), at) for c, at in zip(conditions, axes, strict=True)]
+    return product(1, [(node, labels), *marks], list(labels), dict(enumerate(node.shape)), node.type)
 
 
 def sources_of(forward: Sequence[Node]) -> Sources:

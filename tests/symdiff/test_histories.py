@@ -141,3 +141,38 @@ def test_no_history_of_a_state_that_is_an_output() -> None:
     _, rows = sd.scan(lambda c, s: (sd.tanh(M @ c + s),) * 2, w, x)
     # 1 - tanh², and the adjoint of the rows.
     assert histories(sd.grad(sd.sum(rows**2), M)) == [(SIZE,)] * 2
+
+
+DEAD: dict[str, Any] = {
+    "overflow": lambda c, x: sd.where(x < 1.0, c + w * x**2, sd.exp(1e4 * (x - c))),
+    "logarithm": lambda c, x: sd.where(c + 9 > 0, c + x * w, sd.log(c + 9)) * sd.tanh(x),
+    "root": lambda c, x: sd.where(c > 50.0, sd.sqrt(c - 50.0) * w, x * sd.sin(c)),
+    "one of many": lambda c, x: sd.where(sd.sum(c) > 90.0, sd.exp(2e3 * (x + 3.0)) * c, c * w + x),
+    "two guards": lambda c, x: sd.where(x < 1.0, sd.where(w < 5.0, c * x, sd.exp(1e4 * (c + 1.0))), sd.exp(1e4 * (4.0 - c))) * w,
+}
+
+
+@pytest.mark.parametrize("target", ["cpu", "interpreter"])
+@pytest.mark.parametrize("name", DEAD)
+def test_second_derivatives_past_what_is_infinite_in_branches_not_taken(name: str, target: str) -> None:
+    """As those of the same turns one by one, to which no zero has come without its guard."""
+    def total(turns: Any) -> Any:
+        end, rows = turns(lambda c, x: (DEAD[name](c, x),) * 2)
+        return sd.sum(end**2) + sd.sum(sd.cos(rows) * x)
+
+    def one_by_one(step: Any) -> Any:
+        state, rows = w, []
+        for t in range(TURNS):
+            state, row = step(state, x[t])
+            rows.append(row)
+        return state, sd.stack(rows)
+    values = [0.5 + np.random.default_rng(3).uniform(0, 0.4, s.shape) for s in (w, x)]
+    found = []
+    for way in (lambda step: sd.scan(step, w, x), one_by_one):
+        value = total(way)
+        slopes = sd.grad(value, [w, x])
+        outputs = [value, *slopes, sd.hvp(value, w, sd.cos(w)), *sd.grad(sd.sum(slopes[1] * x), [w, x])]
+        found.append(sd.compile(outputs, [w, x], target=target)(*values))
+    for one, other in zip(*found, strict=True):
+        assert np.isfinite(other).all()
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-13)
