@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import linecache
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -15,6 +14,7 @@ from codegen.emitters import python
 from codegen.loop_ir.nodes import MatMul, MatVec, Program
 from codegen.loop_ir.walks import INPUTS, parameters, statements
 from codegen.runtime import blas
+from codegen.runtime.hashes import sha256
 from codegen.scheduling.schedule import SCHEDULE
 
 
@@ -95,7 +95,7 @@ class NumbaCpu:
 
 def load_module(source: str) -> dict[str, Any]:
     """The names that a source defines; tracebacks show its lines."""
-    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    digest = sha256(source.encode()).hexdigest()[:16]
     filename = f"<symdiff kernel {digest}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     module: dict[str, Any] = {"__name__": f"symdiff_kernel_{digest}"}

@@ -6,7 +6,6 @@ of every source file that has a say in it, so that a change of the emitter finds
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from codegen.loop_ir.identity import program_identity
 from codegen.loop_ir.nodes import Program
+from codegen.runtime.hashes import sha256
 
 TOP = Path(__file__).parents[2]
 # Source files whose text has a say in the machine code of a program; a name of a folder stands for the files in it.
@@ -40,18 +40,18 @@ def object_key(program: Program, circumstances: tuple[object, ...]) -> bytes:
     """
     told = repr(circumstances).encode()
     named = program_identity(program)
-    return hashlib.sha256(b"%s %d %s %d %s" % (writers_digest(), len(told), told, len(named), named)).digest()
+    return sha256(b"%s %d %s %d %s" % (writers_digest(), len(told), told, len(named), named)).digest()
 
 
 def text_key(text: str, circumstances: tuple[object, ...]) -> bytes:
     """The key of the machine code of a module that is known as text."""
-    return hashlib.sha256(repr((text, circumstances)).encode()).digest()
+    return sha256(repr((text, circumstances)).encode()).digest()
 
 
 @cache
 def writers_digest() -> bytes:
     """The SHA-256 of the source files that have a say; raises `ChangedSource`."""
-    total = hashlib.sha256()
+    total = sha256()
     try:
         for path in sources():
             if path.stat().st_mtime > LOADED:

@@ -18,7 +18,6 @@ process says why.  When the folder outgrows its bound, the entries that were use
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 import sys
@@ -26,6 +25,7 @@ import time
 import warnings
 from contextlib import suppress
 
+from codegen.runtime.hashes import sha256
 from codegen.runtime.private_folders import NotOurs, PrivateFolder, make_private
 from symdiff.errors import CacheWarning
 from symdiff.provenance import is_own
@@ -150,7 +150,7 @@ def entry(key: bytes, code: bytes) -> bytes:
 
 def digest(key: bytes, code: bytes) -> bytes:
     """The checksum of an entry."""
-    return hashlib.sha256(struct.pack("<QQ", VERSION, len(code)) + key + code).digest()
+    return sha256(struct.pack("<QQ", VERSION, len(code)) + key + code).digest()
 
 
 def checked(key: bytes, data: bytes) -> bytes:
