@@ -73,7 +73,7 @@ def subtract(x: Value, y: Value) -> Node:
 def multiply(x: Value, y: Value) -> Node:
     """x · y element by element, with broadcasting; of two booleans, whether both hold, as in NumPy."""
     for a, b in ((x, y), (y, x)):
-        if a.__class__ is int and isinstance(b, Node) and b.type.dtype in FLOATING:
+        if (a.__class__ is float or a.__class__ is int) and isinstance(b, Node) and b.type.dtype in FLOATING:
             return located(scale(exact(a), b))
     nodes = as_nodes(x, y)
     for a, b in (nodes, nodes[::-1]):
