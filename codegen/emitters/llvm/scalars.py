@@ -183,18 +183,28 @@ def rounding(name: str) -> Code:
 
 
 def library(w: Function, name: str, *args: Ssa) -> Ssa:
-    """A function of the C library, lane by lane."""
+    """A function of the C library, lane by lane: that is a function of the module, so that where it is called stays short."""
     args = w.alike(*args)
     a = args[0]
     full = name if a.kind == "double" else name + "f"
     w.declare(full, f"declare {a.kind} @{full}({', '.join([a.kind] * len(args))}) #0")
+    if a.lanes > 1:
+        full = w.declare(f".{full}.{a.lanes}", for_each_lane(full, a, len(args)))
+    given = ", ".join([f"{v.type} {v.name}" for v in args])
+    return w.pure(f"call {a.type} @{full}({given}) #0", a.kind, a.lanes, max(w.branch_depth, *[v.depth for v in args]))
+
+
+def for_each_lane(full: str, like: Ssa, arity: int) -> str:
+    """The function that calls a function of the C library for each lane of its arguments, vectors like one."""
+    inner = Function()
+    vectors = [Ssa(f"%.v{k}", like.kind, like.lanes) for k in range(arity)]
     results = []
-    depth = max(w.branch_depth, *[v.depth for v in args])
-    for k in range(a.lanes):
-        lanes = [w.lane(v, k) for v in args]
-        given = ", ".join([f"{v.kind} {v.name}" for v in lanes])
-        results.append(w.pure(f"call {a.kind} @{full}({given}) #0", a.kind, 1, depth))
-    return results[0] if a.lanes == 1 else w.gathered(results)
+    for k in range(like.lanes):
+        given = ", ".join([f"{like.kind} {inner.lane(v, k).name}" for v in vectors])
+        results.append(inner.here(f"call {like.kind} @{full}({given}) #0", like.kind))
+    inner.block.end = f"ret {like.type} {inner.gathered(results).name}"
+    parameters = ", ".join([f"{v.type} {v.name}" for v in vectors])
+    return "\n".join([f"define internal {like.type} @.{full}.{like.lanes}({parameters}) #0 {{", *inner.lines(), "}"])
 
 
 def recipe(name: str, own: Recipe) -> Code:
