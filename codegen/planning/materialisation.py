@@ -206,7 +206,8 @@ def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list
           divisors: set[Node]) -> None:
     """Store array nodes of some size that several stored nodes would otherwise recompute each.
 
-    What is read once in each of several passes is not worth it where it is little to compute from one array.
+    What is read once in each of several passes is not worth it where it is little to compute from one array, or, in two passes,
+    from two: to store it and load it moves no less.
     """
     readers: dict[Node, set[Node]] = {}
     work: dict[Node, int] = {}
@@ -221,13 +222,14 @@ def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list
         readers[node] = found
         if len(found) > 1 and work[node] >= COSTLY_OPERATIONS and node.shape and node not in stored and not (
                 is_leaf(node) or is_pattern(node) or is_view(node) or node in divisors):
-            if len({passes.level[reader] for reader in found}) == len(found) and is_little(node, stored, passes):
+            if len({passes.level[reader] for reader in found}) == len(found) and is_little(
+                    node, stored, passes, 2 if len(found) == 2 else 1):
                 continue
             stored[node] = f"{work[node]} operations that {len(found)} stored values share"
 
 
-def is_little(node: Node, stored: Mapping[Node, str], passes: Passes) -> bool:
-    """Whether a value of a sample is a few sums and products of one array of samples and what is the same for all of them."""
+def is_little(node: Node, stored: Mapping[Node, str], passes: Passes, most: int) -> bool:
+    """Whether a value of a sample is a few sums and products of so many arrays of samples and what is the same for all of them."""
     arrays: set[Node] = set()
     operations, pending = 0, [node]
     while pending:
@@ -240,4 +242,4 @@ def is_little(node: Node, stored: Mapping[Node, str], passes: Passes) -> bool:
         if operations > LITTLE or is_costly(part) or is_contraction(part) or is_pattern(part):
             return False
         pending.extend(children_read(part))
-    return node in passes.sample and len(arrays) <= 1
+    return node in passes.sample and len(arrays) <= most
