@@ -39,15 +39,24 @@ def test_each_line_of_a_row_is_fetched_ahead_once(vector_bytes: int, columns: in
     assert text.count(PREFETCH) == columns * np.dtype(dtype).itemsize // 64
 
 
+@pytest.mark.parametrize(("columns", "again"), [(1000, True), (4000, True), (200, False), (32, False)])
+def test_where_long_rows_are_read_again_the_begins_of_the_next_are_fetched(columns: int, again: bool) -> None:
+    """Into the second cache, which is told by a 2; rows of which a tile has more than four are read one after the other."""
+    text = emit(regression(columns), Processor(64))
+    assert ("i32 0, i32 2, i32 1)" in text) is again
+    assert "i32 0, i32 3, i32 1)" in text
+
+
 def test_what_is_no_row_of_data_is_not_fetched() -> None:
     x, A = sd.symbol("x", "n"), sd.symbol("A", (40, 40))
     assert PREFETCH not in emit(program_of(sd.sum(sd.exp(x)), [x]), Processor(32))
     assert PREFETCH not in emit(program_of(sd.sum(sd.exp(A)), [A]), Processor(32))
 
 
-def test_data_may_end_with_the_memory_of_the_process() -> None:
+@pytest.mark.parametrize("columns", [32, 1024])
+def test_data_may_end_with_the_memory_of_the_process(columns: int) -> None:
     """What is fetched ahead of the last rows belongs to nobody."""
-    rows, columns = 4 * mmap.PAGESIZE // 256, 32
+    rows = 16 * mmap.PAGESIZE // (8 * columns)
     with mmap.mmap(-1, rows * columns * 8) as memory:
         X = np.frombuffer(memory).reshape(rows, columns)
         X[:] = np.random.default_rng(0).normal(size=X.shape)

@@ -337,7 +337,7 @@ class StatementWriter(FoldWriter):
     def tiles(self, loop: TileLoop) -> None:
         """The loop over the tiles of the range."""
         lo, hi, tile_start = self.lo, self.hi, self.tile_start
-        rows = literal(loop.rows, "i64")
+        rows, self.tile_rows = literal(loop.rows, "i64"), loop.rows
 
         def body() -> None:
             start = self.variables[loop.var]
@@ -345,7 +345,7 @@ class StatementWriter(FoldWriter):
             self.lo, self.hi, self.tile_start = start, self.select(self.compare("icmp slt", end, hi), end, hi), start
             self.body(loop.body)
         self.turns(loop.var, lo, hi, rows, changed_registers(loop.body), body)
-        self.lo, self.hi, self.tile_start = lo, hi, tile_start
+        self.lo, self.hi, self.tile_start, self.tile_rows = lo, hi, tile_start, 0
 
     def fill(self, name: str, value: Ssa) -> None:
         """Every element of a buffer, or of the present rows of a tile buffer, which lie side by side."""

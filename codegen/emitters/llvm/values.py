@@ -15,6 +15,8 @@ from symdiff.sizes import Size, combine, multiply
 NOWHERE = "@nowhere"
 # Bytes of a line of the cache; and how far ahead data is fetched: some 130 ns at the 15 GB/s at which a core reads memory.
 LINE, AHEAD = 64, 2048
+# Tiles of so few rows, long ones, are read row beside row.
+SIDE_BY_SIDE = 4
 BYTES = {"double": 8, "float": 4, "i64": 8, "i32": 4, "i8": 1}
 
 
@@ -40,6 +42,8 @@ class ValueWriter(IndexWriter):
         self.fetching: dict[str, str] = {}
         self.fetched: set[tuple[str, str]] = set()
         self.lanes_before = 0
+        # Rows of the tile that is written, 0 outside of tiles.
+        self.tile_rows = 0
         self.told: dict[tuple[str, int], tuple[tuple[Affine, ...], tuple[Size, list[tuple[Variable | Ssa, Size]]]]] = {}
 
     def memory(self, name: str) -> str:
@@ -157,15 +161,38 @@ class ValueWriter(IndexWriter):
         place = self.block.label, pointer.name
         if buffer.role != "arg" or buffer.sample_axis != 0 or len(buffer.shape) < 2 or place in self.fetched:
             return
-        if self.streams.setdefault(name, self.samples) != self.samples or (
-                self.fetching.setdefault(name, self.lane_variable) != self.lane_variable):
-            return
-        if self.lanes_before * BYTES[self.memory(name)] % LINE == 0:
+        if self.streams.setdefault(name, self.samples) != self.samples:
+            if 0 < self.tile_rows <= SIDE_BY_SIDE and len(buffer.shape) == 2:
+                self.fetched.add(place)
+                self.fetch_begins(name, pointer)
+        elif self.fetching.setdefault(name, self.lane_variable) == self.lane_variable and (
+                self.lanes_before * BYTES[self.memory(name)] % LINE == 0):
             self.fetched.add(place)
-            self.declare("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-            # At the end of an array this is outside of it, which does no harm.
-            ahead = self.here(f"getelementptr i8, ptr {pointer.name}, i64 {AHEAD}", "ptr")
-            self.do(f"call void @llvm.prefetch.p0(ptr {ahead.name}, i32 0, i32 3, i32 1)")
+            self.fetch(pointer, AHEAD, 3)
+
+    def fetch_begins(self, name: str, pointer: Ssa) -> None:
+        """Where a tile is read again, fetch how the rows of the next one begin: nothing asks for that before they are read.
+
+        It comes into the second cache, as the first one is full of this tile.  (Regression with 1,000 columns: 1.06 times as long
+        as memory is read once, 1.15 without; tiles of more rows, which are read one after the other, take longer with it.)
+        """
+        size = BYTES[self.memory(name)]
+        there = self.moved(pointer, self.size(multiply(self.tile_rows, self.strides[name][0])), self.memory(name))
+        begins = self.compare("icmp slt", self.variables[self.lane_variable], literal(AHEAD // size, "i64"))
+
+        def lines() -> None:
+            for position in range(0, self.lanes * size, LINE):
+                self.fetch(there, position, 2)
+        self.sides(begins, lines, lambda: None)
+
+    def fetch(self, pointer: Ssa, ahead: int, cache: int) -> None:
+        """Fetch what stands so many bytes further on: into the first cache (3) or the second (2).
+
+        At the end of an array this is outside of it, which does no harm.
+        """
+        self.declare("llvm.prefetch.p0", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        place = self.here(f"getelementptr i8, ptr {pointer.name}, i64 {ahead}", "ptr")
+        self.do(f"call void @llvm.prefetch.p0(ptr {place.name}, i32 0, i32 {cache}, i32 1)")
 
     def read(self, kind: str, pointer: Ssa, mask: Ssa | None) -> Ssa:
         """One element, or whatever stands nowhere in its place."""
