@@ -27,7 +27,8 @@ MOST_ROWS, LEAST_ROWS = 512, 16
 # Matrix products of fewer rows are mostly calls.
 PRODUCT_ROWS = 64
 # What a byte costs in the cache, beside one in memory; a plan that stores no more than this stays in the cache as a whole.
-CACHED = 0.25
+CACHED, WHOLE_BYTES = 0.25, 4 * 1024 * 1024
+# A tile may be so large.
 CACHE_BYTES = 8 * 1024 * 1024
 # What is touched with every tile stays in the second cache up to this size.
 HOT_BYTES = 1024 * 1024
@@ -127,11 +128,11 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
                 readers.setdefault(child, set()).add(-1 - place if tall else passes.level[node])
     total = 0.0
     sizes = {n: hints.count(n.shape) * BYTES[n.dtype] for n in [*stored, *(n for n in order if isinstance(n, Symbol))]}
-    small = sum(sizes.values()) <= CACHE_BYTES
+    small = sum(sizes.values()) <= WHOLE_BYTES
     for node, size in sizes.items():
         near = CACHED if small or size <= TILE_BYTES else 1.0
         if isinstance(node, Symbol):
-            if node in passes.sample:
+            if node in passes.sample and node not in passes.across:
                 total += max(len(readers.get(node, ())), 1) * size * (ASIDE if passes.sample[node] else 1)
             else:
                 total += size + (tiles - 1) * size * near * (node in readers)

@@ -41,6 +41,8 @@ class Passes:
     full: set[Node] = field(default_factory=set)
     # Nodes that another pass or sample computes again, rather than that they are stored at full length.
     recomputed: set[Node] = field(default_factory=set)
+    # Leaves with a sample axis that are read at other samples than the one at hand.
+    across: set[Node] = field(default_factory=set)
 
     @property
     def count(self) -> int:
@@ -174,6 +176,8 @@ def place(node: Node, passes: Passes) -> None:
             level = max(level, passes.level[child] + 1)
         else:
             level = max(level, passes.ready[child])
+            if child in passes.sample:
+                passes.across.update((child,) if is_leaf(child) else child.children)
     if axis is not None:
         passes.sample[node] = axis
     passes.level[node] = level
