@@ -34,6 +34,8 @@ Role = OneOf["arg", "out", "const", "full", "tile", "accumulator", "shared"]
 LoopKind = OneOf["serial", "lane", "grid", "thread", "unrolled"]
 Fold = OneOf["add", "max", "min", "mul"]
 T = TypeVar("T")
+# Turns that products with vectors take at once: what they read of the vectors, and their sums, then stay in registers.
+TURNS_AT_ONCE = 4
 
 
 @dataclass_transform(frozen_default=True)

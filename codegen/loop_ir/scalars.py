@@ -37,7 +37,11 @@ Family = Literal["float", "number", "order", "compare", "logic", "test", "power_
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A row: see the head of this module.  `integer` and `integer_helper` replace template and helper for integers."""
+    """A row: see the head of this module.  `integer` and `integer_helper` replace template and helper for integers.
+
+    `cost` is what a vector takes, measured in double precision, where a sum is 1 and an exponential 10; `by_lanes` says that
+    each lane of it takes so much.
+    """
 
     name: str
     arity: int
@@ -48,6 +52,8 @@ class Scalar:
     helper: str = ""
     integer: str = ""
     integer_helper: str = ""
+    cost: int = 1
+    by_lanes: bool = False
 
 
 SIGMOID = """
@@ -130,12 +136,13 @@ def infix(name: str, symbol: str, level: Level, reference: Callable[..., Any], f
     return Scalar(name, 2, family, reference, template, level, integer=template)
 
 
-def numpy_function(name: str, function: str = "", family: Family = "float", arity: int = 1) -> Scalar:
+def numpy_function(name: str, function: str = "", family: Family = "float", arity: int = 1, cost: int = 1) -> Scalar:
     """A row that NumPy has, and Numba with it."""
     function = function or name
     arguments = ", ".join(f"{{{k}}}" for k in range(arity))
     template = f"np.{function}({arguments})"
-    return Scalar(name, arity, family, getattr(np, function), template, integer="" if family == "float" else template)
+    return Scalar(name, arity, family, getattr(np, function), template, integer="" if family == "float" else template,
+                  cost=cost)
 
 
 def rounding(name: str, function: str) -> Scalar:
@@ -144,29 +151,29 @@ def rounding(name: str, function: str) -> Scalar:
     return Scalar(name, 1, "number", reference, f"np.{function}({{0}})", integer="{0}")
 
 
-def helped(name: str, arity: int, reference: Callable[..., Any], helper: str, parameters: str) -> Scalar:
+def helped(name: str, arity: int, reference: Callable[..., Any], helper: str, parameters: str, cost: int) -> Scalar:
     """A row that is written as a small function of the preamble."""
     arguments = ", ".join(f"{{{k}}}" for k in range(arity))
-    return Scalar(name, arity, "float", reference, f"$f({arguments})", helper=f"def $f({parameters}):{helper}")
+    return Scalar(name, arity, "float", reference, f"$f({arguments})", helper=f"def $f({parameters}):{helper}", cost=cost)
 
 
 ARITHMETIC = (
     infix("add", "+", Level.SUM, np.add, "number"),
     infix("sub", "-", Level.SUM, np.subtract, "number"),
     infix("mul", "*", Level.PRODUCT, np.multiply, "number"),
-    Scalar("div", 2, "float", np.true_divide, "{0} / {1}", Level.PRODUCT),
+    Scalar("div", 2, "float", np.true_divide, "{0} / {1}", Level.PRODUCT, cost=5),
     Scalar("neg", 1, "number", np.negative, "-{0}", Level.SIGN, integer="-{0}"),
-    Scalar("reciprocal", 1, "float", lambda x: np.true_divide(1, x), "$one / {0}", Level.PRODUCT),
+    Scalar("reciprocal", 1, "float", lambda x: np.true_divide(1, x), "$one / {0}", Level.PRODUCT, cost=5),
     numpy_function("square", family="number"),
     Scalar("cube", 1, "number", lambda x: x * x * x, "$f({0})", helper=f"def $f(x):{CUBE}", integer="$f({0})",
            integer_helper=f"def $f(x):{CUBE}"),
-    Scalar("power", 2, "float", np.power, "{0} ** {1}", Level.POWER),
+    Scalar("power", 2, "float", np.power, "{0} ** {1}", Level.POWER, cost=65),
     Scalar("power_int", 2, "power_int", references.power_int, "{0} ** {1}", Level.POWER, integer="$f({0}, {1})",
            integer_helper=f"def $f(x, n):{INTEGER_POWER}"),
     Scalar("floor_divide", 2, "number", np.floor_divide, "$f({0}, {1})", helper=f"def $f(a, b):{FLOOR_DIVIDE}",
-           integer="$f({0}, {1})", integer_helper=f"def $f(a, b):{INTEGER_FLOOR_DIVIDE}"),
+           integer="$f({0}, {1})", integer_helper=f"def $f(a, b):{INTEGER_FLOOR_DIVIDE}", cost=25, by_lanes=True),
     Scalar("remainder", 2, "number", np.remainder, "$f({0}, {1})", helper=f"def $f(a, b):{REMAINDER}",
-           integer="$f({0}, {1})", integer_helper=f"def $f(a, b):{INTEGER_REMAINDER}"),
+           integer="$f({0}, {1})", integer_helper=f"def $f(a, b):{INTEGER_REMAINDER}", cost=25, by_lanes=True),
     Scalar("abs", 1, "number", np.abs, "abs({0})", integer="abs({0})"),
     # Numba keeps the sign of zero, NumPy does not.
     Scalar("sign", 1, "number", np.sign, "np.sign({0}) + $zero", Level.SUM, integer="np.sign({0})"),
@@ -176,19 +183,20 @@ ARITHMETIC = (
 )
 
 FUNCTIONS = (
-    *(numpy_function(name) for name in (
-        "sqrt", "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh",
-        "tanh")),
-    numpy_function("asin", "arcsin"), numpy_function("acos", "arccos"), numpy_function("atan", "arctan"),
-    numpy_function("asinh", "arcsinh"), numpy_function("acosh", "arccosh"), numpy_function("atanh", "arctanh"),
-    numpy_function("atan2", "arctan2", arity=2), numpy_function("hypot", arity=2),
-    Scalar("erf", 1, "float", references.erf, "math.erf({0})"),
-    Scalar("erfc", 1, "float", references.erfc, "math.erfc({0})"),
-    helped("sigmoid", 1, references.sigmoid, SIGMOID, "x"),
-    helped("sech_squared", 1, sech_squared, SECH_SQUARED, "x"),
-    helped("softplus", 1, references.softplus, SOFTPLUS, "x"),
-    helped("logaddexp", 2, np.logaddexp, LOGADDEXP, "a, b"),
-    helped("xlogy", 2, references.xlogy, XLOGY, "x, y"),
+    *(numpy_function(name, cost=cost) for name, cost in (
+        ("sqrt", 8), ("cbrt", 28), ("exp", 10), ("exp2", 10), ("expm1", 12), ("log", 17), ("log2", 19), ("log10", 21),
+        ("log1p", 19), ("sin", 22), ("cos", 22), ("tan", 24), ("sinh", 18), ("cosh", 14), ("tanh", 16))),
+    numpy_function("asin", "arcsin", cost=16), numpy_function("acos", "arccos", cost=14),
+    numpy_function("atan", "arctan", cost=18), numpy_function("asinh", "arcsinh", cost=36),
+    numpy_function("acosh", "arccosh", cost=32), numpy_function("atanh", "arctanh", cost=28),
+    numpy_function("atan2", "arctan2", arity=2, cost=31), numpy_function("hypot", arity=2, cost=10),
+    Scalar("erf", 1, "float", references.erf, "math.erf({0})", cost=40),
+    Scalar("erfc", 1, "float", references.erfc, "math.erfc({0})", cost=50),
+    helped("sigmoid", 1, references.sigmoid, SIGMOID, "x", 13),
+    helped("sech_squared", 1, sech_squared, SECH_SQUARED, "x", 14),
+    helped("softplus", 1, references.softplus, SOFTPLUS, "x", 27),
+    helped("logaddexp", 2, np.logaddexp, LOGADDEXP, "a, b", 29),
+    helped("xlogy", 2, references.xlogy, XLOGY, "x, y", 18),
 )
 
 LOGIC = (
@@ -210,3 +218,5 @@ LOGIC = (
 )
 
 SCALARS: dict[str, Scalar] = {row.name: row for row in (*ARITHMETIC, *FUNCTIONS, *LOGIC)}
+# Whatever takes longer than sums and products.
+DEAR = frozenset(row.name for row in SCALARS.values() if row.cost > 1)

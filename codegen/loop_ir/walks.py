@@ -104,13 +104,11 @@ def values_of(statement: Statement) -> tuple[Value, ...]:
 
 def panels_of(statement: Statement) -> tuple[Panel, ...]:
     """The matrix and vector operands of a statement; the last one is written."""
-    match statement:
-        case MatMul(A=a, B=b, C=c):
-            return a, b, c
-        case MatVec(A=a, x=x, y=y):
-            return a, x, y
-        case _:
-            return ()
+    if isinstance(statement, MatMul):
+        return statement.A, statement.B, statement.C
+    if isinstance(statement, MatVec):
+        return statement.A, statement.x, statement.y
+    return ()
 
 
 def extent_along(axis: int, panel: Panel, extent: Size, buffer: Buffer) -> Size:
@@ -151,33 +149,25 @@ class Facts:
         indices: list[Affine] = []
         registers: set[str] = set()
         sizes: list[Size] = []
-        kind = statement.__class__
-        panels = panels_of(statement) if kind is MatMul or kind is MatVec else ()
+        panels = panels_of(statement)
         if isinstance(statement, (Store, Accumulate)):
             indices += statement.index
         for panel in panels:
             indices += panel.index
         for outer in values_of(statement):
-            pending = [outer]
-            while pending:
-                value = pending.pop()
+            for value in subvalues(outer):
                 if isinstance(value, Register):
                     registers.add(value.name)
-                    continue
-                if isinstance(value, Call):
-                    pending.extend(value.args[::-1])
-                    continue
-                match value:
-                    case Load(name, index):
-                        loads.append((name, index))
-                        indices += index
-                    case Inside(index, size):
-                        indices.append(index)
-                        sizes.append(size)
-                    case IndexValue(index):
-                        indices.append(index)
-                    case SizeValue(size):
-                        sizes.append(size)
+                elif isinstance(value, Load):
+                    loads.append((value.buffer, value.index))
+                    indices += value.index
+                elif isinstance(value, Inside):
+                    indices.append(value.index)
+                    sizes.append(value.size)
+                elif isinstance(value, IndexValue):
+                    indices.append(value.index)
+                elif isinstance(value, SizeValue):
+                    sizes.append(value.size)
         for index in indices:
             if index.terms:
                 registers.update(index_variables(index))

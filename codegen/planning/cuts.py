@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from codegen.loop_ir.dtypes import BYTES
-from codegen.loop_ir.nodes import Cut
+from codegen.loop_ir.nodes import TURNS_AT_ONCE, Cut
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import is_contraction, is_costly, is_view
 from codegen.planning.passes import SMALLEST_SAMPLE_AXIS, Passes, is_leaf, is_pattern, placed, sample_sizes
@@ -21,8 +21,8 @@ from symdiff.traversal import topological
 
 TILE_BYTES = 256 * 1024
 STREAM_BYTES = 6656
-# Of long rows a tile has what the first cache holds, and so many at least, which products with vectors take at once.
-FIRST_BYTES, LONG_ROWS = 1 << 15, 4
+# Of long rows a tile has what the first cache holds, and no fewer than products with vectors take at once.
+FIRST_BYTES = 1 << 15
 MOST_ROWS, LEAST_ROWS = 512, 16
 # Matrix products of fewer rows are mostly calls.
 PRODUCT_ROWS = 64
@@ -68,7 +68,7 @@ def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: 
         return min(max(power_of_two_below(TILE_BYTES // (stored + given)), ASIDE_ROWS), MOST_ROWS, most)
     if not multiplies and given > stored:
         rows = power_of_two_below(STREAM_BYTES // given)
-        return min(rows, MOST_ROWS) if rows >= LEAST_ROWS // 2 else max(power_of_two_below(FIRST_BYTES // given), LONG_ROWS)
+        return min(rows, MOST_ROWS) if rows >= LEAST_ROWS // 2 else max(power_of_two_below(FIRST_BYTES // given), TURNS_AT_ONCE)
     rows = min(max(power_of_two_below(TILE_BYTES // stored), LEAST_ROWS), MOST_ROWS)
     while multiplies and rows < PRODUCT_ROWS and 2 * rows * stored <= CACHE_BYTES:
         rows *= 2

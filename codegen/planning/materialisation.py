@@ -8,7 +8,7 @@ that several stored nodes share.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from codegen.planning.costs import Hints
 from codegen.planning.gathers import is_gather
@@ -52,13 +52,14 @@ def is_costly(node: Node) -> bool:
     return isinstance(node, Map) and node.function.name not in CHEAP and not is_small_power(node)
 
 
-def operations(node: Node, reads: Mapping[Node, int], stored: Mapping[Node, str], work: Mapping[Node, int]) -> int:
+def operations(
+        node: Node, reads: Callable[[Node], Mapping[Node, int]], stored: Mapping[Node, str], work: Mapping[Node, int]) -> int:
     """How many sums and products an element takes with all that is not stored, read so many times; what is spread counts as one."""
     if is_leaf(node):
         return 0
     if not node.shape:
         return 1  # it is read once, in whatever is made of it
-    below = [count * (work[child] if child.ndim >= node.ndim else min(work[child], 1)) for child, count in reads.items()
+    below = [count * (work[child] if child.ndim >= node.ndim else min(work[child], 1)) for child, count in reads(node).items()
              if child not in stored]
     return min((COSTLY_OPERATIONS if is_costly(node) else 1) + sum(below), 1 << 30)
 
@@ -169,7 +170,7 @@ def store_windows(order: Sequence[Node], stored: dict[Node, str], users: Mapping
     """
     work: dict[Node, int] = {}
     for node in order:
-        work[node] = operations(node, Counter([child for child, _, _ in readings(node)]) if node.shape else {}, stored, work)
+        work[node] = operations(node, lambda node: Counter([child for child, _, _ in readings(node)]), stored, work)
         if work[node] < COSTLY_OPERATIONS or not node.shape or node in stored or is_pattern(node) or is_view(node) or (
                 node in divisors):
             continue
@@ -212,7 +213,7 @@ def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list
     readers: dict[Node, set[Node]] = {}
     work: dict[Node, int] = {}
     for node in order:
-        work[node] = operations(node, dict.fromkeys(children_read(node), 1) if node.shape else {}, stored, work)
+        work[node] = operations(node, lambda node: dict.fromkeys(children_read(node), 1), stored, work)
     for node in reversed(order):
         found: set[Node] = set()
         for user in users.get(node, ()):

@@ -38,6 +38,7 @@ from dataclasses import replace
 from codegen.loop_ir.copies import Turns
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import (
+    TURNS_AT_ONCE,
     Accumulate,
     Affine,
     Buffer,
@@ -62,7 +63,6 @@ from codegen.loop_ir.walks import buffers_of, fresh_names, index_variables, load
 from codegen.scheduling.vector_loops import independent
 from symdiff.sizes import Size, floor_divide, multiply, product
 
-TURNS = 4
 PAGE = 4096
 # Bytes of an array that stays in the cache of a core once it is read.
 CACHED_BYTES = 1 << 17
@@ -144,13 +144,13 @@ class Jammer:
             turn, register = next(self.name), next(self.name)
             first = Carried(register, self.buffers[statement.buffer].dtype, Load(statement.buffer, statement.index))
             value = moved_value(statement.value, {var: Affine(0, ((var, 1), (turn, 1)))})
-            body += [Loop(turn, 0, TURNS, (Update(statement.op, register, value),), kind="unrolled", carried=(first,)),
+            body += [Loop(turn, 0, TURNS_AT_ONCE, (Update(statement.op, register, value),), kind="unrolled", carried=(first,)),
                      Store(statement.buffer, statement.index, Register(register))]
         return replace(loop, body=tuple(body))
 
     def side_by_side(self, loop: Loop | SampleLoop) -> Iterator[Statement]:
         """The body of a group of turns: each statement for all of them, the dot products in one vector loop."""
-        turns = [Turns(self.name, set()) for _ in range(TURNS)]
+        turns = [Turns(self.name, set()) for _ in range(TURNS_AT_ONCE)]
         for k, turn in enumerate(turns):
             turn.places[loop.var] = Affine(k, ((loop.var, 1),))
         for statement in loop.body:
@@ -180,16 +180,16 @@ def in_groups(loop: Loop | SampleLoop, group: Sequence[Statement]) -> tuple[Stat
     """The turns in groups, and those that are left."""
     body = tuple(group)
     if isinstance(loop, SampleLoop):
-        return replace(loop, body=body, step=TURNS), replace(loop, rest=TURNS)
-    whole = multiply(TURNS, floor_divide(loop.hi, TURNS))
-    return replace(loop, hi=whole, body=body, step=TURNS), replace(loop, lo=whole)
+        return replace(loop, body=body, step=TURNS_AT_ONCE), replace(loop, rest=TURNS_AT_ONCE)
+    whole = multiply(TURNS_AT_ONCE, floor_divide(loop.hi, TURNS_AT_ONCE))
+    return replace(loop, hi=whole, body=body, step=TURNS_AT_ONCE), replace(loop, lo=whole)
 
 
 def may_jam(loop: Loop | SampleLoop) -> bool:
     """Whether the turns of a loop may be taken together, and there are enough of them."""
     if loop.kind != "serial" or loop.carried or loop.step != 1:
         return False
-    if loop.rest if isinstance(loop, SampleLoop) else loop.lo != 0 or (isinstance(loop.hi, int) and loop.hi < TURNS):
+    if loop.rest if isinstance(loop, SampleLoop) else loop.lo != 0 or (isinstance(loop.hi, int) and loop.hi < TURNS_AT_ONCE):
         return False
     return independent(loop)
 

@@ -21,11 +21,12 @@ from dataclasses import replace
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import Accumulate, Call, MatVec, Program, SampleLoop, Statement, TileLoop
 from codegen.loop_ir.rewriting import counted_by, moved
+from codegen.loop_ir.scalars import DEAR
 from codegen.loop_ir.walks import statements, subvalues, used_registers, values_of
 from codegen.scheduling.fused_loops import meet_in_turn, touched
 from codegen.scheduling.opened_products import Opener
 from codegen.scheduling.short_loops import Writer
-from codegen.scheduling.vector_loops import DEAR, OF_LIBRARY, independent
+from codegen.scheduling.vector_loops import independent
 
 # Bytes of a row whose sums stay in registers, or nearly; values of a sample for which vectors of samples would be little better.
 WIDEST, MOST_VALUES = 512, 16
@@ -66,7 +67,7 @@ def reads_twice(body: Sequence[Statement], opener: Opener) -> bool:
 def is_light(body: Sequence[Statement]) -> bool:
     """Whether there is little to do with a sample."""
     values = [v for s in statements(tuple(body)) for outer in values_of(s) for v in subvalues(outer) if isinstance(v, Call)]
-    return len(values) <= MOST_VALUES and not any(v.function in DEAR or v.function in OF_LIBRARY for v in values)
+    return len(values) <= MOST_VALUES and not any(v.function in DEAR for v in values)
 
 
 def joined(body: Sequence[Statement]) -> tuple[SampleLoop, *tuple[Statement, ...]] | None:

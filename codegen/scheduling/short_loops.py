@@ -31,9 +31,10 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
 )
+from codegen.loop_ir.scalars import SCALARS
 from codegen.loop_ir.walks import buffers_of, fresh_names, statements, subvalues, values_of
 from codegen.scheduling.element_registers import carried
-from codegen.scheduling.vector_loops import DEAR, LANES, LONGEST_UNROLLED, Chooser, independent
+from codegen.scheduling.vector_loops import LANES, LONGEST_UNROLLED, Chooser, independent
 
 # Values and statements that a nest may be written with, and one in a loop over samples.
 LONGEST, LONGEST_OF_SAMPLE, TOO_LONG = 64, 240, 1 << 20
@@ -153,7 +154,7 @@ def can_be_written(statement: Statement) -> bool:
 
 def is_dear(nest: Loop) -> bool:
     """Whether a nest has costly functions in it."""
-    return any(isinstance(v, Call) and DEAR.get(v.function, 0) >= COSTLY
+    return any(isinstance(v, Call) and SCALARS[v.function].cost >= COSTLY
                for s in statements((nest,)) for outer in values_of(s) for v in subvalues(outer))
 
 

@@ -34,18 +34,13 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
+from codegen.loop_ir.scalars import SCALARS
 from codegen.loop_ir.walks import Place, buffers_of, index_variables, loads, statements, subvalues, used_registers, values_of
 from symdiff.sizes import typical_value
 
 LANES = 4
 # Turns that a loop over samples is taken to have, and one over any symbolic axis.
 MANY = 100
-# What a vector takes, measured in double precision; an exponential is 10.
-DEAR = {"div": 5, "reciprocal": 5, "sqrt": 8, "exp": 10, "exp2": 10, "hypot": 10, "expm1": 12, "sigmoid": 13, "sech_squared": 14,
-        "cosh": 14, "acos": 14, "asin": 16, "tanh": 16, "log": 17, "xlogy": 18, "atan": 18, "sinh": 18, "log1p": 19, "log2": 19,
-        "log10": 21, "sin": 22, "cos": 22, "tan": 24, "softplus": 27, "cbrt": 28, "atanh": 28, "logaddexp": 29, "atan2": 31,
-        "acosh": 32, "asinh": 36, "erf": 40, "erfc": 50, "power": 65}
-OF_LIBRARY = {"remainder": 25, "floor_divide": 25}
 MOST_UNROLLED = 48
 LONGEST_UNROLLED = 8
 # Places of one buffer of which each two are compared.
@@ -164,8 +159,8 @@ class Chooser:
                 if lane is not None:
                     lane.gathered.add((part.buffer, part.index))
             elif isinstance(part, Call):
-                wide = LANES if lane is not None and self.varies(part, lane) else 1
-                total += OF_LIBRARY[part.function] * wide if part.function in OF_LIBRARY else DEAR.get(part.function, 1)
+                row = SCALARS[part.function]
+                total += row.cost * (LANES if row.by_lanes and lane is not None and self.varies(part, lane) else 1)
         return total
 
     def varies(self, value: Value, lane: Lane) -> bool:

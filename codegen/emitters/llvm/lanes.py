@@ -24,6 +24,7 @@ from codegen.loop_ir.nodes import (
     Statement,
     Update,
 )
+from codegen.loop_ir.scalars import DEAR
 from codegen.loop_ir.walks import loads, panels_of, statements, subvalues, values_of, written
 
 # Vectors of a short loop that are written out, and those that are held in registers around it: as many as there are registers,
@@ -34,8 +35,6 @@ SHORT, MIDDLING = 12, 30
 MOST_FOLDS = 8
 # Values in each loop inside of a vector loop for which four natural vectors, or two, are taken as one.
 FEW, SEVERAL = 8, 14
-DEAR = frozenset("exp exp2 expm1 log log1p log2 log10 tanh sinh cosh asinh acosh atanh tan asin acos atan atan2 cbrt hypot sigmoid "
-                 "sech_squared softplus logaddexp xlogy power div sqrt".split())
 
 
 def own_registers(body: Iterable[Statement]) -> set[str]:

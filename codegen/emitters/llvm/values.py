@@ -7,7 +7,20 @@ from collections.abc import Mapping
 from codegen.emitters.llvm.indices import ZERO, IndexWriter, Place
 from codegen.emitters.llvm.instructions import KINDS, Ssa, literal, type_of
 from codegen.emitters.llvm.scalars import CODES, cast, resized
-from codegen.loop_ir.nodes import Affine, Buffer, Call, IndexValue, Inside, Literal, Load, Register, SizeValue, Value, Variable
+from codegen.loop_ir.nodes import (
+    TURNS_AT_ONCE,
+    Affine,
+    Buffer,
+    Call,
+    IndexValue,
+    Inside,
+    Literal,
+    Load,
+    Register,
+    SizeValue,
+    Value,
+    Variable,
+)
 from codegen.loop_ir.walks import storage_shape, subvalues
 from symdiff.sizes import Size, combine, multiply
 
@@ -15,8 +28,6 @@ from symdiff.sizes import Size, combine, multiply
 NOWHERE = "@nowhere"
 # Bytes of a line of the cache; and how far ahead data is fetched: some 130 ns at the 15 GB/s at which a core reads memory.
 LINE, AHEAD = 64, 2048
-# Tiles of so few rows, long ones, are read row beside row.
-SIDE_BY_SIDE = 4
 BYTES = {"double": 8, "float": 4, "i64": 8, "i32": 4, "i8": 1}
 
 
@@ -162,7 +173,8 @@ class ValueWriter(IndexWriter):
         if buffer.role != "arg" or buffer.sample_axis != 0 or len(buffer.shape) < 2 or place in self.fetched:
             return
         if self.streams.setdefault(name, self.samples) != self.samples:
-            if 0 < self.tile_rows <= SIDE_BY_SIDE and len(buffer.shape) == 2:
+            # Tiles of so few rows, long ones, are read row beside row.
+            if 0 < self.tile_rows <= TURNS_AT_ONCE and len(buffer.shape) == 2:
                 self.fetched.add(place)
                 self.fetch_begins(name, pointer)
         elif self.fetching.setdefault(name, self.lane_variable) == self.lane_variable and (
