@@ -91,6 +91,8 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
     target = default_target() if target is None else target
     chosen = backend(target)
     check_options(threads, cache, fast_math, check)
+    if target != REFERENCE:
+        chosen.prepare()
     symbols = chosen_inputs(leaves, inputs)
     if dtype is not None and any(s.dtype != dtype_name(dtype) and s.dtype.startswith("float") for s in symbols):
         raise TypeMismatch(f"dtype={dtype!r} differs from the symbols'", mend="declare the symbols with that dtype")

@@ -51,6 +51,9 @@ class Interpreted:
     SCHEDULE: tuple[Pass, ...] = SCHEDULE
     MOST_VARIANTS = 0
 
+    def prepare(self) -> None:
+        """There is nothing to wait for."""
+
     def emit(self, program: Program, options: BuildOptions) -> str:
         """The text of the loop IR, which is what runs."""
         return program_text(program)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from codegen.backends import fast_calls
+from codegen.backends.llvm_library import preload
 from codegen.backends.native_code import compiled, machine
 from codegen.backends.numba_cpu import inlined, load_module
 from codegen.backends.object_keys import ChangedSource, object_key, text_key
@@ -149,6 +150,10 @@ class LlvmCpu:
     NAME = "cpu"
     SCHEDULE: tuple[Pass, ...] = VECTOR_SCHEDULE
     MOST_VARIANTS = 4
+
+    def prepare(self) -> None:
+        """Load LLVM, which is asked for once a program is planned."""
+        preload()
 
     def emit(self, program: Program, options: BuildOptions) -> str:
         """A module of LLVM IR."""

@@ -28,7 +28,7 @@ Loaded = TypeVar("Loaded")
 # A module of more lines is straight code of thousands of operations, for which LLVM's best takes quadratic time.
 LONG = 12_000
 # So many lines are worth a thread of their own.
-SHARE = 1_000
+SHARE = 300
 # How objects are kept, as `packed` lays them out: code that was kept otherwise has another key.
 LAYOUT = "packed objects"
 # A module that multiplies vectors by powers of two.

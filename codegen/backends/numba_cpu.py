@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.backends.llvm_library import preload
 from codegen.backends.protocol import Array, BuildOptions, Code, DirectCall, Executable, Pass
 from codegen.emitters import python
 from codegen.loop_ir.nodes import MatMul, MatVec, Program
@@ -77,6 +78,10 @@ class NumbaCpu:
     NAME = "numba"
     SCHEDULE: tuple[Pass, ...] = SCHEDULE
     MOST_VARIANTS = 0
+
+    def prepare(self) -> None:
+        """Numba loads LLVM too."""
+        preload()
 
     def emit(self, program: Program, options: BuildOptions) -> str:
         """A Python module with njit functions."""

@@ -83,6 +83,9 @@ class Backend(Protocol):
     # How many variants of a kernel there may be whose small named sizes are numbers.
     MOST_VARIANTS: int
 
+    def prepare(self) -> None:
+        """Begin what the first kernel will wait for, beside the planning of it."""
+
     def emit(self, program: Program, options: BuildOptions) -> str:
         """The code of a program, as `build` takes it."""
 
