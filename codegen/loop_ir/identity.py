@@ -35,8 +35,8 @@ def program_identity(program: Program) -> bytes:
     return "".join(parts).encode("utf-8", "surrogatepass")
 
 
-def write(value: Any, put: Callable[[str], None]) -> None:
-    """Write a node, or a field of one."""
+def write(value: Any, put: Callable[[str], None], named: Callable[[str], str] = str) -> None:
+    """Write a node, or a field of one; `named` tells what is written for a name of the program."""
     kind = type(value)
     known = FIELDS.get(kind)
     if known is not None:
@@ -44,14 +44,16 @@ def write(value: Any, put: Callable[[str], None]) -> None:
         put(opening)
         for item in fields_of(value):
             if item.__class__ is str:
+                item = named(item)
                 put(f"{len(item)}'{item}")
             else:
-                write(item, put)
+                write(item, put, named)
     elif kind is tuple:
         put(f"{len(value)}(")
         for item in value:
-            write(item, put)
+            write(item, put, named)
     elif kind is str:
+        value = named(value)
         put(f"{len(value)}'{value}")
     elif kind is int or kind is bool or value is None:
         put(f"{value};")
@@ -64,7 +66,7 @@ def write(value: Any, put: Callable[[str], None]) -> None:
         write(value.key, put)
     else:
         FIELDS[kind] = f"{kind.__name__}{{", reader(field_names(kind))
-        write(value, put)
+        write(value, put, named)
 
 
 def reader(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:

@@ -61,37 +61,36 @@ def size_lines(program: Program) -> list[str]:
     return lines
 
 
-def storage_lines(program: Program, objects: bool = False) -> list[str]:
-    """The lines that take the storage apart, addresses or `objects`."""
-    lines = []
-    for k, b in enumerate(parameters(program)):
-        lines.append(f"%.p{k} = getelementptr inbounds ptr, ptr %.arrays, i64 {k}")
-        if objects:
-            lines += [f"%.o{k} = load ptr, ptr %.p{k}, align 8",
-                      f"%.d{k} = getelementptr inbounds i8, ptr %.o{k}, i64 {DATA_OFFSET}"]
-        lines.append(f"%{b.name} = load ptr, ptr {f'%.d{k}' if objects else f'%.p{k}'}, align 8")
-    return lines + size_lines(program)
+class EntryWriter(ProductWriter):
+    """Writes a function that is given the storage, as addresses or as `objects`, and takes from it what each call needs."""
+
+    def __init__(self, program: Program, lines: Sequence[str] = (), objects: bool = False) -> None:
+        super().__init__({name: Ssa(number, "i64") for name, number in size_names(program).items()}, {}, {})
+        self.places = {b.name: k for k, b in enumerate(parameters(program))}
+        self.objects = objects
+        for line in (*size_lines(program), *lines):
+            self.do(line)
+
+    def address(self, name: str) -> Ssa:
+        """The address of an array: read where it is needed, as registers for hundreds of them there are not."""
+        place = self.here(f"getelementptr inbounds ptr, ptr %.arrays, i64 {self.places[name]}", "ptr")
+        if self.objects:
+            holder = self.here(f"load ptr, ptr {place.name}, align 8", "ptr")
+            place = self.here(f"getelementptr inbounds i8, ptr {holder.name}, i64 {DATA_OFFSET}", "ptr")
+        return self.here(f"load ptr, ptr {place.name}, align 8", "ptr")
 
 
-def entry_writer(program: Program, lines: list[str]) -> ProductWriter:
-    """The writer of a function that begins with such lines and knows the sizes."""
-    writer = ProductWriter({name: Ssa(number, "i64") for name, number in size_names(program).items()}, {}, {})
-    for line in lines:
-        writer.do(line)
-    return writer
-
-
-def entry_text(name: str, parameters: str, writer: ProductWriter) -> str:
+def entry_text(name: str, parameters: str, writer: EntryWriter) -> str:
     """The text of a function that ends where its writer stands."""
     writer.block.end = "ret void"
     return "\n".join([f"define void @{name}({parameters}) {{", *writer.lines(), "}"])
 
 
-def call_section(writer: ProductWriter, to: Callee, ends: tuple[str, str] | None = None, own: tuple[str, ...] = ()) -> None:
+def call_section(writer: EntryWriter, to: Callee, ends: tuple[str, str] | None = None, own: tuple[str, ...] = ()) -> None:
     """Call a section's function, over the whole range or between `ends`; for buffers of its `own` it is given instances."""
     if to.section.kind == "range" and ends is None:
         ends = "0", "0" if to.section.extent is None else writer.size(to.section.extent).name
-    given = [*[f"i64 {end}" for end in ends or ()],
-             *[f"ptr %{instance_of(name) if name in own else name}" for name in dict.fromkeys(to.storages.values())],
+    arrays = [instance_of(name) if name in own else name for name in dict.fromkeys(to.storages.values())]
+    given = [*[f"i64 {end}" for end in ends or ()], *[f"ptr {writer.address(name).name}" for name in arrays],
              *[f"i64 {writer.sizes[size].name}" for size in to.sizes], "ptr %.routines"]
     writer.do(f"call void @{to.name}({', '.join(given)})")

@@ -11,23 +11,25 @@ Where a range is cut into parts, `codegen.emitters.llvm.parts` writes `kernel`, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from codegen.emitters.llvm.entries import (
     STORAGE,
     Callee,
+    EntryWriter,
     call_section,
     callee,
     entry_text,
-    entry_writer,
     size_names,
-    storage_lines,
 )
+from codegen.emitters.llvm.equal_nests import NestCall, shared_nests
 from codegen.emitters.llvm.instructions import Ssa
-from codegen.emitters.llvm.parts import cut_kernel
+from codegen.emitters.llvm.parts import cut_kernel, objects_text
 from codegen.emitters.llvm.processor import USUAL, Processor
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
 from codegen.loop_ir.nodes import MatMul, Program
-from codegen.loop_ir.walks import buffers_of, section_name, statements, tile_rows
+from codegen.loop_ir.walks import buffers_of, parameters, section_name, statements, tile_rows
 from codegen.runtime.blas import ROUTINES
 from codegen.scheduling.independent_parts import with_instances
 
@@ -50,6 +52,8 @@ ONE_THREAD = [
     "%.none = icmp eq ptr %.given, null", "%.get = select i1 %.none, ptr @.tell, ptr %.given", "%.threads = call i32 %.get()",
     "%.one = icmp eq i32 %.threads, 1", "%.switch = select i1 %.one, ptr @.keep, ptr %.put", "call void %.switch(i32 1)",
 ]
+# So many addresses are read from array objects where they are needed; more are put into a table first.
+FEW_ARRAYS = 16
 AS_BEFORE = "call void %.switch(i32 %.threads)"
 ATTRIBUTES = "attributes #0 = { nounwind willreturn memory(none) }"
 
@@ -63,19 +67,27 @@ def emit(program: Program, processor: Processor = USUAL, fast_math: bool = False
     cut = any(section.cut for section in program.sections)
     program = with_instances(program)
     rows = tile_rows(program)
+    calls = shared_nests(program, rows)
+
+    def write(function: Callee, nests: Mapping[int, NestCall], tile: int = 0) -> None:
+        functions.append(section_function(function, program, rows, processor, fast_math, declared, nests, tile))
+    for call in {call.to.name: call for call in calls.values()}.values():
+        write(call.to, {}, call.rows)
     for section in program.sections:
         if not section.body:
             continue
         called = callee(section_name(section, taken), section, program)
         for function in (called, called.clear, called.fold):
             if function is not None:
-                functions.append(section_function(function, program, rows, processor, fast_math, declared))
+                write(function, calls)
         callees.append(called)
     products = multiplies(program)
     if cut:
         functions += cut_kernel(program, callees, ONE_THREAD if products else [], [AS_BEFORE] if products else [])
     else:
-        functions += [kernel_function(program, callees, objects, products) for objects in (False, True)]
+        functions.append(kernel_function(program, callees, False, products))
+        functions.append(kernel_function(program, callees, True, products) if len(parameters(program)) <= FEW_ARRAYS
+                         else objects_text(program))
     stubs = [STUBS] if products else []
     return "\n".join([HEAD, *sorted(declared.values()), "", "\n\n".join([*stubs, *functions]), "", ATTRIBUTES, ""])
 
@@ -86,30 +98,33 @@ def multiplies(program: Program) -> bool:
 
 
 def section_function(of: Callee, program: Program, rows: dict[str, int], processor: Processor,
-                     fast_math: bool, declared: dict[str, str]) -> str:
-    """The function of a section."""
+                     fast_math: bool, declared: dict[str, str], nests: Mapping[int, NestCall], tile: int) -> str:
+    """The function of a section, in which some nests are calls; or that of such a nest, for the range that is one tile."""
     numbers = size_names(program)
     sizes = {size: Ssa(numbers[size], "i64") for size in of.sizes}
     known = buffers_of(program)
     writer = ProductWriter(sizes, {name: known[name] for name in of.storages}, rows)
     writer.processor = processor
     writer.flags = "fast" if fast_math else ""
+    writer.nests, writer.tile_rows = nests, tile
     writer.pointers = {name: Ssa(f"%{storage}", "ptr") for name, storage in of.storages.items()}
     ends = []
     if of.section.kind == "range":
         writer.lo, writer.hi = Ssa("%.lo", "i64"), Ssa("%.hi", "i64")
         ends = ["i64 %.lo", "i64 %.hi"]
+        writer.tile_start = writer.lo if tile else writer.tile_start
     writer.body(of.section.body)
     writer.block.end = "ret void"
     declared.update(writer.declared)
     given = [*ends, *[f"ptr noalias %{name}" for name in dict.fromkeys(of.storages.values())],
              *[f"i64 {v.name}" for v in sizes.values()], "ptr %.routines"]
-    return "\n".join([f"define void @{of.name}({', '.join(given)}) {{", *writer.lines(), "}"])
+    linkage = "internal " if of.name.startswith(".nest") else ""
+    return "\n".join([f"define {linkage}void @{of.name}({', '.join(given)}) {{", *writer.lines(), "}"])
 
 
 def kernel_function(program: Program, callees: list[Callee], objects: bool, products: bool) -> str:
     """The function that takes the storage apart, addresses or `objects`, and runs the sections in order, maybe with BLAS."""
-    writer = entry_writer(program, storage_lines(program, objects) + (ONE_THREAD if products else []))
+    writer = EntryWriter(program, ONE_THREAD if products else (), objects)
     for called in callees:
         call_section(writer, called)
     if products:

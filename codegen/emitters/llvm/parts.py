@@ -14,16 +14,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen.emitters.llvm.entries import (
+    DATA_OFFSET,
     STORAGE,
     Callee,
+    EntryWriter,
     call_section,
     entry_text,
-    entry_writer,
-    size_lines,
-    storage_lines,
 )
+from codegen.emitters.llvm.indices import ONE, ZERO
 from codegen.emitters.llvm.instructions import literal
-from codegen.emitters.llvm.products import ProductWriter
 from codegen.loop_ir.nodes import Cut, Program, Section
 from codegen.loop_ir.walks import parameters
 
@@ -51,11 +50,11 @@ def entry_names(program: Program) -> list[str]:
 
 def cut_kernel(program: Program, callees: Sequence[Callee], head: list[str], tail: list[str]) -> list[str]:
     """The entries, and `kernel`; `head` and `tail` are what it does before and after its stages."""
-    kernel = entry_writer(program, [*size_lines(program), *head])
+    kernel = EntryWriter(program, head)
     functions: list[str] = []
     for k, stage in enumerate(stages_of([to.section for to in callees])):
         first = callees[stage[0]]
-        entry = entry_writer(program, storage_lines(program))
+        entry = EntryWriter(program)
         if first.section.cut is None:
             for place in stage:
                 call_section(entry, callees[place])
@@ -76,7 +75,7 @@ def cut_kernel(program: Program, callees: Sequence[Callee], head: list[str], tai
 def part_text(k: int, to: Callee, program: Program) -> str:
     """The function of a part."""
     assert to.section.cut is not None
-    writer = entry_writer(program, [*storage_lines(program), "%.first = icmp eq i64 %.lo, 0"])
+    writer = EntryWriter(program, ["%.first = icmp eq i64 %.lo, 0"])
     start, sides, after = writer.block, (writer.begin_block(), writer.begin_block()), writer.begin_block()
     start.end = f"br i1 %.first, label %{sides[0].label}, label %{sides[1].label}"
     for own, block in zip(((), to.section.cut.gathered), sides, strict=True):
@@ -89,7 +88,7 @@ def part_text(k: int, to: Callee, program: Program) -> str:
     return entry_text(f"part_{k}", f"{STORAGE}, i64 %.lo, i64 %.hi", writer)
 
 
-def run_parts(writer: ProductWriter, k: int, section: Section, cut: Cut) -> None:
+def run_parts(writer: EntryWriter, k: int, section: Section, cut: Cut) -> None:
     """Run the parts of a range in order, and fold each but the first; they end where `part_ends` says."""
     samples = literal(0, "i64") if section.extent is None else writer.size(section.extent)
     turns = writer.quotient("udiv", writer.plus(samples, literal(cut.rows * cut.most - 1, "i64")),
@@ -119,10 +118,17 @@ def run_parts(writer: ProductWriter, k: int, section: Section, cut: Cut) -> None
 
 def objects_text(program: Program) -> str:
     """`kernel_of_objects`, which gives `kernel` the addresses."""
-    given = parameters(program)
-    writer = entry_writer(program, [*storage_lines(program, objects=True), f"%.table = alloca ptr, i64 {max(len(given), 1)}"])
-    for k, b in enumerate(given):
-        writer.do(f"%.t{k} = getelementptr inbounds ptr, ptr %.table, i64 {k}")
-        writer.do(f"store ptr %{b.name}, ptr %.t{k}, align 8")
+    count = len(parameters(program))
+    writer = EntryWriter(program, [f"%.table = alloca ptr, i64 {max(count, 1)}"])
+
+    def move() -> None:
+        k = writer.variables["array"].name
+        holder = writer.here(f"getelementptr inbounds ptr, ptr %.arrays, i64 {k}", "ptr")
+        held = writer.here(f"load ptr, ptr {holder.name}, align 8", "ptr")
+        field = writer.here(f"getelementptr inbounds i8, ptr {held.name}, i64 {DATA_OFFSET}", "ptr")
+        address = writer.here(f"load ptr, ptr {field.name}, align 8", "ptr")
+        target = writer.here(f"getelementptr inbounds ptr, ptr %.table, i64 {k}", "ptr")
+        writer.do(f"store ptr {address.name}, ptr {target.name}, align 8")
+    writer.turns("array", ZERO, literal(count, "i64"), ONE, (), move)
     writer.do("call void @kernel(ptr %.table, ptr %.sizes, ptr %.routines)")
     return entry_text("kernel_of_objects", STORAGE, writer)

@@ -65,6 +65,8 @@ class StatementWriter(FoldWriter):
         super().__init__(sizes, buffers, rows)
         # The registers that hold parts of rows of buffers, by the positions at which they start.
         self.held: dict[str, dict[int, str]] = {}
+        # What is written in place of nests that functions of their own hold, by their identity.
+        self.nests: Mapping[int, Callable[[StatementWriter], None]] = {}
 
     def body(self, body: Iterable[Statement]) -> None:
         """Statements one after another."""
@@ -86,6 +88,8 @@ class StatementWriter(FoldWriter):
                 self.set(register, self.value(value, self.mask))
             case If(condition, body):
                 self.branch(condition, body)
+            case Loop() | SampleLoop() | MatMul() if id(statement) in self.nests:
+                self.nests[id(statement)](self)
             case Loop():
                 self.loop(statement, self.size(statement.lo), self.size(statement.hi), statement.step)
             case SampleLoop(step=step, rest=rest):
