@@ -368,9 +368,8 @@ Statement = Union[Let, Store, Accumulate, Update, Assign, If, Loop, TileLoop, Sa
 class Cut:
     """How the range of a section is cut into parts that may run at the same time.
 
-    There are `most` parts, or fewer of at least `rows` samples, all of the same whole number of times `rows` but the last:
-    the same ones for any number of threads.  The first gathers in the buffers themselves, each other in instances of
-    its own of the buffers `gathered`, which are folded into them in the order of the parts.
+    There are `most` parts, or fewer of at least `rows` samples, the same ones for any number of threads.  The first gathers in
+    the buffers, each other in its own of those `gathered`, which are folded in order.
     """
 
     rows: int

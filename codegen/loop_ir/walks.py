@@ -37,6 +37,8 @@ from codegen.loop_ir.nodes import (
 from symdiff.sizes import Size, divide_exactly, floor_divide, named_sizes, product
 
 INPUTS = ("arg", "const")
+# Parts of a range have a multiple of so many rows: whole vectors.
+WHOLE_ROWS = 16
 # An element of a buffer.
 Place = tuple[str, tuple[Affine, ...]]
 
@@ -290,12 +292,14 @@ def section_sizes(section: Section, program: Program) -> list[str]:
 
 
 def part_ends(cut: Cut, samples: int) -> list[tuple[int, int]]:
-    """Where the parts of a range of so many samples begin and end.
+    """Where the parts of a range of so many samples begin and end: a number of parts that two threads share, or four.
 
-    >>> part_ends(Cut(8, 4), 60)
+    >>> part_ends(Cut(10, 5), 60)
     [(0, 16), (16, 32), (32, 48), (48, 60)]
     """
-    rows = cut.rows * -(-samples // (cut.rows * cut.most))
+    count = min(samples // cut.rows, cut.most)
+    count = max(count - count % (4 if count > 4 else 2), 1)
+    rows = WHOLE_ROWS * -(-samples // (WHOLE_ROWS * count))
     return [(lo, min(lo + rows, samples)) for lo in range(0, samples, max(rows, 1))]
 
 

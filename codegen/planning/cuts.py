@@ -34,8 +34,9 @@ CACHE_BYTES = 8 * 1024 * 1024
 HOT_BYTES = 1024 * 1024
 # What each pass over the data adds: more loops to build and to run.
 PASS = 0.1
-# A part of a range takes so many operations, some 20 to 50 microseconds, and so many times what folding its sums takes.
-PART_WORK, FOLD_WORK = 1 << 16, 32
+# A part of a range takes so many operations, some 20 to 50 microseconds, and so many for each element of a sum that it folds:
+# to clear it and to add it up takes 1 to 2 nanoseconds, in which a matrix product does some 30 operations; 25 times that.
+PART_WORK, FOLD_WORK = 1 << 16, 768
 MOST_PARTS = 32
 # What the sums of all parts may take together.
 PART_BYTES = 1 << 25

@@ -16,6 +16,7 @@ from codegen.loop_ir.nodes import (
     Assign,
     Buffer,
     Call,
+    Cut,
     Fill,
     If,
     Let,
@@ -34,6 +35,7 @@ from codegen.loop_ir.nodes import (
     Update,
 )
 from codegen.loop_ir.text import NAMES, program_text
+from codegen.loop_ir.walks import part_ends
 from symdiff.sizes import dims
 from tests.codegen import programs
 
@@ -173,3 +175,12 @@ def test_unwritten_storage_shows():
     program = one(Loop("i", 0, 1, (Store("o0", (I,), ZERO),)))
     assert np.isnan(interpret(program, [X], {"n": 13, "d": 3})[0][1:]).all()
     assert dataclasses.replace(program, name="other") != program
+
+
+@pytest.mark.parametrize("cut", [Cut(8, 4), Cut(64, 32), Cut(100, 7), Cut(512, 32)])
+def test_parts_cover_a_range_in_order(cut: Cut) -> None:
+    for samples in (0, 1, 7, 8, 63, 64, 65, 300, 511, 512, 1023, 5003, 100_000):
+        ends = part_ends(cut, samples)
+        assert [i for lo, hi in ends for i in range(lo, hi)] == list(range(samples))
+        assert len(ends) <= cut.most and all(lo % 16 == 0 for lo, _ in ends)
+        assert all(hi - lo >= cut.rows for lo, hi in ends[:-1])

@@ -24,7 +24,7 @@ from codegen.emitters.llvm.entries import (
 from codegen.emitters.llvm.indices import ONE, ZERO
 from codegen.emitters.llvm.instructions import literal
 from codegen.loop_ir.nodes import Cut, Program, Section
-from codegen.loop_ir.walks import parameters
+from codegen.loop_ir.walks import WHOLE_ROWS, parameters
 
 
 def stages_of(sections: Sequence[Section]) -> list[range]:
@@ -91,9 +91,14 @@ def part_text(k: int, to: Callee, program: Program) -> str:
 def run_parts(writer: EntryWriter, k: int, section: Section, cut: Cut) -> None:
     """Run the parts of a range in order, and fold each but the first; they end where `part_ends` says."""
     samples = literal(0, "i64") if section.extent is None else writer.size(section.extent)
-    turns = writer.quotient("udiv", writer.plus(samples, literal(cut.rows * cut.most - 1, "i64")),
-                            literal(cut.rows * cut.most, "i64"))
-    rows = writer.times(turns, literal(cut.rows, "i64"))
+    count = writer.quotient("udiv", samples, literal(cut.rows, "i64"))
+    count = writer.smaller(count, literal(cut.most, "i64"))
+    share = writer.select(writer.compare("icmp ugt", count, literal(4, "i64")), literal(4, "i64"), literal(2, "i64"))
+    count = writer.minus(count, writer.quotient("urem", count, share))
+    count = writer.select(writer.compare("icmp ugt", count, ONE), count, ONE)
+    span = writer.times(count, literal(WHOLE_ROWS, "i64"))
+    vectors = writer.quotient("udiv", writer.plus(samples, writer.minus(span, ONE)), span)
+    rows = writer.times(vectors, literal(WHOLE_ROWS, "i64"))
     before = writer.block
     head, part, again, after = [writer.begin_block() for _ in range(4)]
     before.end = f"br label %{head.label}"
