@@ -30,7 +30,7 @@ PRODUCT_ROWS = 64
 CACHED, WHOLE_BYTES = 0.25, 4 * 1024 * 1024
 # A tile may be so large.
 CACHE_BYTES = 8 * 1024 * 1024
-# What is touched with every tile stays in the second cache up to this size.
+# The sums that are touched with every tile stay in the second cache up to this size, all together.
 HOT_BYTES = 1024 * 1024
 # What each pass over the data adds: more loops to build and to run.
 PASS = 0.1
@@ -130,6 +130,7 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
     total = 0.0
     sizes = {n: hints.count(n.shape) * BYTES[n.dtype] for n in [*stored, *(n for n in order if isinstance(n, Symbol))]}
     small = sum(sizes.values()) <= WHOLE_BYTES
+    hot = sum([size for node, size in sizes.items() if node in passes.folded]) <= HOT_BYTES
     for node, size in sizes.items():
         near = CACHED if small or size <= TILE_BYTES else 1.0
         if isinstance(node, Symbol):
@@ -139,7 +140,7 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
                 total += size + (tiles - 1) * size * near * (node in readers)
         elif node in passes.folded:
             # A sum is touched with every tile, and so stays nearer than what is written once.
-            total += 2 * tiles * size * (CACHED if small or size <= HOT_BYTES else 1.0)
+            total += 2 * tiles * size * (CACHED if small or hot else 1.0)
         elif node in passes.sample and node not in passes.full:
             total += 2 * size * (CACHED if least_bytes(node, passes, hints) <= TILE_BYTES else near)
         else:

@@ -41,7 +41,7 @@ class Passes:
     full: set[Node] = field(default_factory=set)
     # Nodes that another pass or sample computes again, rather than that they are stored at full length.
     recomputed: set[Node] = field(default_factory=set)
-    # Leaves with a sample axis that are read at other samples than the one at hand.
+    # Nodes with a sample axis of which each sample needs all.
     across: set[Node] = field(default_factory=set)
 
     @property
@@ -176,8 +176,6 @@ def place(node: Node, passes: Passes) -> None:
             level = max(level, passes.level[child] + 1)
         else:
             level = max(level, passes.ready[child])
-            if child in passes.sample:
-                passes.across.update((child,) if is_leaf(child) else child.children)
     if axis is not None:
         passes.sample[node] = axis
     passes.level[node] = level
@@ -213,6 +211,7 @@ def place_product(node: Product, passes: Passes) -> tuple[int | None, list[Node]
     aligned = [f for f, at in factors if f in passes.sample and at[passes.sample[f]] == label]
     # A factor that is read twice, once at the sample and once elsewhere, is needed in full.
     elsewhere = [f for f, at in factors if f not in passes.sample or at[passes.sample[f]] != label]
+    passes.across.update(f for f, at in factors if f in passes.sample and label not in labels_of(at[passes.sample[f]]))
     if label in kept:
         # A diagonal beside other rows has the label at two axes, of which one is longer.
         axis = next(k for k, index in enumerate(node.out) if index == label and node.shape[k] == passes.size)

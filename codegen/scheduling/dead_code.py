@@ -35,7 +35,7 @@ def drop_dead_code(program: Program) -> Program:
         live = live_buffers(program)
         sections = []
         for section in program.sections:
-            registers = {name for s in statements(section.body) for name in used_registers(s)}
+            registers = set[str]().union(*[used_registers(s) for s in statements(section.body)])
             sections.append(replace(section, body=swept(section.body, live, registers)))
         fresh = replace(program, sections=tuple(s for s in sections if s.body),
                         buffers=tuple(b for b in program.buffers if b.name in live or b.role in ("arg", "const", "out")))
@@ -53,7 +53,7 @@ def live_buffers(program: Program) -> set[str]:
                 live |= {statement.A.buffer, statement.B.buffer}
             elif isinstance(statement, MatVec):
                 live |= {statement.A.buffer, statement.x.buffer}
-            live |= {name for name, _ in loads(statement)}
+            live.update([name for name, _ in loads(statement)])
     return live
 
 

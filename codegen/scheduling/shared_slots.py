@@ -41,6 +41,8 @@ class Free:
 
 def share_slots(program: Program) -> Program:
     """The program with slots for its scratch buffers."""
+    if sum(b.role in SCRATCH for b in program.buffers) < 2:
+        return program
     buffers, rows = buffers_of(program), tile_rows(program)
     places = list(statement_places(program, buffers))
     lives = lives_of(places)
