@@ -104,6 +104,9 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None, layout
         taken = [i for group in groups for i in group]
         if hints.count([node.extents[i] for i in taken]) < SMALLEST:
             continue
+        # A batch of sums is no batch of products with a matrix of one row.
+        if len(taken) < len(everything) and not groups[1] and all(node.extents[i] == 1 for i in groups[0]):
+            continue
         pairs = zip(lying, (groups[::2], groups[:0:-1], groups[:2]), strict=True)
         if all(fits(f, pair, node.extents, sample, f is lying[2]) for f, pair in pairs):
             batch = tuple(i for i in sorted(everything, key=lambda i: i != sample) if i not in taken)

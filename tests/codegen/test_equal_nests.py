@@ -104,3 +104,13 @@ def test_registers_that_are_read_outside_stay_there() -> None:
     outer = [s for k in range(2) for s in sums(f"o{k}", f"r{k}")]
     assert len(shared_nests(program(*outer), {})) == 0
     assert calls_of(program(inside("o0", "r0"), inside("o1", "r1"))) == 2
+
+
+def test_batches_of_products_are_nests() -> None:
+    A, B, C = (sd.symbol(name, (6, 40, 40)) for name in "ABC")
+    kernel = sd.compile([A @ B, B @ C, sd.tanh(A) @ C], [A, B, C], cache=False, threads=1)
+    values = [RNG.standard_normal((6, 40, 40)) for _ in range(3)]
+    a, b, c = values
+    for found, wanted in zip(kernel(a, b, c), [a @ b, b @ c, np.tanh(a) @ c], strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+    assert kernel.llvm.count("call void @.nest_") >= 2

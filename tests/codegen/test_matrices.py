@@ -97,3 +97,19 @@ def test_parts_of_the_first_of_joined_axes(target: str, declared: tuple[Any, Any
                   np.einsum("tbi,tbj->ij", h[3:4], d[:1]), np.einsum("tbi,tbj->ij", h[:, 1:], d[:, :-1])]
         for found, expected in zip(kernel(h, d, w), wanted, strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("rows", [4000, sd.dim("rows_of_one_column", minimum=1)])
+def test_gradients_by_the_weights_of_one_column_go_along_rows(rows: Any) -> None:
+    """d/dW of a net of one input: sums down columns, row by row, and not a batch of products with one row each."""
+    x, W, V, g = sd.symbol("x", (rows, 1)), sd.symbol("W", (1, 64)), sd.symbol("V", (64, 1)), sd.symbol("g", (rows, 1))
+    b = sd.symbol("b", 64)
+    hidden = sd.tanh(x @ W + b)
+    loss = sd.sum((hidden @ V - g) ** 2)
+    kernel = sd.compile(sd.grad(loss, [W, b, V]), [x, W, b, V, g], cache=False)
+    rng = np.random.default_rng(3)
+    values = [rng.standard_normal(shape) for shape in ((4000, 1), (1, 64), (64,), (64, 1), (4000, 1))]
+    wanted = sd.evaluate(sd.grad(loss, [W, b, V]), dict(zip((x, W, b, V, g), values, strict=True)))
+    for one, other in zip(kernel(*values), wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
+    assert " in 0 : 1 " not in kernel.loop_ir, kernel.loop_ir

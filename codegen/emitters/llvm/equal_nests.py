@@ -33,8 +33,10 @@ from codegen.loop_ir.nodes import (
 from codegen.loop_ir.scalars import SCALARS
 from codegen.loop_ir.walks import buffers_of, read, statements, subvalues, used_registers, values_of
 
-# Nests of less work to write, or to run, are as well written out: the sums of what their functions take, and their turns.
-LEAST_COST, LEAST_TURNS = 12, 64
+# Nests of less are as well written out: what the functions of a body take, and that times its turns, beside which a call is little.
+LEAST_COST, LEAST_WORK = 3, 1024
+# Turns that a loop is taken to have that has an unknown number of them.
+MANY = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +89,28 @@ def stands_alone(nest: Statement, known: Mapping[str, Buffer]) -> bool:
     if isinstance(nest, MatMul):
         return True
     assert isinstance(nest, (Loop, SampleLoop))
-    if nest.carried or turns(nest) < LEAST_TURNS:
+    if nest.carried:
         return False
     own: set[str] = set()
     cost = 0
     inside = list(statements((nest,)))
     for s in inside:
-        if isinstance(s, (MatMul, MatVec, TileLoop)):
+        if isinstance(s, (MatVec, TileLoop)):
             return False
         own.update(own_names(s))
+        cost += LEAST_WORK if isinstance(s, MatMul) else 0
         cost += sum([SCALARS[v.function].cost for outer in values_of(s) for v in subvalues(outer) if isinstance(v, Call)])
     changed = {s.register for s in inside if isinstance(s, (Update, Assign))}
-    if cost < LEAST_COST or not own.issuperset(changed.union(*[used_registers(s) for s in inside])):
+    outside = changed.union(*[used_registers(s) for s in inside]) - own
+    if cost < LEAST_COST or cost * turns(nest) < LEAST_WORK or outside:
         return False
     buffers = [known[name] for s in inside for name in read(s)]
     return not any(b.role == "arg" and b.sample_axis == 0 and len(b.shape) > 1 for b in buffers)
 
 
 def turns(nest: Loop | SampleLoop) -> int:
-    """How often the innermost body runs, those of an unknown number often."""
-    own = LEAST_TURNS
+    """How often the innermost body runs."""
+    own = MANY
     if isinstance(nest, Loop) and isinstance(nest.lo, int) and isinstance(nest.hi, int):
         own = (nest.hi - nest.lo) // nest.step
     return own * prod(turns(s) for s in nest.body if isinstance(s, (Loop, SampleLoop)))
