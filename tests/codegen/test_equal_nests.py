@@ -11,7 +11,7 @@ import symdiff as sd
 from codegen.emitters.llvm import equal_nests
 from codegen.emitters.llvm.equal_nests import shared_nests
 from codegen.emitters.llvm.module import emit
-from codegen.loop_ir.nodes import Buffer, Carried, Let, Load, Loop, Program, Register, Section, Store, Update
+from codegen.loop_ir.nodes import Buffer, Carried, Let, Load, Loop, Program, Register, SampleLoop, Section, Store, TileLoop, Update
 from tests.codegen.programs import F, at, call, f, over, r
 
 RNG = np.random.default_rng(5)
@@ -104,6 +104,15 @@ def test_registers_that_are_read_outside_stay_there() -> None:
     outer = [s for k in range(2) for s in sums(f"o{k}", f"r{k}")]
     assert len(shared_nests(program(*outer), {})) == 0
     assert calls_of(program(inside("o0", "r0"), inside("o1", "r1"))) == 2
+
+
+def test_samples_of_a_range_without_tiles_stay_in_its_function() -> None:
+    size = sd.dim("n")
+    buffers = Buffer("a0", F, (size,), "arg", 0), *[Buffer(f"o{k}", F, (size,), "out", 0) for k in range(2)]
+    values = [call("exp", call("exp", Load("a0", at(var)))) for var in ("i0", "i1")]
+    loops = [SampleLoop(f"i{k}", (Store(f"o{k}", at(f"i{k}"), value),)) for k, value in enumerate(values)]
+    for body, shared in ((tuple(loops), 0), ((TileLoop("s", 64, tuple(loops)),), 2)):
+        assert calls_of(Program("kernel", ("n",), buffers, (Section("range", 0, body, size),))) == shared
 
 
 def test_batches_of_products_are_nests() -> None:

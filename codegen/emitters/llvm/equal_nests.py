@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import prod
 
 from codegen.emitters.llvm.entries import Callee, callee
 from codegen.emitters.llvm.statements import StatementWriter
@@ -74,11 +73,12 @@ def shared_nests(program: Program, rows: Mapping[str, int]) -> dict[int, NestCal
 
 
 def nests(section: Section) -> Iterator[tuple[Statement, int]]:
-    """The nests and products of a section that stand in no other loop but that over tiles, with the rows of a tile."""
+    """The nests and products of a section that stand in no loop, or in a range in that over tiles, with the rows of a tile."""
     for outer in section.body:
-        for statement in outer.body if isinstance(outer, TileLoop) else (outer,):
-            if isinstance(statement, (Loop, SampleLoop, MatMul)):
-                yield statement, outer.rows if isinstance(outer, TileLoop) else 0
+        if isinstance(outer, TileLoop):
+            yield from ((s, outer.rows) for s in outer.body if isinstance(s, (Loop, SampleLoop, MatMul)))
+        elif section.kind != "range" and isinstance(outer, (Loop, MatMul)):
+            yield outer, 0
 
 
 def stands_alone(nest: Statement, known: Mapping[str, Buffer]) -> bool:
@@ -109,11 +109,11 @@ def stands_alone(nest: Statement, known: Mapping[str, Buffer]) -> bool:
 
 
 def turns(nest: Loop | SampleLoop) -> int:
-    """How often the innermost body runs."""
+    """How often the innermost body runs, the one that does so most."""
     own = MANY
     if isinstance(nest, Loop) and isinstance(nest.lo, int) and isinstance(nest.hi, int):
         own = (nest.hi - nest.lo) // nest.step
-    return own * prod(turns(s) for s in nest.body if isinstance(s, (Loop, SampleLoop)))
+    return own * max((turns(s) for s in nest.body if isinstance(s, (Loop, SampleLoop))), default=1)
 
 
 def shape_of(nest: Statement, known: Mapping[str, Buffer], rows: Mapping[str, int]) -> tuple[str, list[str]]:
