@@ -71,9 +71,9 @@ class EntryWriter(ProductWriter):
         for line in (*size_lines(program), *lines):
             self.do(line)
 
-    def address(self, name: str) -> Ssa:
-        """The address of an array: read where it is needed, as registers for hundreds of them there are not."""
-        place = self.here(f"getelementptr inbounds ptr, ptr %.arrays, i64 {self.places[name]}", "ptr")
+    def address(self, array: str) -> Ssa:
+        """The address of an array, told by its place: read where it is needed, as registers for hundreds of them there are not."""
+        place = self.here(f"getelementptr inbounds ptr, ptr %.arrays, i64 {array}", "ptr")
         if self.objects:
             holder = self.here(f"load ptr, ptr {place.name}, align 8", "ptr")
             place = self.here(f"getelementptr inbounds i8, ptr {holder.name}, i64 {DATA_OFFSET}", "ptr")
@@ -91,6 +91,6 @@ def call_section(writer: EntryWriter, to: Callee, ends: tuple[str, str] | None =
     if to.section.kind == "range" and ends is None:
         ends = "0", "0" if to.section.extent is None else writer.size(to.section.extent).name
     arrays = [instance_of(name) if name in own else name for name in dict.fromkeys(to.storages.values())]
-    given = [*[f"i64 {end}" for end in ends or ()], *[f"ptr {writer.address(name).name}" for name in arrays],
+    given = [*[f"i64 {end}" for end in ends or ()], *[f"ptr {writer.address(str(writer.places[name])).name}" for name in arrays],
              *[f"i64 {writer.sizes[size].name}" for size in to.sizes], "ptr %.routines"]
     writer.do(f"call void @{to.name}({', '.join(given)})")

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen.emitters.llvm.entries import (
-    DATA_OFFSET,
     STORAGE,
     Callee,
     EntryWriter,
@@ -124,14 +123,11 @@ def run_parts(writer: EntryWriter, k: int, section: Section, cut: Cut) -> None:
 def objects_text(program: Program) -> str:
     """`kernel_of_objects`, which gives `kernel` the addresses."""
     count = len(parameters(program))
-    writer = EntryWriter(program, [f"%.table = alloca ptr, i64 {max(count, 1)}"])
+    writer = EntryWriter(program, [f"%.table = alloca ptr, i64 {max(count, 1)}"], objects=True)
 
     def move() -> None:
         k = writer.variables["array"].name
-        holder = writer.here(f"getelementptr inbounds ptr, ptr %.arrays, i64 {k}", "ptr")
-        held = writer.here(f"load ptr, ptr {holder.name}, align 8", "ptr")
-        field = writer.here(f"getelementptr inbounds i8, ptr {held.name}, i64 {DATA_OFFSET}", "ptr")
-        address = writer.here(f"load ptr, ptr {field.name}, align 8", "ptr")
+        address = writer.address(k)
         target = writer.here(f"getelementptr inbounds ptr, ptr %.table, i64 {k}", "ptr")
         writer.do(f"store ptr {address.name}, ptr {target.name}, align 8")
     writer.turns("array", ZERO, literal(count, "i64"), ONE, (), move)
