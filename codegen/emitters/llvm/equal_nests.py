@@ -91,17 +91,15 @@ def stands_alone(nest: Statement, known: Mapping[str, Buffer]) -> bool:
     assert isinstance(nest, (Loop, SampleLoop))
     if nest.carried:
         return False
-    own: set[str] = set()
     cost = 0
     inside = list(statements((nest,)))
     for s in inside:
         if isinstance(s, (MatVec, TileLoop)):
             return False
-        own.update(own_names(s))
         cost += LEAST_WORK if isinstance(s, MatMul) else 0
         cost += sum([SCALARS[v.function].cost for outer in values_of(s) for v in subvalues(outer) if isinstance(v, Call)])
     changed = {s.register for s in inside if isinstance(s, (Update, Assign))}
-    outside = changed.union(*[used_registers(s) for s in inside]) - own
+    outside = changed.union(*[used_registers(s) for s in inside]) - own_names(nest)
     if cost < LEAST_COST or cost * turns(nest) < LEAST_WORK or outside:
         return False
     buffers = [known[name] for s in inside for name in read(s)]
@@ -120,7 +118,7 @@ def shape_of(nest: Statement, known: Mapping[str, Buffer], rows: Mapping[str, in
     """All that the code of a nest follows from, by any names, and its buffers in the order of their names there."""
     names: dict[str, str] = {}
     storages: dict[int | str, str] = {}
-    bound = {name for s in statements((nest,)) for name in own_names(s)}
+    bound = own_names(nest)
     buffers: dict[str, str] = {}
     parts: list[str] = []
 
@@ -139,8 +137,12 @@ def shape_of(nest: Statement, known: Mapping[str, Buffer], rows: Mapping[str, in
     return "".join(parts), list(buffers)
 
 
-def own_names(statement: Statement) -> tuple[str, ...]:
-    """The loop variable and the registers that a statement makes."""
-    if isinstance(statement, (Loop, SampleLoop)):
-        return statement.var, *[c.name for c in statement.carried]
-    return (statement.register,) if isinstance(statement, Let) else ()
+def own_names(nest: Statement) -> set[str]:
+    """The loop variables and the registers that a nest makes."""
+    found: set[str] = set()
+    for s in statements((nest,)):
+        if isinstance(s, (Loop, SampleLoop)):
+            found |= {s.var, *[c.name for c in s.carried]}
+        elif isinstance(s, Let):
+            found.add(s.register)
+    return found

@@ -118,7 +118,7 @@ def section_function(of: Callee, program: Program, rows: dict[str, int], process
     declared.update(writer.declared)
     given = [*ends, *[f"ptr noalias %{name}" for name in dict.fromkeys(of.storages.values())],
              *[f"i64 {v.name}" for v in sizes.values()], "ptr %.routines"]
-    linkage = "internal " if of.name.startswith(".nest") else ""
+    linkage = "internal " if of.name.startswith(".") else ""  # such names are the module's own
     return "\n".join([f"define {linkage}void @{of.name}({', '.join(given)}) {{", *writer.lines(), "}"])
 
 
