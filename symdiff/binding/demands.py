@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
+from symdiff.binding.ranges import Range, range_of
 from symdiff.bounds import at_least
 from symdiff.errors import ArgumentMismatch
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
@@ -101,8 +103,15 @@ def cheap_symbols(index: Node) -> tuple[Symbol, ...]:
 
 def check_positions(demands: Sequence[Positions], values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
     """Raise `ArgumentMismatch` for an array that holds a position outside of the axis that it indexes."""
+    @cache
+    def elements(symbol: Symbol) -> Range | None:
+        array = values[symbol.name]
+        return (array.min().item(), array.max().item()) if array.size else None
     for demand in demands:
         size = value_of(demand.size, sizes)
+        known = range_of(demand.index, elements, sizes)
+        if known is not None and -size <= known[0] and known[1] < size:
+            continue
         arrays: dict[Node, Any] = {symbol: values[symbol.name] for symbol in demand.symbols}
         array = arrays[demand.index] if isinstance(demand.index, Symbol) else evaluate_nodes([demand.index], arrays, sizes)[0]
         if array.size and not (-size <= array.min() and array.max() < size):

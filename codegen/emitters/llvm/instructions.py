@@ -307,10 +307,10 @@ class Function:
         return found
 
     def moved(self, address: Ssa, offset: Ssa, kind: str) -> Ssa:
-        """An address some elements of a type further on."""
+        """An address some elements of a type further on; one for each lane of the offset."""
         if offset.name == "0":
             return address
-        return self.pure(f"getelementptr inbounds {kind}, ptr {address.name}, i64 {offset.name}", "ptr", 1,
+        return self.pure(f"getelementptr inbounds {kind}, ptr {address.name}, {offset.type} {offset.name}", "ptr", offset.lanes,
                          max(address.depth, offset.depth))
 
     def phi(self, *sources: tuple[Ssa, str]) -> Ssa:

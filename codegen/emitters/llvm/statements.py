@@ -141,13 +141,10 @@ class StatementWriter(FoldWriter):
             self.store(name, index, self.combined(op, self.load(name, index), given))
         else:
             # The lanes may write one element: each reads what the last one left.
-            spread = self.spread(place)
-            self.lanes, self.mask = 1, None
             kind = self.memory(name)
-            for k in range(lanes):
-                pointer = self.pointer(name, self.lane(spread, k))
-                if mask is not None:
-                    pointer = self.select(self.lane(mask, k), pointer, self.slot(kind))
+            places = self.addresses(name, place, mask, lambda: self.slot(kind))
+            self.lanes, self.mask = 1, None
+            for k, pointer in enumerate(places):
                 self.write(kind, pointer, self.combined(op, self.read(kind, pointer, None), self.lane(given, k)), None)
         self.lanes, self.mask = lanes, mask
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from codegen.emitters.llvm.indices import ZERO, IndexWriter, Place
 from codegen.emitters.llvm.instructions import KINDS, Ssa, literal, type_of
@@ -138,12 +138,18 @@ class ValueWriter(IndexWriter):
         """The address of an element."""
         return self.moved(self.pointers[name], offset, self.memory(name))
 
-    def addresses(self, name: str, place: Place) -> list[Ssa]:
-        """The address of the element of each lane."""
+    def addresses(self, name: str, place: Place, mask: Ssa | None, elsewhere: Callable[[], Ssa]) -> list[Ssa]:
+        """The address of the element of each lane, and that of what stands elsewhere in lanes without one."""
         if place.apart is not None:
             spread = self.spread(place)
+            if mask is not None:
+                # All at once: to take the bits of a mask one by one is slow.
+                chosen = self.select(mask, self.pointer(name, spread), elsewhere())
+                return [self.lane(chosen, k) for k in range(self.lanes)]
             return [self.pointer(name, self.lane(spread, k)) for k in range(self.lanes)]
-        return [self.pointer(name, self.plus(place.base, self.times(place.step, literal(k, "i64")))) for k in range(self.lanes)]
+        steps = [self.plus(place.base, self.times(place.step, literal(k, "i64"))) for k in range(self.lanes)]
+        found = [self.pointer(name, step) for step in steps]
+        return found if mask is None else [self.select(self.lane(mask, k), p, elsewhere()) for k, p in enumerate(found)]
 
     def load(self, name: str, index: tuple[Affine, ...], mask: Ssa | None = None) -> Ssa:
         """buffer[index] in each lane."""
@@ -157,8 +163,8 @@ class ValueWriter(IndexWriter):
                 self.fetch_ahead(name, pointer)
             value = self.read_lanes(kind, pointer, mask)
         else:
-            masks = [None if mask is None else self.lane(mask, k) for k in range(self.lanes)]
-            value = self.gathered([self.read(kind, p, m) for p, m in zip(self.addresses(name, place), masks, strict=True)])
+            places = self.addresses(name, place, mask, lambda: Ssa(NOWHERE, "ptr"))
+            value = self.gathered([self.read(kind, pointer, None) for pointer in places])
         if dtype == "bool":
             return self.compare("icmp ne", value, literal(0, "i8", value.lanes))
         return value
@@ -238,8 +244,8 @@ class ValueWriter(IndexWriter):
         if place.apart is None and place.step.name == "1" and (mask is None or (mask.lanes > 1 and kind != "i8")):
             self.write_lanes(kind, self.pointer(name, place.base), value, mask)
             return
-        for k, pointer in enumerate(self.addresses(name, place)):
-            self.write(kind, pointer, self.lane(value, k), None if mask is None else self.lane(mask, k))
+        for k, pointer in enumerate(self.addresses(name, place, mask, lambda: self.slot(kind))):
+            self.write(kind, pointer, self.lane(value, k), None)
 
     def write(self, kind: str, pointer: Ssa, value: Ssa, mask: Ssa | None) -> None:
         """Store one element."""
