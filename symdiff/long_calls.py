@@ -14,6 +14,9 @@ from typing import Any, TypeVar, cast
 
 from symdiff.provenance import CALLER, user_line
 
+# So many new objects take the collector some milliseconds.
+MANY = 20_000
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -49,5 +52,16 @@ def long_call(function: Function) -> Function:
             with Pause.lock:
                 Pause.asked -= 1
                 if Pause.asked == 0 and Pause.ran:
+                    grow_old()
                     gc.enable()
     return cast(Function, called)
+
+
+def grow_old() -> None:
+    """Count all objects among the collector's oldest, so that it does not walk over many new ones as soon as it runs again.
+
+    What a user has frozen stays so.
+    """
+    if gc.get_count()[0] > MANY and gc.get_freeze_count() == 0:
+        gc.freeze()
+        gc.unfreeze()
