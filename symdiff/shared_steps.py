@@ -89,9 +89,11 @@ class SharedSteps:
         pending: Terms = list(reversed(self.made[node].parts))  # type: ignore[union-attr]
         while pending:
             c, step = pending.pop()
-            if isinstance(step, Add) and self.users.get(step) == 1 and c in (1, -1) and step.dtype == node.dtype:
-                made = self.proved(step)
-                pending.extend([(times(c, k), part) for k, part in reversed(step.terms if made is None else made.parts)])
+            made = self.proved(step)
+            parts = made.parts if made is not None else step.terms if isinstance(step, Add) else ()
+            alone = self.users.get(step) == 1 and step.dtype == node.dtype
+            if alone and isinstance(step, Add) and (c in (1, -1) or len(parts) == 1):
+                pending.extend([(times(c, k), part) for k, part in reversed(parts)])
             else:
                 total[step] = exact(total[step] + c) if step in total else c
         return [(c, step) for step, c in total.items()]

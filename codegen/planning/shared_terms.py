@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from functools import reduce
+from typing import TypeGuard
 
 from codegen.planning.rewriting import over
-from symdiff.expression import Node
-from symdiff.shared_steps import SharedSteps
+from symdiff.expression import Node, Number, Product
+from symdiff.normal_form.numbers import times
+from symdiff.shared_steps import SharedSteps, multiple
 
 
 def share_terms(roots: Sequence[Node]) -> list[Node]:
@@ -15,7 +19,50 @@ def share_terms(roots: Sequence[Node]) -> list[Node]:
     if not steps.gainful:
         return list(roots)
     order, opened = steps.over_steps()
+    users = Counter(child for node in order for child in opened[node].children)
     done: dict[Node, Node] = {}
     for node in order:
-        done[node] = over(opened[node], [done[child] for child in opened[node].children])
+        changed = over(opened[node], [done[child] for child in opened[node].children])
+        if isinstance(changed, Product) and changed.is_core:
+            changed = with_numbers_outside(changed, [users[child] == 1 for child in opened[node].children])
+        done[node] = changed
     return [done[root] for root in roots]
+
+
+def with_numbers_outside(node: Product, alone: Sequence[bool]) -> Node:
+    """A sum of products with the numbers in its factors outside of it: Σ (2 x) y → 2 Σ x y.
+
+    `alone` says which factors nothing else reads.
+    """
+    coefficient: Number = 1
+    factors = []
+    for (factor, at), is_alone in zip(node.factors, alone, strict=True):
+        c, plain = parted(factor, is_alone)
+        coefficient = times(coefficient, c)
+        factors.append((plain, at))
+    if coefficient == 1:
+        return node
+    return multiple(coefficient, Product(node.coefficient, tuple(factors), node.out, node.extents, node.type))
+
+
+def parted(node: Node, is_alone: bool) -> tuple[Number, Node]:
+    """A number, and what the node is that number times; what is a product of several is changed where nothing else reads it."""
+    coefficient: Number = 1
+    while is_multiple(node):
+        coefficient, node = times(coefficient, node.coefficient), node.factors[0][0]
+    if not is_alone or not isinstance(node, Product) or node.is_core or not node.dense or len(node.factors) < 2:
+        return coefficient, node
+    inner = [(parted(factor, False), at) for factor, at in node.factors]
+    outside = reduce(times, [c for (c, _), _ in inner], node.coefficient)
+    if outside == 1:
+        return coefficient, node
+    plain = Product(1, tuple((part, at) for (_, part), at in inner), node.out, node.extents, node.type)
+    return times(coefficient, outside), plain
+
+
+def is_multiple(node: Node) -> TypeGuard[Product]:
+    """Whether a node is a number times another one as it stands."""
+    if not isinstance(node, Product) or node.coefficient == 1 or len(node.factors) != 1 or node.is_core:
+        return False
+    (part, at), = node.factors
+    return part.type == node.type and at == node.out == tuple(range(node.ndim))

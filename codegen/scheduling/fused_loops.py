@@ -140,7 +140,7 @@ def together(first: Loop, second: Loop) -> Loop | None:
         return None
     joined = together(inner, other)
     if joined is None:
-        return None
+        return in_turn(first, second)
     return replace(first, body=(*before, *then, joined), carried=(*first.carried, *second.carried))
 
 

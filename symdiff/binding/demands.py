@@ -5,12 +5,12 @@ Most sizes are proved to be long enough when an expression is written; those tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
-from symdiff.binding.ranges import Range, range_of
+from symdiff.binding.ranges import Range, ranges_of
 from symdiff.bounds import at_least
 from symdiff.errors import ArgumentMismatch
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
@@ -103,14 +103,14 @@ def cheap_symbols(index: Node) -> tuple[Symbol, ...]:
 
 def check_positions(demands: Sequence[Positions], values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
     """Raise `ArgumentMismatch` for an array that holds a position outside of the axis that it indexes."""
-    @cache
     def elements(symbol: Symbol) -> Range | None:
         array = values[symbol.name]
         return (array.min().item(), array.max().item()) if array.size else None
+    known = ranges_of(topological([demand.index for demand in demands]), elements, sizes)
     for demand in demands:
         size = value_of(demand.size, sizes)
-        known = range_of(demand.index, elements, sizes)
-        if known is not None and -size <= known[0] and known[1] < size:
+        low, high = known.get(demand.index, (-math.inf, math.inf))
+        if -size <= low and high < size:
             continue
         arrays: dict[Node, Any] = {symbol: values[symbol.name] for symbol in demand.symbols}
         array = arrays[demand.index] if isinstance(demand.index, Symbol) else evaluate_nodes([demand.index], arrays, sizes)[0]

@@ -5,7 +5,6 @@ That is far less work than the expression itself, and mostly enough to see that 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,41 +12,45 @@ import numpy as np
 
 from symdiff.expression import Add, Constant, Map, Node, Product, Symbol
 from symdiff.sizes import Dim, value_of
-from symdiff.traversal import topological
 
 Range = tuple[Any, Any]
+# The least and the greatest number that a type holds, as integers, and those of all other types.
+HELD = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in ("int64", "int32")}
+FINITE = (-float(np.finfo(np.float64).max), float(np.finfo(np.float64).max))
 # By how much of itself a number of each floating type may be off, after the few roundings of an index.
 ROUNDED = {"float64": 1e-14, "float32": 1e-5}
 
 
-def range_of(node: Node, elements: Callable[[Symbol], Range | None], sizes: Mapping[str, int]) -> Range | None:
-    """Two numbers between which all elements are; None where nothing is known.
+def ranges_of(order: Sequence[Node], elements: Callable[[Symbol], Range | None], sizes: Mapping[str, int]) -> dict[Node, Range]:
+    """For each node two numbers between which all its elements are, where they are known; children come before what reads them.
 
     `elements` gives the least and the greatest element of a symbol, None where it has none.
 
     >>> import symdiff as sd
+    >>> from symdiff.traversal import topological
     >>> u = sd.symbol("u", "n")
-    >>> range_of(sd.floor(u).astype("int64") + 1, lambda symbol: (0.5, 9.75), {"n": 5})
+    >>> index = sd.floor(u).astype("int64") + 1
+    >>> ranges_of(topological([index]), lambda symbol: (0.5, 9.75), {"n": 5})[index]
     (1, 10)
     """
     known: dict[Node, Range] = {}
-    for part in topological([node]):
-        found = elements(part) if isinstance(part, Symbol) else range_of_node(part, [known[c] for c in part.children], sizes)
-        if found is None or not all(map(math.isfinite, found)) or not is_held(*found, part.dtype):
-            return None
-        if part.dtype in ROUNDED and not isinstance(part, Symbol):
+    with np.errstate(all="ignore"):
+        for node in order:
+            if isinstance(node, Symbol):
+                found = elements(node)
+            else:
+                parts = [known[c] for c in node.children if c in known]
+                found = range_of_node(node, parts, sizes) if len(parts) == len(node.children) else None
+            if found is None:
+                continue
             low, high = found
-            found = low - abs(low) * ROUNDED[part.dtype], high + abs(high) * ROUNDED[part.dtype]
-        known[part] = found
-    return known[node]
-
-
-def is_held(low: Any, high: Any, dtype: str) -> bool:
-    """Whether integers of a type hold numbers of a range: those that do not come round at the other end."""
-    if dtype not in ("int64", "int32"):
-        return True
-    kind = np.iinfo(dtype)
-    return bool(kind.min <= low <= high <= kind.max)
+            least, greatest = HELD.get(node.dtype, FINITE)
+            if not least <= low <= high <= greatest:
+                continue  # infinite, not a number, or integers that come round at the other end
+            if node.dtype in ROUNDED and not isinstance(node, Symbol):
+                low, high = low - abs(low) * ROUNDED[node.dtype], high + abs(high) * ROUNDED[node.dtype]
+            known[node] = low, high
+    return known
 
 
 def range_of_node(node: Node, parts: Sequence[Range], sizes: Mapping[str, int]) -> Range | None:
@@ -60,20 +63,26 @@ def range_of_node(node: Node, parts: Sequence[Range], sizes: Mapping[str, int]) 
         size = value_of(node.value if isinstance(node.value, Dim) else node.shape[0], sizes)
         return (size, size) if isinstance(node.value, Dim) else (0, max(size - 1, 0))
     if isinstance(node, Add):
-        scaled = [times(c, part) for (c, _), part in zip(node.terms, parts, strict=True)]
-        return sum(low for low, _ in scaled), sum(high for _, high in scaled)
+        low = high = 0
+        for (c, _), part in zip(node.terms, parts, strict=True):
+            first, last = times(c, part)
+            low, high = low + first, high + last
+        return low, high
     if isinstance(node, Product) and len(node.factors) < 2:
         low, high = times(node.coefficient, parts[0] if parts else (1, 1))
         return (low, high) if node.dense else (min(low, 0), max(high, 0))
-    if isinstance(node, Map) and node.function.name == "where":
+    if not isinstance(node, Map):
+        return None
+    name = node.function.name
+    if name in OTHERS:
+        return OTHERS[name](*parts)
+    if name == "where":
         return chosen(node, *parts)
-    if isinstance(node, Map) and node.function.name in OTHERS:
-        return OTHERS[node.function.name](*parts)
-    if isinstance(node, Map) and "increasing" in node.function.traits:
-        low, high = ([np.asarray(part[end], arg.dtype) for part, arg in zip(parts, node.args, strict=True)] for end in (0, 1))
-        with np.errstate(all="ignore"):
-            return node.function.numpy(*low).item(), node.function.numpy(*high).item()
-    return None
+    if "increasing" not in node.function.traits:
+        return None
+    ends = zip(*parts, strict=True)
+    low, high = (node.function.numpy(*[np.asarray(x, arg.dtype) for x, arg in zip(end, node.args, strict=True)]) for end in ends)
+    return low.item(), high.item()
 
 
 def remainders(x: Range, divisor: Range) -> Range | None:
@@ -103,5 +112,4 @@ def chosen(node: Map, condition: Range, a: Range, b: Range) -> Range:
 
 def times(c: Any, part: Range) -> Range:
     """The range of a multiple."""
-    low, high = sorted((c * part[0], c * part[1]))
-    return low, high
+    return (c * part[0], c * part[1]) if c >= 0 else (c * part[1], c * part[0])

@@ -76,10 +76,19 @@ def size_number(size: Size, dtype: str = "float64") -> Node:
 def constant_array(array: np.ndarray[Any, Any], dtype: str) -> Node:
     """A known array; 0-d arrays and arrays of one value everywhere become numbers."""
     array = np.ascontiguousarray(array).astype(dtype).reshape(array.shape)
-    if array.ndim == 0:
-        return number(exact(array.item()), dtype)
+    if array.ndim == 0 or is_uniform(array):
+        return number(exact(array.flat[0].item()), dtype, array.shape)
     array.setflags(write=False)
     return Constant(array, TensorType(dtype, array.shape))
+
+
+def is_uniform(array: np.ndarray[Any, Any]) -> bool:
+    """Whether an array holds one finite number everywhere; −0 is no number of its own, so arrays of it stay arrays."""
+    if array.size == 0:
+        return False
+    first = array.flat[0]
+    return bool(np.isfinite(first)) and not (first == 0 and np.signbit(first)) and bool((array == first).all()) and not (
+        first == 0 and array.dtype.kind == "f" and bool(np.signbit(array).any()))
 
 
 def is_size_constant(node: Node) -> bool:

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import threading
+from functools import reduce
 
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.index_notation import Index, Label, labels_of
 from symdiff.normal_form.cores import is_one_hot
-from symdiff.normal_form.numbers import broadcast_axes, exact, number
+from symdiff.normal_form.numbers import broadcast_axes, exact, number, number_of, times
 from symdiff.normal_form.products import Term, dense_product, expand_product, structural, with_coefficient
 from symdiff.normal_form.steps import put_together
 from symdiff.sizes import Size
@@ -37,10 +38,15 @@ def remember(node: Node, coefficient: Number, factors: list[Factor]) -> None:
                 if f.__class__ is Product and len(f.children) > 1:
                     put_together(p, coefficient, [(at, f) for f, at in factors])
                     break
-    elif node.__class__ is Add and len(factors) == 1 and factors[0][0].__class__ is Add:
-        part, at = factors[0]
-        if at == tuple(range(part.ndim)) and part.type == node.type:
-            put_together(node, 1, [(coefficient, part)])
+    elif node.__class__ is Add and node.written is None:
+        # A number that stands for itself in a derivative is a coefficient like any other.
+        given = [(f, at, number_of(f)) for f, at in factors]
+        sums = [(f, at) for f, at, c in given if c is None]
+        if len(sums) == 1 and sums[0][0].__class__ is Add:
+            part, at = sums[0]
+            if at == tuple(range(part.ndim)) and part.type == node.type:
+                numbers = [c for _, _, c in given if c is not None]
+                put_together(node, 1, [(reduce(times, numbers, coefficient), part)])
 
 
 def scale(coefficient: Number, node: Node) -> Node:

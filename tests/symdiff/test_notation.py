@@ -86,7 +86,7 @@ def test_latex_divides_element_by_element() -> None:
 
 
 def test_constants_have_names() -> None:
-    one, two = sd.constant(np.arange(6.0)), sd.constant(np.ones(6) / 3)
+    one, two = sd.constant(np.arange(6.0)), sd.constant(np.arange(6.0) / 3)
     u = sd.symbol("u", 6)
     where = "\n  where c1 = constant((6,))\n        c2 = constant((6,))"
     assert text_of((u @ one) * (u @ two)) == "(uᵀ c1) uᵀ c2" + where

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 import symdiff as sd
-from symdiff.binding.ranges import range_of
+from symdiff.binding.ranges import Range, ranges_of
 from symdiff.errors import ArgumentMismatch
+from symdiff.expression import Node, Symbol
 from symdiff.functions import ROWS
 from symdiff.reference import evaluate_nodes
+from symdiff.traversal import topological
+
+
+def range_of(node: Node, elements: Callable[[Symbol], Range | None], sizes: dict[str, int]) -> Range | None:
+    """The range of one expression."""
+    return ranges_of(topological([node]), elements, sizes).get(node)
+
 
 n = sd.dim("n_range", minimum=0)
 u, v = sd.symbol("u", "n_range"), sd.symbol("v", "n_range", "float32")
