@@ -13,6 +13,7 @@ from symdiff.index_notation import Index, Label, labels_of
 from symdiff.normal_form.cores import is_one_hot
 from symdiff.normal_form.numbers import broadcast_axes, exact, number, number_of, times
 from symdiff.normal_form.products import Term, dense_product, expand_product, structural, with_coefficient
+from symdiff.normal_form.progressions import join_progressions
 from symdiff.normal_form.steps import put_together
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
@@ -95,7 +96,7 @@ def add(terms: list[Term], type: TensorType) -> Node:
     """Σ coefficient · node in normal form; the nodes have the shape of `type`."""
     collected = collect(terms, type)
     if len(collected) > 1 and type.shape:
-        collected = merge_patterns(collected, type)
+        collected = join_progressions(merge_patterns(collected, type), type)
         hoisted = hoist(collected, type) if len(collected) > 1 else None
         if hoisted is not None:
             return hoisted
