@@ -6,14 +6,14 @@ distributed over a sum (R8).
 
 from __future__ import annotations
 
-from symdiff.bounds import at_least
 from symdiff.expression import Add, Constant, Factor, Map, Node, Number, Product, Symbol
 from symdiff.functions.row import ROWS
-from symdiff.index_notation import Index, Label, bounds, form_of, injective, labels_of, rename
+from symdiff.index_notation import Index, Label, injective, labels_of, rename
 from symdiff.normal_form.cores import components, core, least_reading
 from symdiff.normal_form.merging import Contraction, Vanishes, absorb, placed, tighten
 from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, number, times
-from symdiff.sizes import Size, combine
+from symdiff.normal_form.windows import closed_windows, patterned
+from symdiff.sizes import Size
 from symdiff.tensor_type import INTEGRAL, TensorType, promote
 
 Term = tuple[Number, Node]
@@ -21,8 +21,6 @@ Term = tuple[Number, Node]
 FACTOR_LIMIT = 8
 # A sum of more numbers is written at its position as a whole.
 PLACED_LIMIT = 8
-# Of more windows none is viewed or multiplied for itself: a program whose steps are stencils would grow several times with each.
-WINDOW_LIMIT = 2
 # A part of a sum of more terms is a part of the whole sum, which other steps of a program share.
 VIEW_LIMIT = 4
 
@@ -202,7 +200,7 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
     touched = repeated or bool(summed) or any(label in others for label in labels)
     if not (touched or alone):
         return None
-    closed = set() if repeated or summed else closed_windows(node, indices, target)
+    closed = set() if repeated else closed_windows(node, indices, target, bool(summed))
     apart: list[Term] = []
     together: list[Term] = []
     for term in node.terms:
@@ -223,44 +221,6 @@ def spreads(node: Add, read: tuple[Size, ...]) -> bool:
     if len(node.terms) > VIEW_LIMIT and read != node.shape:
         return False
     return (node.ndim > 0 or len(node.terms) <= PLACED_LIMIT) and not any([term.__class__ is Add for _, term in node.terms])
-
-
-def patterned(node: Node) -> bool:
-    """Whether the node is a diagonal, scatter or constant-position pattern."""
-    return node.__class__ is Product and not node.dense and not node.is_core
-
-
-def closed_windows(node: Add, indices: tuple[Index, ...], target: Contraction) -> set[Node]:
-    """The windows of a sum that stay together: many, unless there is nothing else and each is seen whole or not at all."""
-    windows = {term for _, term in node.terms if is_window(term)}
-    if len(windows) <= WINDOW_LIMIT:
-        return set()
-    all_seen = len(windows) == len(node.terms) and all([seen_whole(window, indices, target) for window in windows])
-    return set() if all_seen else windows
-
-
-def is_window(node: Node) -> bool:
-    """Whether the node is an array beside zeros: each of its positions is one label, or a number."""
-    if node.__class__ is not Product or node.dense or node.is_core:
-        return False
-    labels = [label for index in node.out for label in labels_of(index)]
-    return len(labels) == len(set(labels)) and all([len(form_of(index)[1]) < 2 for index in node.out])
-
-
-def seen_whole(window: Node, indices: tuple[Index, ...], target: Contraction) -> bool:
-    """Whether all that is read at the indices lies in the window, or nothing of it."""
-    assert isinstance(window, Product)
-    extents = dict(enumerate(window.extents))
-    is_inside = True
-    for at, index in zip(window.out, indices, strict=True):
-        written, read = bounds(at, extents), bounds(index, target.extents)
-        if written is None or read is None:
-            return False
-        (low, high), (first, last) = written, read
-        if at_least(combine(((1, low), (-1, last))), 1) or at_least(combine(((1, first), (-1, high))), 1):
-            return True
-        is_inside = is_inside and at_least(first, low) and at_least(high, last)
-    return is_inside
 
 
 def outer_product(node: Node, indices: tuple[Index, ...], summed: set[Label]) -> bool:
