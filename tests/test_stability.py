@@ -341,3 +341,28 @@ def test_exponentials_of_different_sizes_stay_apart() -> None:
     np.testing.assert_allclose(curve, (up[1] - down[1]) / (2 * step), rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(sd.compile(outputs, [x, v], target="interpreter")(*values.values())[2], curve, rtol=1e-11)
     assert np.isfinite(one)
+
+
+@pytest.mark.parametrize("target", ["numpy", "cpu", "interpreter"])
+def test_what_a_branch_leaves_out_stays_out_of_mixed_derivatives(target: str) -> None:
+    """Rows that are missing: X stands beside the guard in a sum of products, and is silenced by it there."""
+    X, ok, w = sd.symbol("X", ("rows", 2)), sd.symbol("ok", "rows", "bool"), sd.symbol("w", 2)
+    k, t = sd.symbol("k"), sd.symbol("t", "rows")
+    loss = sd.sum(sd.where(ok, sd.exp(sd.exp(k) * (t - X @ w)), 0))
+    one, other = sd.jacobian(sd.grad(loss, w), k), sd.grad(sd.grad(loss, k), w)
+    full = {"X": np.array([[1.0, 2.0], [0.5, -1.0]]), "ok": np.array([True, False]), "w": [0.1, 0.2], "k": 0.1, "t": [1.0, 1.0]}
+    expected = sd.evaluate(other, full)
+    for missing in ([np.nan, np.inf], [-np.inf, np.nan]):
+        given = {**full, "X": np.array([[1.0, 2.0], missing])}
+        kernel = sd.compile([one, other, *sd.hessian(loss, [w, k])[0]], [X, ok, w, k, t], target=target)
+        first, second, _, mixed = kernel(**given)
+        for found in (first, second, np.reshape(mixed, 2)):
+            np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("names", list(itertools.permutations("abc")))
+def test_small_terms_survive_in_sums_as_they_are_written(names: tuple[str, ...]) -> None:
+    a, b, c = (sd.symbol(f"small_{name}") for name in names)
+    for target in ("numpy", "cpu", "interpreter"):
+        kernel = sd.compile([(a - b) + c, c + (a - b), (a - b) - c], [a, b, c], target=target)
+        assert list(kernel(1.7e9, 1.7e9, 1e-9))[::2] == [1e-9, -1e-9]

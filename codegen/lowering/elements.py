@@ -173,11 +173,13 @@ class Elements:
                 value = yield Request(opposite, request.at, request.free)
                 return Call("neg", (value,), node.dtype)
         result: Value | None = None
-        positive_first = sorted(node.terms, key=lambda t: t[0] < 0)
-        for k, (c, term) in enumerate(positive_first):
+        # As it is written, a − b + c as (a − b) + c, for what is small beside a and b: but what begins is nothing negative.
+        terms = list(node.terms)
+        terms.insert(0, terms.pop(next((k for k, (c, _) in enumerate(terms) if not c < 0), 0)))
+        for k, (c, term) in enumerate(terms):
             value = yield Request(term, request.at, request.free)
             result = add(result, c, cast(value, term.dtype, node.dtype), node.dtype)
-            if request.free and k % LONGEST == LONGEST - 1 and k < len(positive_first) - 1:
+            if request.free and k % LONGEST == LONGEST - 1 and k < len(terms) - 1:
                 result = self.named(result, node.dtype, request.at)
         assert result is not None
         return result

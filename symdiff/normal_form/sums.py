@@ -10,7 +10,7 @@ from functools import reduce
 
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.index_notation import Index, Label, labels_of
-from symdiff.normal_form.cores import is_one_hot
+from symdiff.normal_form.cores import is_guard, is_one_hot
 from symdiff.normal_form.numbers import broadcast_axes, exact, number, number_of, times
 from symdiff.normal_form.products import Term, dense_product, expand_product, structural, with_coefficient
 from symdiff.normal_form.progressions import join_progressions
@@ -326,8 +326,11 @@ def carriers(node: Node) -> list[tuple[tuple[object, ...], Rest]]:
         shared = sorted(places.get(label, label) for label in elsewhere)
         signature = tuple(places.get(label, label) for label in at)
         extents = {places.get(label, label): extent for label, extent in enumerate(p.extents)}
-        key = (carrier, signature, tuple(shared), p.is_core, tuple([extents[label] for label in (*signature, *shared)]))  # type: ignore[index]
-        rest: Rest = ([(f, tuple([relabel(i, places) for i in indices])) for f, indices in others], {}, extents, shared)  # type: ignore[arg-type]
+        relabelled = [(f, tuple([relabel(i, places) for i in indices])) for f, indices in others]  # type: ignore[arg-type]
+        # What a guard silences it must go on to silence, the carrier too.
+        guards = frozenset([factor for factor in relabelled if is_guard(factor[0])])
+        key = (carrier, signature, tuple(shared), guards, p.is_core, tuple([extents[label] for label in (*signature, *shared)]))  # type: ignore[index]
+        rest: Rest = ([factor for factor in relabelled if factor not in guards], {}, extents, shared)
         found.append((key, rest))
     return found
 
@@ -342,12 +345,13 @@ def relabel(index: Index, places: dict[Label, Label]) -> Index:
 
 def joined(rests: list[tuple[Number, Rest]], key: tuple[object, ...], type: TensorType) -> Term | None:
     """carrier · Σ c · rest; None where it would be distributed again (R8), for the two would never end."""
-    carrier, signature, shared, *_ = key
+    carrier, signature, shared, guards, *_ = key
     extents = rests[0][1][2]
     shape = tuple(extents[label] for label in shared)  # type: ignore[attr-defined]
     inner_type = TensorType(type.dtype, shape)
     inner = add([(c, product(1, list(rest[0]), list(shared), {label: extents[label] for label in shared},  # type: ignore[call-overload, attr-defined]
                              inner_type)) for c, rest in rests], inner_type)
-    terms = expand_product(1, [(carrier, signature), (inner, tuple(shared))],  # type: ignore[arg-type, list-item]
+    silenced = sorted(guards, key=str)  # type: ignore[call-overload]
+    terms = expand_product(1, [(carrier, signature), *silenced, (inner, tuple(shared))],  # type: ignore[arg-type, list-item]
                            list(range(len(type.shape))), dict(extents), type)
     return terms[0] if len(terms) == 1 else None

@@ -15,6 +15,7 @@ from symdiff.errors import ShapeMismatch, TypeMismatch
 from symdiff.expression import Node
 from symdiff.loops import TURN, final, stacked
 from symdiff.normal_form import number_of
+from symdiff.operators.arithmetic import add
 from symdiff.operators.coercion import as_node, broadcast_onto, describe, located, to_dtype
 from symdiff.operators.parameters import whole_size
 from symdiff.provenance import plain, user_line
@@ -77,7 +78,7 @@ def fori(lower: Any, upper: Any, body: Callable[[Node, Tree], Tree], init: Tree)
     index_name, carry = called_by(body, ("turn", "carry"))
     carries = [private(node.type, name) for node, name in zip(carried, names_of(carry, init), strict=True)]
     turn = private(TURN.type, index_name)
-    index: Node = turn if low == 0 else turn + as_node(low)  # type: ignore[operator]
+    index = turn if low == 0 else add(turn, low)
     answer = body(index, back(list(carries)))
     nexts = [continued(value, like, "fori") for value, like in matched(answer, init, carried, "fori")]
     turns = combine(((1, high), (-1, low)))

@@ -294,3 +294,16 @@ def test_errors_call_what_is_traced_as_the_step_does() -> None:
             sd.scan(step, {"h": sd.zeros(3)}, X)
     with pytest.raises(ShapeMismatch, match=re.escape("`k z` of shape (3,)")):
         sd.fori(0, 4, lambda k, z: W @ (sd.astype(k, "float64") * z), sd.zeros(3))
+
+
+def test_the_counter_of_a_loop_that_begins_later_is_an_integer() -> None:
+    n = sd.dim("n_counter", minimum=3)
+    x = sd.symbol("x", n)
+    total = sd.fori(1, n - 1, lambda i, c: c + x[i - 1] * i, 0.0)
+    values = np.arange(1.0, 7.0)
+    expected = sum(values[i - 1] * i for i in range(1, 5))
+    for target in ("numpy", "cpu"):
+        assert sd.compile(total, [x], target=target)(values) == expected
+    assert sd.evaluate(sd.fori(1, 4, lambda i, c: c + i, sd.constant(np.int64(0)))) == 6
+    late = sd.fori(n, n + 2, lambda i, c: c + i * x[0], 0.0)
+    assert sd.compile(late, [x])(values) == 13.0

@@ -44,7 +44,8 @@ def test_parts_at_equal_steps_are_one_product(text: str) -> None:
     node = expressions(text, sd, {"x": x, "X": X, "v": v, "M": M, "n": n})
     assert isinstance(node, Product), node
     names = [s.name for s in symbols_of([node])]
-    np.testing.assert_array_equal(sd.evaluate(node, {name: VALUES[name] for name in names}), expressions(text, np, {**VALUES, "n": 14}))
+    found = sd.evaluate(node, {name: VALUES[name] for name in names})
+    np.testing.assert_array_equal(found, expressions(text, np, {**VALUES, "n": 14}))
 
 
 @pytest.mark.parametrize("text", JOINED)
