@@ -37,11 +37,10 @@ from codegen.loop_ir.walks import fresh_names, statements, subvalues, values_of
 from codegen.lowering.affine import bounds
 from codegen.scheduling.dead_code import drop_dead_code
 from codegen.scheduling.element_registers import hand_on
+from codegen.scheduling.fused_loops import MOST_APART, SHORT
 from symdiff.bounds import at_least
 from symdiff.sizes import Size, combine
 
-# Turns at one end of a loop that are written for themselves; turns of a loop that is not worth it.
-MOST_APART, SHORT = 4, 16
 # A longer body is not written three times.
 LONGEST = 24
 # The least value of each loop variable, and how many it has.
@@ -124,8 +123,7 @@ def inner_ends(loop: Loop) -> tuple[Size, Size]:
 
 def settled_loop(loop: Loop, spans: Spans) -> Loop:
     """A loop without conditions that its ends tell."""
-    within = {**spans, loop.var: (loop.lo, combine(((1, loop.hi), (-1, loop.lo))))}
-    return replace(loop, body=settled(loop.body, within))
+    return replace(loop, body=settled(loop.body, {**spans, loop.var: (loop.lo, combine(((1, loop.hi), (-1, loop.lo))))}))
 
 
 def settled(body: Sequence[Statement], spans: Spans) -> tuple[Statement, ...]:
