@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from codegen.emitters.llvm.common_functions import called
 from codegen.emitters.llvm.indices import ZERO, IndexWriter, Place
 from codegen.emitters.llvm.instructions import KINDS, Ssa, literal, type_of
 from codegen.emitters.llvm.scalars import CODES, cast, resized
@@ -53,6 +54,8 @@ class ValueWriter(IndexWriter):
         self.fetching: dict[str, str] = {}
         self.fetched: set[tuple[str, str]] = set()
         self.lanes_before = 0
+        # The functions that the loop that is written takes so often that they are called.
+        self.common: frozenset[str] = frozenset()
         # Rows of the tile that is written, 0 outside of tiles.
         self.tile_rows = 0
         self.told: dict[tuple[str, int], tuple[tuple[Affine, ...], tuple[Size, list[tuple[Variable | Ssa, Size]]]]] = {}
@@ -91,7 +94,10 @@ class ValueWriter(IndexWriter):
         values = [self.value(a, mask) for a in args]
         if len(values) > 1 and function != "power_int" and any([v.lanes != values[0].lanes for v in values]):
             values = list(self.alike(*values))
-        return CODES[function](self, *values, KINDS[value.dtype])
+        kind = KINDS[value.dtype]
+        if function in self.common and values[0].lanes > 1 and all([v.kind == kind for v in values]):
+            return called(self, function, CODES[function], values, kind)
+        return CODES[function](self, *values, kind)
 
     def narrowed(self, mask: Ssa | None, condition: Ssa, value: Value) -> Ssa | None:
         """The mask of a value that is read only where the condition holds."""
