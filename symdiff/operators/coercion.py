@@ -33,7 +33,7 @@ def describe(value: Value) -> str:
     """A value as error messages name it: its formula in brief and its shape."""
     if not isinstance(value, Node):
         return plain(value)
-    if isinstance(value, Constant) and isinstance(value.value, np.ndarray):
+    if (isinstance(value, Constant) and isinstance(value.value, np.ndarray)) or (value.shape and number_of(value) is not None):
         return f"an array of shape {shape_text(value.shape)}"
     if isinstance(value, Symbol):
         return f"{shown_name(value)} of shape {shape_text(value.shape)}"
