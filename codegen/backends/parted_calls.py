@@ -17,10 +17,10 @@ from typing import Any
 from codegen.backends.protocol import Array
 from codegen.emitters.llvm.parts import stages_of
 from codegen.loop_ir.nodes import Buffer, Cut, Program
-from codegen.loop_ir.walks import parameters, part_ends, storage_shape, tile_rows
+from codegen.loop_ir.walks import buffers_of, parameters, part_ends, storage_shape, tile_rows
 from codegen.runtime import blas, workers
 from codegen.runtime.storage import REMEMBERED, Frame
-from codegen.scheduling.independent_parts import instance_of, with_instances
+from codegen.scheduling.independent_parts import folding, instance_of, with_instances
 from symdiff.sizes import Size, value_of
 
 STORAGE = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
@@ -28,6 +28,8 @@ STAGE = ctypes.CFUNCTYPE(None, *STORAGE)
 PART = ctypes.CFUNCTYPE(None, *STORAGE, ctypes.c_int64, ctypes.c_int64)
 # Waking a thread takes 10 to 50 microseconds.
 LEAST_SECONDS = 1e-4
+# Instances of so many bytes are folded by several threads.
+SHARED_BYTES = 1 << 20
 # So many calls of each kind are timed before one is chosen.
 TRIALS = 3
 
@@ -54,8 +56,9 @@ class Pace:
 class Stage:
     """Sections that run as one (`entry`), or a cut range: its parts, and what folds them."""
 
-    def __init__(self, entry: Any, fold: Any = None, extent: Size = 0, cut: Cut | None = None, own: Sequence[int] = ()) -> None:
-        self.entry, self.fold, self.extent, self.cut, self.own = entry, fold, extent, cut, own
+    def __init__(self, entry: Any, fold: Any = None, extent: Size = 0, cut: Cut | None = None, own: Sequence[int] = (),
+                 rows: Size = 0) -> None:
+        self.entry, self.fold, self.extent, self.cut, self.own, self.rows = entry, fold, extent, cut, own, rows
 
     def ends(self, sizes: Mapping[str, int]) -> list[tuple[int, int]]:
         """Where the parts begin and end."""
@@ -66,8 +69,9 @@ class Stage:
 class Crew:
     """What a range needs to be run by several threads at once: ends, instances for all parts but the first, tiles for helpers."""
 
-    def __init__(self, ends: list[tuple[int, int]], frame: Frame, gathered: int, tiles: Sequence[int], own: Sequence[int]) -> None:
-        self.ends, self.bytes = ends, frame.scratch_bytes
+    def __init__(self, ends: list[tuple[int, int]], frame: Frame, gathered: int, tiles: Sequence[int], own: Sequence[int],
+                 rows: int) -> None:
+        self.ends, self.bytes, self.rows = ends, frame.scratch_bytes, rows
         self.arrays = frame.allocate()
         addresses = [a.ctypes.data for a in self.arrays]
         count = gathered * (len(ends) - 1)
@@ -76,7 +80,7 @@ class Crew:
                       for k in range(count, len(addresses), len(tiles) or 1)]
 
     def run(self, stage: Stage, table: Any, given: Any, routines: Any, threads: int) -> None:
-        """Run the parts on several threads, then fold them in order; `table` holds the addresses of the call's arrays."""
+        """Run the parts on several threads, then fold them in order, some rows each; `table` has the addresses of the arrays."""
         tables = [table]
         for k in range(threads - 1):
             tables.append(type(table)(*table))
@@ -90,10 +94,16 @@ class Crew:
                 mine[at] = address
             entry(mine, given, routines, *ends[part])
         workers.run(len(ends), work, threads)
-        for instance in instances:
-            for at, address in instance:
-                table[at] = address
-            stage.fold(table, given, routines)
+        rows, fold = self.rows, stage.fold
+        shares = min(threads, rows) if self.bytes >= SHARED_BYTES else 1
+
+        def fold_share(place: int, share: int) -> None:
+            mine = tables[place]
+            for instance in instances:
+                for at, address in instance:
+                    mine[at] = address
+                fold(mine, given, routines, rows * share // shares, rows * (share + 1) // shares)
+        workers.run(shares, fold_share, shares)
 
 
 class PartedCalls:
@@ -113,8 +123,9 @@ class PartedCalls:
                 self.stages.append(Stage(STAGE(address(f"stage_{k}"))))
             else:
                 own = [self.places[instance_of(name)] for name in section.cut.gathered]
-                self.stages.append(Stage(PART(address(f"part_{k}")), STAGE(address(f"fold_{k}")), section.extent or 0,
-                                         section.cut, own))
+                fold = folding(section, buffers_of(program))
+                self.stages.append(Stage(PART(address(f"part_{k}")), PART(address(f"fold_{k}")), section.extent or 0,
+                                         section.cut, own, fold.extent or 0 if fold is not None else 0))
         # Crews that have no call at the moment, by sizes, stage and threads.
         self.crews: dict[tuple[int, ...], list[Crew]] = {}
         # The most storage that parts run at the same time have had.
@@ -164,7 +175,7 @@ class PartedCalls:
         own = [self.given[place] for place in stage.own]
         frame = self.frame([(b, f"_{k}") for k in range(1, len(ends)) for b in own]
                            + [(b, f"_{k}") for k in range(threads - 1) for b in self.tiles], values)
-        crew = Crew(ends, frame, len(own), [self.places[b.name] for b in self.tiles], stage.own)
+        crew = Crew(ends, frame, len(own), [self.places[b.name] for b in self.tiles], stage.own, value_of(stage.rows, values))
         self.part_bytes = max(self.part_bytes, crew.bytes)
         return crew
 

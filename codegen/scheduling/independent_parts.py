@@ -15,8 +15,12 @@ from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
     Buffer,
+    Call,
     Fill,
     Fold,
+    If,
+    IndexValue,
+    Literal,
     Load,
     Loop,
     MatMul,
@@ -88,17 +92,33 @@ def clearing(section: Section, buffers: Mapping[str, Buffer]) -> tuple[Statement
     return tuple(Fill(instance_of(name), identity(fold, buffers[name].dtype)) for name, fold in gathered_in(section, buffers))
 
 
-def folding(section: Section, buffers: Mapping[str, Buffer]) -> tuple[Statement, ...]:
-    """What folds each gathered buffer's instance, named as `instance_of` says, into it."""
-    found: list[Statement] = []
-    for name, fold in gathered_in(section, buffers):
+def folding(section: Section, buffers: Mapping[str, Buffer]) -> Section | None:
+    """What folds each gathered buffer's instance, named as `instance_of` says, into it: a range, so that threads may share it.
+
+    It goes over the rows of the largest buffer and of those that have as many; the others are folded with the first of them.
+    """
+    gathered = list(gathered_in(section, buffers))
+    if not gathered:
+        return None
+    largest = max((buffers[name] for name, _ in gathered), key=lambda b: (len(b.shape), b.dtype))
+    rows: Size = largest.shape[0] if largest.shape else 1
+    sides: list[Statement] = []
+    first: list[Statement] = []
+    for name, fold in gathered:
         shape = buffers[name].shape
         index = tuple([Affine(0, ((f"q{axis}", 1),)) for axis in range(len(shape))])
         body: tuple[Statement, ...] = (Accumulate(fold, name, index, Load(instance_of(name), index)),)
-        for axis in reversed(range(len(shape))):
+        by_rows = bool(shape) and shape[0] == rows
+        for axis in reversed(range(int(by_rows), len(shape))):
             body = (Loop(f"q{axis}", 0, shape[axis], body, kind="lane" if axis == len(shape) - 1 else "serial"),)
-        found += body
-    return tuple(found)
+        if by_rows:
+            sides.append(SampleLoop("q0", body, kind="lane" if len(shape) == 1 else "serial"))
+        else:
+            first += body
+    if first:
+        at_first = Call("equal", (IndexValue(Affine(0, (("row", 1),)), "int64"), Literal(0, "int64")), "bool")
+        sides.append(SampleLoop("row", (If(at_first, tuple(first)),)))
+    return Section("range", section.pass_number, tuple(sides), rows)
 
 
 def gathered_in(section: Section, buffers: Mapping[str, Buffer]) -> Iterator[tuple[str, Fold]]:

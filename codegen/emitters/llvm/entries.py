@@ -50,7 +50,8 @@ def callee(name: str, section: Section, program: Program) -> Callee:
         return found
     buffers, number = buffers_of(program), section.pass_number
     clear = callee(f"{name}.clear", Section("init", number, clearing(section, buffers)), program)
-    return replace(found, clear=clear, fold=callee(f"{name}.fold", Section("init", number, folding(section, buffers)), program))
+    fold = folding(section, buffers)
+    return replace(found, clear=clear, fold=None if fold is None else callee(f"{name}.fold", fold, program))
 
 
 def size_lines(program: Program) -> list[str]:

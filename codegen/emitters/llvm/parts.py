@@ -4,7 +4,7 @@ Sections that are not cut and follow each other are a stage.  The module holds, 
 
     stage_k(ptr arrays, ptr sizes, ptr routines)                    the sections of a stage
     part_k(ptr arrays, ptr sizes, ptr routines, i64 lo, i64 hi)     a part of a range, in instances unless it is the first
-    fold_k(ptr arrays, ptr sizes, ptr routines)                     the instances, folded into the buffers
+    fold_k(ptr arrays, ptr sizes, ptr routines, i64 lo, i64 hi)     some rows of the instances, folded into the buffers
 
 Whoever runs the parts at the same time hands each an `arrays` with tiles and instances of its own, and folds in order.
 """
@@ -62,9 +62,9 @@ def cut_kernel(program: Program, callees: Sequence[Callee], head: list[str], tai
             continue
         functions.append(part_text(k, first, program))
         if first.fold is not None:
-            call_section(entry, first.fold)
-        functions.append(entry_text(f"fold_{k}", STORAGE, entry))
-        run_parts(kernel, k, first.section, first.section.cut)
+            call_section(entry, first.fold, ("%.lo", "%.hi"))
+        functions.append(entry_text(f"fold_{k}", f"{STORAGE}, i64 %.lo, i64 %.hi", entry))
+        run_parts(kernel, k, first, first.section.cut)
     for line in tail:
         kernel.do(line)
     functions.append(entry_text("kernel", STORAGE, kernel))
@@ -87,8 +87,10 @@ def part_text(k: int, to: Callee, program: Program) -> str:
     return entry_text(f"part_{k}", f"{STORAGE}, i64 %.lo, i64 %.hi", writer)
 
 
-def run_parts(writer: EntryWriter, k: int, section: Section, cut: Cut) -> None:
+def run_parts(writer: EntryWriter, k: int, to: Callee, cut: Cut) -> None:
     """Run the parts of a range in order, and fold each but the first; they end where `part_ends` says."""
+    section = to.section
+    rows_folded = ZERO if to.fold is None or to.fold.section.extent is None else writer.size(to.fold.section.extent)
     samples = literal(0, "i64") if section.extent is None else writer.size(section.extent)
     count = writer.quotient("udiv", samples, literal(cut.rows, "i64"))
     count = writer.smaller(count, literal(cut.most, "i64"))
@@ -114,7 +116,7 @@ def run_parts(writer: EntryWriter, k: int, section: Section, cut: Cut) -> None:
     fold = writer.begin_block()
     part.end = f"br i1 %.first{k}, label %{again.label}, label %{fold.label}"
     writer.move_to(fold)
-    writer.do(f"call void @fold_{k}({STORAGE})")
+    writer.do(f"call void @fold_{k}({STORAGE}, i64 0, i64 {rows_folded.name})")
     fold.end = f"br label %{again.label}"
     again.end = f"br label %{head.label}"
     writer.move_to(after)
