@@ -239,7 +239,7 @@ def test_large_sums_are_folded_by_all_threads() -> None:
     values = [rng.normal(size=(12_000, d)), rng.integers(0, 2, 12_000).astype(float), 0.1 * rng.normal(size=d)]
     kernels = [sd.compile(roots, [X, y, w], threads=threads) for threads in (1, 2, 3, 4)]
     found = [[kernel(*values) for _ in range(8)] for kernel in kernels]
-    for results in (result for results in found for result in results):
+    for results in sum(found, []):
         for ours, first in zip(results, found[0][0], strict=True):
             np.testing.assert_array_equal(ours, first)
     p = 1 / (1 + np.exp(-values[0] @ values[2]))
