@@ -238,11 +238,11 @@ def test_large_sums_are_folded_by_all_threads() -> None:
     rng = np.random.default_rng(0)
     values = [rng.normal(size=(12_000, d)), rng.integers(0, 2, 12_000).astype(float), 0.1 * rng.normal(size=d)]
     kernels = [sd.compile(roots, [X, y, w], threads=threads) for threads in (1, 2, 3, 4)]
-    found = [[kernel(*values) for _ in range(8)] for kernel in kernels]
-    for results in sum(found, []):
-        for ours, first in zip(results, found[0][0], strict=True):
+    found = [kernel(*values) for kernel in kernels for _ in range(8)]
+    for results in found:
+        for ours, first in zip(results, found[0], strict=True):
             np.testing.assert_array_equal(ours, first)
     p = 1 / (1 + np.exp(-values[0] @ values[2]))
-    np.testing.assert_allclose(found[0][0][2], values[0].T @ ((p * (1 - p))[:, None] * values[0]) / 12_000, rtol=1e-11, atol=1e-14)
-    assert found[0][0][3] == values[0].max()
+    np.testing.assert_allclose(found[0][2], values[0].T @ ((p * (1 - p))[:, None] * values[0]) / 12_000, rtol=1e-11, atol=1e-14)
+    assert found[0][3] == values[0].max()
     assert "i64 %.lo, i64 %.hi" in kernels[0].llvm.split("@fold_")[1].split("{")[0]
