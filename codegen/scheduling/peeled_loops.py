@@ -1,10 +1,10 @@
 """Peeling: a loop that asks whether its neighbours are inside runs without asking, between loops over its few edges.
 
 before:  for i in 0 : n; y[i] = x[i] + select(inside(i - 1, n), x[i - 1], 0)
-after:   for i in 0 : 1; y[i] = x[i] + 0
-         for i in 1 : n; y[i] = x[i] + x[i - 1]
+after:   for i in 0 : 16; y[i] = x[i] + select(inside(i - 1, n), x[i - 1], 0)
+         for i in 16 : n; y[i] = x[i] + x[i - 1]
 
-Windows, differences and what they give to their arguments' derivatives ask so.  Where it is not proved that there are turns
+Edges are whole vectors, so that those of the rest lie in memory as they did.  Windows, differences and what they give to their arguments' derivatives ask so.  Where it is not proved that there are turns
 between the edges, each turn of an edge asks whether the loop has it, and whether no other edge does.
 """
 
@@ -33,7 +33,7 @@ from codegen.loop_ir.nodes import (
     Value,
 )
 from codegen.loop_ir.rewriting import counted_by, moved_index, replaced_value, with_values
-from codegen.loop_ir.walks import fresh_names, statements, subvalues, values_of
+from codegen.loop_ir.walks import WHOLE_ROWS, fresh_names, statements, subvalues, values_of
 from codegen.lowering.affine import bounds
 from codegen.scheduling.dead_code import drop_dead_code
 from codegen.scheduling.element_registers import hand_on
@@ -109,7 +109,7 @@ def can_be_peeled(loop: Loop) -> bool:
 
 
 def inner_ends(loop: Loop) -> tuple[Size, Size]:
-    """Between which turns all conditions hold that do in all but a few turns."""
+    """Between which turns all conditions hold that do in all but a few turns; vectors begin where they began."""
     before = behind = 0
     for condition in (v for s in statements(loop.body) for outer in values_of(s) for v in subvalues(outer)):
         if isinstance(condition, Inside) and condition.index.terms == ((loop.var, 1),):
@@ -118,6 +118,7 @@ def inner_ends(loop: Loop) -> tuple[Size, Size]:
             ends = combine(((1, loop.hi), (-1, first), (-1, condition.size)))
             if isinstance(starts, int) and isinstance(ends, int) and max(starts, ends) <= MOST_APART:
                 before, behind = max(before, starts), max(behind, ends)
+    before, behind = (-(-turns // WHOLE_ROWS) * WHOLE_ROWS for turns in (before, behind))
     return combine(((1, loop.lo), (1, before))), combine(((1, loop.hi), (-1, behind)))
 
 
