@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from codegen.emitters.llvm.common_functions import common_functions
 from codegen.emitters.llvm.indices import ONE, ZERO
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
 from codegen.emitters.llvm.lane_folds import FoldWriter
@@ -26,6 +25,7 @@ from codegen.emitters.llvm.lanes import (
     vectors_at_once,
     vectors_in_one,
 )
+from codegen.emitters.llvm.recurring_functions import common_functions
 from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import (
     Accumulate,

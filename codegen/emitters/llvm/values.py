@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from codegen.emitters.llvm.common_functions import called
 from codegen.emitters.llvm.indices import ZERO, IndexWriter, Place
 from codegen.emitters.llvm.instructions import KINDS, Ssa, literal, type_of
+from codegen.emitters.llvm.recurring_functions import called
 from codegen.emitters.llvm.scalars import CODES, cast, resized
 from codegen.loop_ir.nodes import (
     TURNS_AT_ONCE,

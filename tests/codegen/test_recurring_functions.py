@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import symdiff as sd
-from codegen.emitters.llvm import common_functions
+from codegen.emitters.llvm import recurring_functions
 
 FUNCTIONS = ("sin", "exp", "tanh", "log1p", "erf", "cbrt")
 
@@ -31,7 +31,7 @@ def test_calls_give_the_same_bits(name: str, dtype: str, monkeypatch: pytest.Mon
     found = called(*values)
     own = f"@.{name}.{'double' if dtype == 'float64' else 'float'}."
     assert own in called.llvm
-    monkeypatch.setattr(common_functions, "LEAST_COST", 10_000)
+    monkeypatch.setattr(recurring_functions, "LEAST_COST", 10_000)
     written = sd.compile(roots, inputs, cache=False)
     for ours, theirs in zip(found, written(*values), strict=True):
         np.testing.assert_array_equal(ours, theirs)
