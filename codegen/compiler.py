@@ -48,7 +48,7 @@ from codegen.planning.square_roots import take_square_roots
 from codegen.planning.windows import write_in_windows
 from codegen.runtime.kernel import Kernel, Planned
 from codegen.runtime.kernel_store import KernelStore
-from symdiff.binding import argument_of, demands_of
+from symdiff.binding import argument_of, demands_of, refuse_inner
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
 from symdiff.long_calls import long_call
@@ -182,6 +182,7 @@ def check_options(threads: int | None, cache: bool | str | os.PathLike[str], fas
 def chosen_inputs(leaves: Sequence[Node], inputs: Sequence[Node] | Node | None) -> list[Symbol]:
     """The input symbols in order; raises where one is missing, repeated, or no symbol, or two share a name."""
     used = symbols_of(leaves)
+    refuse_inner(used)
     symbols = used if inputs is None else listed(inputs)
     refuse_namesakes(symbols, used, "the outputs")
     given = set(symbols)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symdiff.binding import Argument, Binder, argument_of, demands_of, values_by_name
+from symdiff.binding import Argument, Binder, argument_of, demands_of, refuse_inner, values_by_name
 from symdiff.expression import Node, Symbol
 from symdiff.namesakes import refuse_doubles
 from symdiff.operators.coercion import as_node
@@ -39,6 +39,7 @@ def bind_symbols(roots: Sequence[Node], values: Mapping[Any, Any], callee: str =
         dict[Node, Array], dict[str, int]]:
     """The arrays of the symbols under the roots and the named sizes; raises `ArgumentMismatch` as `evaluate` does."""
     symbols = symbols_of(roots)
+    refuse_inner(symbols)
     named = values_by_name(values, callee)
     symbols += [key for key in values if isinstance(key, Symbol) and not any(key is s for s in symbols)]
     refuse_doubles(symbols)

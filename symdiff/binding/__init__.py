@@ -3,7 +3,7 @@
 The reference (`symdiff.evaluation`) and compiled kernels bind the same way, with the same errors.
 """
 
-from symdiff.binding.arguments import Argument, Binder, argument_of, named_values, values_by_name
+from symdiff.binding.arguments import Argument, Binder, argument_of, named_values, refuse_inner, values_by_name
 from symdiff.binding.demands import Demands, demands_of
 
-__all__ = ["Argument", "Binder", "Demands", "argument_of", "demands_of", "named_values", "values_by_name"]
+__all__ = ["Argument", "Binder", "Demands", "argument_of", "demands_of", "named_values", "refuse_inner", "values_by_name"]

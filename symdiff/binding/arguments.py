@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from symdiff.binding.demands import Demands, check_demands, check_positions
 from symdiff.binding.solving import SizeSource, size_sources
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import Symbol
+from symdiff.loops import BOUND, shown_name
 from symdiff.provenance import plain
 from symdiff.sizes import NAMED, Size, named_sizes, value_of
 from symdiff.tensor_type import shape_text
@@ -39,6 +40,14 @@ def argument_of(symbol: Symbol) -> Argument:
     declared = f", declared at {symbol.origin}" if symbol.origin else ""
     return Argument(symbol.name, symbol.dtype, symbol.shape,
                     f"{symbol.name} of dtype {symbol.dtype} and shape {shape_text(symbol.shape)}{declared}")
+
+
+def refuse_inner(symbols: Iterable[Symbol]) -> None:
+    """Raise `ArgumentMismatch` for a symbol that a loop gave its body, and that got out of it: nobody can give its value."""
+    for symbol in symbols:
+        if BOUND in symbol.name:
+            raise ArgumentMismatch(f"{shown_name(symbol)}, which a loop gives its body in each turn, is used outside of that loop",
+                                   mend="return it from the body: as a carry, or as what the step of a scan keeps of each turn")
 
 
 def named_values(values: Any, callee: str) -> Mapping[Any, Any]:

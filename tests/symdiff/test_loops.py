@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import symdiff as sd
-from symdiff.errors import ShapeMismatch, TypeMismatch
+from symdiff.errors import ArgumentMismatch, ShapeMismatch, TypeMismatch
 from symdiff.traversal import symbols_of
 from tests.symdiff.numpy_calls import compare
 
@@ -307,3 +307,17 @@ def test_the_counter_of_a_loop_that_begins_later_is_an_integer() -> None:
     assert sd.evaluate(sd.fori(1, 4, lambda i, c: c + i, sd.constant(np.int64(0)))) == 6
     late = sd.fori(n, n + 2, lambda i, c: c + i * x[0], 0.0)
     assert sd.compile(late, [x])(values) == 13.0
+
+
+def test_what_gets_out_of_a_body_is_refused() -> None:
+    x = sd.symbol("x", "n_leak")
+    leaked: list[Any] = []
+
+    def step(total: Any, value: Any) -> Any:
+        leaked.append(value * 2)
+        return total + value, None
+    total = sd.scan(step, 0.0, x)[0] + leaked[0]
+    for use in (lambda: sd.compile(total), lambda: sd.compile(total, [x]), lambda: sd.evaluate(total, {"x": np.ones(3)})):
+        with pytest.raises(ArgumentMismatch, match=r"value, which a loop gives its body .* outside of that loop") as caught:
+            use()
+        assert "return it from the body" in str(caught.value) and "⟨" not in str(caught.value)
