@@ -20,7 +20,7 @@ from codegen.loop_ir.nodes import (
     Fold,
     If,
     IndexValue,
-    Literal,
+    Inside,
     Load,
     Loop,
     MatMul,
@@ -29,11 +29,12 @@ from codegen.loop_ir.nodes import (
     Program,
     SampleLoop,
     Section,
+    SizeValue,
     Statement,
     Store,
 )
 from codegen.loop_ir.walks import buffers_of, panels_of, statements, written
-from symdiff.sizes import Size
+from symdiff.sizes import Size, combine
 
 
 def cut_ranges(program: Program) -> Program:
@@ -95,30 +96,30 @@ def clearing(section: Section, buffers: Mapping[str, Buffer]) -> tuple[Statement
 def folding(section: Section, buffers: Mapping[str, Buffer]) -> Section | None:
     """What folds each gathered buffer's instance, named as `instance_of` says, into it: a range, so that threads may share it.
 
-    It goes over the rows of the largest buffer and of those that have as many; the others are folded with the first of them.
+    It goes over the rows of the buffer of most axes, and of those that have as many; the others are folded behind them, in a turn
+    of their own, for there may be no rows.
     """
     gathered = list(gathered_in(section, buffers))
     if not gathered:
         return None
-    largest = max((buffers[name] for name, _ in gathered), key=lambda b: (len(b.shape), b.dtype))
-    rows: Size = largest.shape[0] if largest.shape else 1
-    sides: list[Statement] = []
-    first: list[Statement] = []
+    widest = max((buffers[name].shape for name, _ in gathered), key=len)
+    rows: Size = widest[0] if widest else 0
+    by_rows: list[Statement] = []
+    behind: list[Statement] = []
     for name, fold in gathered:
         shape = buffers[name].shape
         index = tuple([Affine(0, ((f"q{axis}", 1),)) for axis in range(len(shape))])
         body: tuple[Statement, ...] = (Accumulate(fold, name, index, Load(instance_of(name), index)),)
-        by_rows = bool(shape) and shape[0] == rows
-        for axis in reversed(range(int(by_rows), len(shape))):
+        outermost = int(bool(shape) and shape[0] == rows)
+        for axis in reversed(range(outermost, len(shape))):
             body = (Loop(f"q{axis}", 0, shape[axis], body, kind="lane" if axis == len(shape) - 1 else "serial"),)
-        if by_rows:
-            sides.append(SampleLoop("q0", body, kind="lane" if len(shape) == 1 else "serial"))
-        else:
-            first += body
-    if first:
-        at_first = Call("equal", (IndexValue(Affine(0, (("row", 1),)), "int64"), Literal(0, "int64")), "bool")
-        sides.append(SampleLoop("row", (If(at_first, tuple(first)),)))
-    return Section("range", section.pass_number, tuple(sides), rows)
+        (by_rows if outermost else behind).extend(body)
+    if not behind:
+        return Section("range", section.pass_number, (SampleLoop("q0", tuple(by_rows)),), rows)
+    turn = Affine(0, (("q0", 1),))
+    last = Call("equal", (IndexValue(turn, "int64"), SizeValue(rows, "int64")), "bool")
+    sides = [*([If(Inside(turn, rows), tuple(by_rows))] if by_rows else []), If(last, tuple(behind))]
+    return Section("range", section.pass_number, (SampleLoop("q0", tuple(sides)),), combine(((1, rows), (1, 1))))
 
 
 def gathered_in(section: Section, buffers: Mapping[str, Buffer]) -> Iterator[tuple[str, Fold]]:

@@ -246,3 +246,23 @@ def test_large_sums_are_folded_by_all_threads() -> None:
     np.testing.assert_allclose(found[0][2], values[0].T @ ((p * (1 - p))[:, None] * values[0]) / 12_000, rtol=1e-11, atol=1e-14)
     assert found[0][3] == values[0].max()
     assert "i64 %.lo, i64 %.hi" in kernels[0].llvm.split("@fold_")[1].split("{")[0]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_sums_without_rows_are_no_end_of_the_others(threads: int) -> None:
+    """A gradient by no features beside a loss: the loss of all parts is there, in code for any size."""
+    n, d = sd.dim("n_rowless", minimum=0), sd.dim("d_rowless", minimum=0)
+    X, y, w = sd.symbol("X", (n, d)), sd.symbol("y", n), sd.symbol("w", d)
+    loss = sd.sum(sd.softplus(X @ w) * y)
+    kernel = sd.compile([loss, sd.grad(loss, w)], [X, y, w], threads=threads)
+    for features in range(1, 7):  # as many as have code of their own, and more
+        kernel(np.zeros((10, features)), np.ones(10), np.zeros(features))
+    y_value = np.random.default_rng(0).random(200_000)
+    for _ in range(8):
+        value, gradient = kernel(np.zeros((200_000, 0)), y_value, np.zeros(0))
+        np.testing.assert_allclose(value, np.log(2) * y_value.sum(), rtol=1e-12)
+        assert gradient.shape == (0,)
+
+
+def test_a_job_without_parts_ends() -> None:
+    workers.run(0, lambda place, part: pytest.fail("there is no part"), 0)
