@@ -17,7 +17,7 @@ Range = tuple[Any, Any]
 # The least and the greatest number that a type holds, as integers, and those of all other types.
 HELD = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in ("int64", "int32")}
 FINITE = (-float(np.finfo(np.float64).max), float(np.finfo(np.float64).max))
-# By how much of itself a number of each floating type may be off, after the few roundings of an index.
+# By how much of what was added or multiplied a number of each floating type may be off, after the few roundings of an index.
 ROUNDED = {"float64": 1e-14, "float32": 1e-5}
 
 
@@ -36,6 +36,7 @@ def ranges_of(order: Sequence[Node], elements: Callable[[Symbol], Range | None],
     known: dict[Node, Range] = {}
     with np.errstate(all="ignore"):
         for node in order:
+            parts: list[Range] = []
             if isinstance(node, Symbol):
                 found = elements(node)
             else:
@@ -48,9 +49,17 @@ def ranges_of(order: Sequence[Node], elements: Callable[[Symbol], Range | None],
             if not least <= low <= high <= greatest:
                 continue  # infinite, not a number, or integers that come round at the other end
             if node.dtype in ROUNDED and not isinstance(node, Symbol):
-                low, high = low - abs(low) * ROUNDED[node.dtype], high + abs(high) * ROUNDED[node.dtype]
+                off = ROUNDED[node.dtype] * largest(node, parts, found)
+                low, high = low - off, high + off
             known[node] = low, high
     return known
+
+
+def largest(node: Node, parts: Sequence[Range], found: Range) -> float:
+    """How large the numbers are that are rounded for a node: terms may be far larger than their sum."""
+    if not isinstance(node, Add):
+        return float(max(map(abs, found)))
+    return float(sum(max(map(abs, times(c, part))) for (c, _), part in zip(node.terms, parts, strict=True)))
 
 
 def range_of_node(node: Node, parts: Sequence[Range], sizes: Mapping[str, int]) -> Range | None:

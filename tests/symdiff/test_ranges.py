@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -85,3 +86,17 @@ def test_positions_that_are_computed_are_refused_by_their_elements(target: str) 
     np.testing.assert_array_equal(twice(values, [-100, 8, 3, 7]), [0, 5, 0, 4])
     with pytest.raises(ArgumentMismatch, match="holds position 6"):
         twice(values, [-100, 9])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_range_holds_the_exact_value_where_terms_cancel(seed: int) -> None:
+    """Kernels add in an order of their own: what their roundings give lies about the exact value, not about that of NumPy."""
+    rng = np.random.default_rng(seed)
+    a, b, x, y = (float(c) for c in rng.normal(size=4) * [1e6, 1e6, 10, 10])
+    rest = float(a * x + b * y)
+    second, third = sd.symbol("second", "n_range"), sd.symbol("third", "n_range")
+    values = {u: (x, x), second: (y, y), third: (rest, rest)}
+    found = range_of(a * u + b * second - third, lambda symbol: values[symbol], {})
+    assert found is not None
+    exact = Fraction(a) * Fraction(x) + Fraction(b) * Fraction(y) - Fraction(rest)
+    assert found[0] <= exact <= found[1] and found[1] - found[0] < 1e-4
