@@ -291,14 +291,14 @@ def share_carriers(terms: list[Term], type: TensorType) -> list[Term]:
     return collect([term for term, _ in current], type) if merged else terms
 
 
-Rest = tuple[list[Factor], dict[Label, Label], dict[Label, Size], list[Label]]
+Rest = tuple[list[Factor], list[Factor], dict[Label, Size], list[Label]]
 
 
 def carriers(node: Node) -> list[tuple[tuple[object, ...], Rest]]:
     """Ways to see a term as carrier · rest: a key that says what carrier and how it is read, and the rest.
 
     The key holds the carrier, where its axes go (to an out axis, or to a place that the rest shares), and the out axes that
-    the rest has beyond it.
+    the rest has beyond it; and the guards, which silence carrier and rest and stand apart from both.
     """
     if node.__class__ is not Product:
         return []
@@ -328,9 +328,10 @@ def carriers(node: Node) -> list[tuple[tuple[object, ...], Rest]]:
         extents = {places.get(label, label): extent for label, extent in enumerate(p.extents)}
         relabelled = [(f, tuple([relabel(i, places) for i in indices])) for f, indices in others]  # type: ignore[arg-type]
         # What a guard silences it must go on to silence, the carrier too.
-        guards = frozenset([factor for factor in relabelled if is_guard(factor[0])])
-        key = (carrier, signature, tuple(shared), guards, p.is_core, tuple([extents[label] for label in (*signature, *shared)]))  # type: ignore[index]
-        rest: Rest = ([factor for factor in relabelled if factor not in guards], {}, extents, shared)
+        guards = [factor for factor in relabelled if is_guard(factor[0])]
+        sizes = tuple([extents[label] for label in (*signature, *shared)])  # type: ignore[index]
+        key = (carrier, signature, tuple(shared), frozenset(guards), p.is_core, sizes)
+        rest: Rest = ([factor for factor in relabelled if not is_guard(factor[0])], guards, extents, shared)
         found.append((key, rest))
     return found
 
@@ -345,13 +346,12 @@ def relabel(index: Index, places: dict[Label, Label]) -> Index:
 
 def joined(rests: list[tuple[Number, Rest]], key: tuple[object, ...], type: TensorType) -> Term | None:
     """carrier · Σ c · rest; None where it would be distributed again (R8), for the two would never end."""
-    carrier, signature, shared, guards, *_ = key
-    extents = rests[0][1][2]
+    carrier, signature, shared, *_ = key
+    _, guards, extents, _ = rests[0][1]
     shape = tuple(extents[label] for label in shared)  # type: ignore[attr-defined]
     inner_type = TensorType(type.dtype, shape)
     inner = add([(c, product(1, list(rest[0]), list(shared), {label: extents[label] for label in shared},  # type: ignore[call-overload, attr-defined]
                              inner_type)) for c, rest in rests], inner_type)
-    silenced = sorted(guards, key=str)  # type: ignore[call-overload]
-    terms = expand_product(1, [(carrier, signature), *silenced, (inner, tuple(shared))],  # type: ignore[arg-type, list-item]
+    terms = expand_product(1, [(carrier, signature), *guards, (inner, tuple(shared))],  # type: ignore[arg-type, list-item]
                            list(range(len(type.shape))), dict(extents), type)
     return terms[0] if len(terms) == 1 else None
