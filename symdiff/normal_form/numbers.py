@@ -84,11 +84,9 @@ def constant_array(array: np.ndarray[Any, Any], dtype: str) -> Node:
 
 def is_uniform(array: np.ndarray[Any, Any]) -> bool:
     """Whether an array holds one finite number everywhere; −0 is no number of its own, so arrays of it stay arrays."""
-    if array.size == 0:
+    if array.size == 0 or not np.isfinite(first := array.flat[0]) or not (array == first).all():
         return False
-    first = array.flat[0]
-    return bool(np.isfinite(first)) and not (first == 0 and np.signbit(first)) and bool((array == first).all()) and not (
-        first == 0 and array.dtype.kind == "f" and bool(np.signbit(array).any()))
+    return bool(first != 0 or array.dtype.kind != "f" or not np.signbit(array).any())
 
 
 def is_size_constant(node: Node) -> bool:
