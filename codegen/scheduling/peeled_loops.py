@@ -4,9 +4,9 @@ before:  for i in 0 : n; y[i] = x[i] + select(inside(i - 1, n), x[i - 1], 0)
 after:   for i in 0 : 16; y[i] = x[i] + select(inside(i - 1, n), x[i - 1], 0)
          for i in 16 : n; y[i] = x[i] + x[i - 1]
 
-Edges are whole vectors, so that those of the rest lie in memory as they did.  Windows, differences and what they give to their
-arguments' derivatives ask so.  Where it is not proved that there are turns
-between the edges, each turn of an edge asks whether the loop has it, and whether no other edge does.
+Windows, differences and what they give to their arguments' derivatives ask so.  Edges are whole vectors, so that those of the
+rest lie in memory as they did.  Where it is not proved that there are turns between the edges, each turn of an edge asks whether
+the loop has it, and whether no other edge does.
 """
 
 from __future__ import annotations

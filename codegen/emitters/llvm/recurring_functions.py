@@ -21,7 +21,7 @@ LEAST_COST, LEAST_OF_SHORT, LEAST_OF_LONG = 9, 200, 450
 SHORT = 64
 
 
-def common_functions(loop: Loop | SampleLoop) -> frozenset[str]:
+def recurring(loop: Loop | SampleLoop) -> frozenset[str]:
     """The functions that a loop takes so often that they are better called."""
     is_short = isinstance(loop, Loop) and isinstance(loop.lo, int) and isinstance(loop.hi, int) and loop.hi - loop.lo <= SHORT
     together = LEAST_OF_SHORT if is_short else LEAST_OF_LONG

@@ -25,7 +25,7 @@ from codegen.emitters.llvm.lanes import (
     vectors_at_once,
     vectors_in_one,
 )
-from codegen.emitters.llvm.recurring_functions import common_functions
+from codegen.emitters.llvm.recurring_functions import recurring
 from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -243,7 +243,7 @@ class StatementWriter(FoldWriter):
         """A vector loop: see the head of this module."""
         width = lanes_for(loop.body, self.buffers, self.processor.vector_bytes)
         folds = {name: op for name, op in folds_of(loop.body).items() if name in self.registers}
-        self.lane_variable, before, self.common = loop.var, self.common, self.common | common_functions(loop)
+        self.lane_variable, before, self.recurring = loop.var, self.recurring, self.recurring | recurring(loop)
         if isinstance(loop, Loop) and any(c < 0 for _, c in monomials(combine(((1, loop.hi), (-1, loop.lo))))):
             hi = self.select(self.compare("icmp slt", hi, lo), lo, hi)  # vectors are counted without a sign
         start = lo
@@ -272,7 +272,7 @@ class StatementWriter(FoldWriter):
                 self.vectors(loop, start, hi, narrow, 1, folds)
             else:
                 self.rest(loop, start, hi, narrow, folds)
-        self.lane_variable, self.common = "", before
+        self.lane_variable, self.recurring = "", before
 
     def most_written(self) -> int:
         """How many vectors of a loop are written out: all that a row can have, where registers hold one, for one straight body."""

@@ -55,7 +55,7 @@ class ValueWriter(IndexWriter):
         self.fetched: set[tuple[str, str]] = set()
         self.lanes_before = 0
         # The functions that the loop that is written takes so often that they are called.
-        self.common: frozenset[str] = frozenset()
+        self.recurring: frozenset[str] = frozenset()
         # Rows of the tile that is written, 0 outside of tiles.
         self.tile_rows = 0
         self.told: dict[tuple[str, int], tuple[tuple[Affine, ...], tuple[Size, list[tuple[Variable | Ssa, Size]]]]] = {}
@@ -95,7 +95,7 @@ class ValueWriter(IndexWriter):
         if len(values) > 1 and function != "power_int" and any([v.lanes != values[0].lanes for v in values]):
             values = list(self.alike(*values))
         kind = KINDS[value.dtype]
-        if function in self.common and values[0].lanes > 1 and all([v.kind == kind for v in values]):
+        if function in self.recurring and values[0].lanes > 1 and all([v.kind == kind for v in values]):
             return called(self, function, CODES[function], values, kind)
         return CODES[function](self, *values, kind)
 
