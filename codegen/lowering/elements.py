@@ -7,7 +7,7 @@ by Python's stack.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -290,3 +290,8 @@ def guarded(value: Value, conditions: list[Value], dtype: str) -> Value:
     if not conditions:
         return value
     return Call("select", (conjunction(conditions), value, literal(0, dtype)), dtype)
+
+
+def is_masked(value: Value) -> TypeGuard[Call]:
+    """Whether a value is zero where a condition does not hold."""
+    return isinstance(value, Call) and value.function == "select" and value.args[2] == literal(0, value.dtype)

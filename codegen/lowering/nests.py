@@ -34,8 +34,8 @@ from codegen.loop_ir.nodes import (
     Value,
 )
 from codegen.lowering.affine import placed, proved_inside, variable
-from codegen.lowering.elements import Elements, guarded
-from codegen.lowering.scalars import cast, conjunction, literal
+from codegen.lowering.elements import Elements, guarded, is_masked
+from codegen.lowering.scalars import cast, conjunction, literal, times
 from codegen.lowering.scopes import At, Names, Scopes
 from codegen.planning.gathers import is_scatter
 from codegen.planning.materialisation import is_contraction
@@ -202,10 +202,14 @@ class Nests:
         value, conditions = self.drive(node, labels)
         at = tuple(placed(index, labels) for index in node.out)
         tests = self.write_tests(at, target)
-        value = guarded(value, [c for c in conditions if c not in tests], node.dtype)
-        value = cast(value, node.dtype, target.dtype)
-        if c != 1:
-            value = Call("mul", (literal(c, target.dtype), value), target.dtype)
+        rest = [c for c in conditions if c not in tests]
+        if solved and not once:
+            # Nothing is added where it is zero: many such additions may go to one position, each waiting for the one before.
+            while is_masked(value):
+                tests, value = [*tests, value.args[0]], value.args[1]
+            tests, rest = [*tests, *rest], []
+        value = guarded(value, rest, node.dtype)
+        value = times(c, cast(value, node.dtype, target.dtype), target.dtype)
         once = once or (fresh and not solved and injective(node.out, dict(enumerate(node.extents))))
         name, place = self.buffers[target], self.elements.index(target, at)
         write: Statement = Store(name, place, value) if once else Accumulate("add", name, place, value)

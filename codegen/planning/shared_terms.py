@@ -8,7 +8,7 @@ from functools import reduce
 from typing import TypeGuard
 
 from codegen.planning.rewriting import over
-from symdiff.expression import Node, Number, Product
+from symdiff.expression import Add, Node, Number, Product
 from symdiff.normal_form.numbers import times
 from symdiff.shared_steps import SharedSteps, multiple
 
@@ -23,36 +23,49 @@ def share_terms(roots: Sequence[Node]) -> list[Node]:
     done: dict[Node, Node] = {}
     for node in order:
         changed = over(opened[node], [done[child] for child in opened[node].children])
-        if isinstance(changed, Product) and changed.is_core:
-            changed = with_numbers_outside(changed, [users[child] == 1 for child in opened[node].children])
+        alone = [users[child] == 1 for child in opened[node].children]
+        if isinstance(changed, Product):
+            changed = with_numbers_outside(changed, alone)
+        elif isinstance(changed, Add):
+            changed = with_numbers_before(changed, alone)
         done[node] = changed
     return [done[root] for root in roots]
 
 
 def with_numbers_outside(node: Product, alone: Sequence[bool]) -> Node:
-    """A sum of products with the numbers in its factors outside of it: Σ (2 x) y → 2 Σ x y.
+    """A product with the numbers in its factors before it, a sum of products with those outside of it: Σ (2 x) y → 2 Σ x y.
 
     `alone` says which factors nothing else reads.
     """
     coefficient: Number = 1
     factors = []
     for (factor, at), is_alone in zip(node.factors, alone, strict=True):
-        c, plain = parted(factor, is_alone)
+        c, plain = taken_apart(factor, is_alone)
         coefficient = times(coefficient, c)
         factors.append((plain, at))
     if coefficient == 1:
         return node
+    if not node.is_core:
+        return Product(times(node.coefficient, coefficient), tuple(factors), node.out, node.extents, node.type)
     return multiple(coefficient, Product(node.coefficient, tuple(factors), node.out, node.extents, node.type))
 
 
-def parted(node: Node, is_alone: bool) -> tuple[Number, Node]:
+def with_numbers_before(node: Add, alone: Sequence[bool]) -> Node:
+    """A sum with the numbers in its terms before them: 0.5 (2 x) + y → x + y."""
+    inner = [taken_apart(term, is_alone) for (_, term), is_alone in zip(node.terms, alone, strict=True)]
+    if all([c == 1 for c, _ in inner]):
+        return node
+    return Add(tuple([(times(before, c), term) for (before, _), (c, term) in zip(node.terms, inner, strict=True)]), node.type)
+
+
+def taken_apart(node: Node, is_alone: bool) -> tuple[Number, Node]:
     """A number, and what the node is that number times; what is a product of several is changed where nothing else reads it."""
     coefficient: Number = 1
     while is_multiple(node):
         coefficient, node = times(coefficient, node.coefficient), node.factors[0][0]
-    if not is_alone or not isinstance(node, Product) or node.is_core or not node.dense or len(node.factors) < 2:
+    if not is_alone or not isinstance(node, Product) or node.is_core:
         return coefficient, node
-    inner = [(parted(factor, False), at) for factor, at in node.factors]
+    inner = [(taken_apart(factor, False), at) for factor, at in node.factors]
     outside = reduce(times, [c for (c, _), _ in inner], node.coefficient)
     if outside == 1:
         return coefficient, node

@@ -10,7 +10,7 @@ import pytest
 
 import symdiff as sd
 from codegen.loop_ir.identity import program_identity
-from codegen.planning.shared_terms import share_terms
+from codegen.planning.shared_terms import share_terms, with_numbers_before, with_numbers_outside
 from symdiff.expression import Add, Product
 from symdiff.normal_form import products, sums
 from symdiff.reference import evaluate_nodes
@@ -215,3 +215,14 @@ def test_guards_are_not_taken_apart_from_what_they_silence(name: str, target: st
     for f, e in zip(found, sd.evaluate(outputs, {x: u, y: v}), strict=True):
         np.testing.assert_allclose(f, e, rtol=1e-13)
     assert np.isfinite(found[1][[0, 2]]).all()
+
+
+def test_numbers_stand_before_sums_and_products() -> None:
+    """½ (2 x) + y is x + y, and (2 x) y is 2 (x y)."""
+    x, y = sd.symbol("x", 3), sd.symbol("y", 3)
+    double = Product(2, ((x, (0,)),), (0,), (3,), x.type)
+    half = Add(((0.5, double), (1, y)), x.type)
+    assert with_numbers_before(half, [False, False]).terms == ((1.0, x), (1, y))
+    assert with_numbers_before(Add(((0.5, x), (1, y)), x.type), [True, True]).terms == ((0.5, x), (1, y))
+    found = with_numbers_outside(Product(1, ((double, (0,)), (y, (0,))), (0,), (3,), x.type), [False, False])
+    assert isinstance(found, Product) and found.coefficient == 2 and found.children == (x, y)

@@ -204,3 +204,21 @@ def test_differences_of_rows_are_two_reads() -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
     assert "matmul" not in kernel.loop_ir
     assert kernel.stats()["flops"] < 300 * 6 * 60
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba"])
+def test_nothing_is_added_where_it_is_masked(target: str, dtype: str) -> None:
+    """A packed triangle: most positions stand for nothing, and point to one place."""
+    size, rng = 19, np.random.default_rng(3)
+    lower = np.tril(np.ones((size, size), bool), -1)
+    at = np.zeros((size, size), int)
+    at[lower] = 1 + rng.integers(0, 7, lower.sum())
+    packed, weights = sd.symbol("packed", (3, 8), dtype), sd.symbol("weights", (3, size, size), dtype)
+    kernel = sd.compile(sd.grad(sd.sum(weights * sd.where(lower, packed[:, at], 0.0)), packed), [packed, weights], target=target)
+    given = rng.normal(size=(3, size, size)).astype(dtype)
+    given[:, ~lower] = np.nan
+    wanted = np.zeros((3, 8))
+    np.add.at(wanted, (slice(None), at[lower]), given[:, lower])
+    np.testing.assert_allclose(kernel(np.ones((3, 8), dtype), given), wanted, rtol=1e-4 if dtype == "float32" else 1e-12, atol=1e-5)
+    assert "select(c" not in kernel.loop_ir

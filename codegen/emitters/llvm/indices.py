@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from codegen.emitters.llvm.instructions import Function, Ssa, literal
+from codegen.emitters.llvm.instructions import Function, Ssa, counted, literal
 from codegen.loop_ir.nodes import Affine, Quotient, Variable
 from codegen.loop_ir.walks import index_variables
 from symdiff.sizes import Monomial, Named, Size, monomials
@@ -146,7 +146,8 @@ class IndexWriter(Function):
             return place.base
         result = self.splat(place.base, self.lanes)
         if place.step.name != "0":
-            counted = Ssa("<" + ", ".join(f"i64 {k}" for k in range(self.lanes)) + ">", "i64", self.lanes)
-            steps = counted if place.step.name == "1" else self.binary("mul", self.splat(place.step, self.lanes), counted)
+            steps = counted(self.lanes)
+            if place.step.name != "1":
+                steps = self.binary("mul", self.splat(place.step, self.lanes), steps)
             result = self.binary("add", result, steps)
         return result if place.apart is None else self.binary("add", result, place.apart)

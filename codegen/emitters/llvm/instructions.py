@@ -76,6 +76,11 @@ def literal(value: float | int | bool, kind: str, lanes: int = 1) -> Ssa:
     return Ssa(text if lanes == 1 else f"splat ({kind} {text})", kind, lanes)
 
 
+def counted(lanes: int) -> Ssa:
+    """The number of each lane."""
+    return Ssa("<" + ", ".join([f"i64 {k}" for k in range(lanes)]) + ">", "i64", lanes)
+
+
 def number_of(value: Ssa) -> float | None:
     """The number that a literal of a floating type holds, in each of its lanes; None for what is no literal."""
     found = LITERAL.search(value.name)

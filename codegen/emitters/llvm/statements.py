@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from codegen.emitters.llvm.indices import ONE, ZERO
-from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
+from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, counted, literal
 from codegen.emitters.llvm.lane_folds import FoldWriter
 from codegen.emitters.llvm.lanes import (
     MOST_HELD,
@@ -141,9 +141,10 @@ class StatementWriter(FoldWriter):
             given, self.lanes, self.mask = self.reduced(op, given), 1, None
             self.store(name, index, self.combined(op, self.load(name, index), given))
         else:
-            # The lanes may write one element: each reads what the last one left.
+            # The lanes may write one element: each reads what the last one left.  What stands elsewhere waits for none.
             kind = self.memory(name)
-            places = self.addresses(name, place, mask, lambda: self.slot(kind))
+            places = self.addresses(name, place, mask, lambda: self.slot(kind) if place.apart is None else self.moved(
+                self.slot(kind, lanes), counted(lanes), kind))
             self.lanes, self.mask = 1, None
             for k, pointer in enumerate(places):
                 self.write(kind, pointer, self.combined(op, self.read(kind, pointer, None), self.lane(given, k)), None)
@@ -323,10 +324,9 @@ class StatementWriter(FoldWriter):
         some = self.compare("icmp sgt", left, ZERO) if left.name[0] == "%" else literal(True, "i1")
         start.end = f"br i1 {some.name}, label %{inside.label}, label %{after.label}"
         self.open(inside, branch=True)
-        counted = Ssa("<" + ", ".join(f"i64 {k}" for k in range(width)) + ">", "i64", width)
         self.variables[loop.var] = lo
         self.registers.update({name: self.neutral(op, outside[name], width) for name, op in folds.items()})
-        self.lanes, self.mask = width, self.compare("icmp slt", counted, left)
+        self.lanes, self.mask = width, self.compare("icmp slt", counted(width), left)
         self.body(loop.body)
         self.lanes, self.mask = 1, None
         results = {name: self.combined(op, outside[name], self.reduced(op, self.registers[name])) for name, op in folds.items()}
