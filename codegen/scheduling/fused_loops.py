@@ -19,19 +19,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from codegen.loop_ir.copies import copy_of
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
     Assign,
-    Call,
     If,
-    IndexValue,
     Let,
     Loop,
     Program,
     SampleLoop,
-    SizeValue,
     Statement,
     Store,
     TileLoop,
@@ -39,6 +35,7 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.loop_ir.rewriting import counted_by, moved
 from codegen.loop_ir.walks import fresh_names, loads, statements, used_registers
+from codegen.scheduling.loop_edges import MOST_APART, SHORT, edges_of
 from codegen.scheduling.vector_loops import all_apart, independent
 from symdiff.bounds import at_least
 from symdiff.sizes import combine
@@ -48,8 +45,6 @@ PLAIN = (Let, Store, Accumulate, Update, Assign, If)
 LONGEST = 40
 # How many statements, and loops among them, a loop moves past.
 FURTHEST, MOST_PASSED = 40, 6
-# Positions at the ends that two loops need not share; turns of a loop that is not worth it.
-MOST_APART, SHORT = 4, 16
 
 
 def fuse(program: Program) -> Program:
@@ -183,8 +178,6 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
              for j in 0 : n - 1; y[j + 1] += z[j]
     after:   for i in 0 : 1; y[i] = x[i]
              for i in 1 : n; y[i] = x[i]; y[i] += z[i - 1]
-
-    Where it is not proved that there are common turns, or none, each of the others asks whether its loop has it.
     """
     if first.step != 1 or second.step != 1 or first.kind != second.kind or first.carried or second.carried:
         return None
@@ -212,15 +205,8 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
     # The turns after the common ones come before them.
     if any(loop.hi != hi and not independent(loop) for loop in (first, second)):
         return None
-    edges: list[Statement] = []
-    here = IndexValue(Affine(0, ((first.var, 1),)), "int64")
-    for loop in (first, second):
-        before = Call("less", (here, SizeValue(loop.hi, "int64")), "bool")
-        behind = Call("less_equal", (SizeValue(lo, "int64"), here), "bool")
-        head, tail = (loop.body, loop.body) if at_least(common, 0) else ((If(before, loop.body),), (If(behind, loop.body),))
-        edges += [copy_of(replace(loop, hi=lo, body=head), name)] if loop.lo != lo else []
-        edges += [copy_of(replace(loop, lo=hi, body=tail), name)] if loop.hi != hi else []
-    return [*edges, whole]
+    ends_of_both = [edges_of(loop, lo, hi, name) for loop in (first, second)]
+    return [*[part for ends in ends_of_both for part in (*ends.before, *ends.after)], whole]
 
 
 def distance(first: Loop, second: Loop) -> int | None:

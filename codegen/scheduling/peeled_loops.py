@@ -5,8 +5,7 @@ after:   for i in 0 : 16; y[i] = x[i] + select(inside(i - 1, n), x[i - 1], 0)
          for i in 16 : n; y[i] = x[i] + x[i - 1]
 
 Windows, differences and what they give to their arguments' derivatives ask so.  Edges are whole vectors, so that those of the
-rest lie in memory as they did.  Where it is not proved that there are turns between the edges, each turn of an edge asks whether
-the loop has it, and whether no other edge does.
+rest lie in memory as they did.
 """
 
 from __future__ import annotations
@@ -14,20 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from codegen.loop_ir.copies import copy_of
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
     Call,
     If,
-    IndexValue,
     Inside,
     Let,
     Literal,
     Loop,
     Program,
     SampleLoop,
-    SizeValue,
     Statement,
     Store,
     TileLoop,
@@ -38,7 +34,7 @@ from codegen.loop_ir.walks import WHOLE_ROWS, fresh_names, statements, subvalues
 from codegen.lowering.affine import bounds
 from codegen.scheduling.dead_code import drop_dead_code
 from codegen.scheduling.element_registers import hand_on
-from codegen.scheduling.fused_loops import MOST_APART, SHORT
+from codegen.scheduling.loop_edges import MOST_APART, SHORT, edges_of
 from symdiff.bounds import at_least
 from symdiff.sizes import Size, combine
 
@@ -79,15 +75,8 @@ def parts(loop: Loop, spans: Spans, name: Iterator[str]) -> list[Statement]:
     common = combine(((1, hi), (-1, lo)))
     if (lo, hi) == (loop.lo, loop.hi) or (isinstance(common, int) and common < SHORT):
         lo, hi = loop.lo, loop.hi
-    head, tail = loop.body, loop.body
-    if (lo, hi) != (loop.lo, loop.hi) and not at_least(common, 0):
-        here = IndexValue(Affine(0, ((loop.var, 1),)), "int64")
-        head = (If(Call("less", (here, SizeValue(loop.hi, "int64")), "bool"), loop.body),)
-        tail = (If(Call("less_equal", (SizeValue(lo, "int64"), here), "bool"), loop.body),)
-    found = [copy_of(replace(loop, hi=lo, body=head), name)] if lo != loop.lo else []
-    found.append(replace(loop, lo=lo, hi=hi))
-    found += [copy_of(replace(loop, lo=hi, body=tail), name)] if hi != loop.hi else []
-    settled_parts = [settled_loop(part, spans) for part in found]
+    edges = edges_of(loop, lo, hi, name)
+    settled_parts = [settled_loop(part, spans) for part in (*edges.before, replace(loop, lo=lo, hi=hi), *edges.after)]
     # What a loop carries is read behind it, be there turns or none.
     return [part for part in settled_parts if part.carried or (part.body and not at_least(part.lo, part.hi))]
 
