@@ -53,40 +53,46 @@ class Pace:
         self.timed[threaded] += 1
 
 
-class Stage:
-    """Sections that run as one (`entry`), or a cut range: its parts, and what folds them."""
+@dataclass(frozen=True, slots=True)
+class CutRange:
+    """A range that is cut: the functions of a part and of some rows of the folding, and how far each goes.
 
-    def __init__(self, entry: Any, fold: Any = None, extent: Size = 0, cut: Cut | None = None, own: Sequence[int] = (),
-                 rows: Size = 0) -> None:
-        self.entry, self.fold, self.extent, self.cut, self.own, self.rows = entry, fold, extent, cut, own, rows
+    `own` are the places of the arrays that each part but the first has instances of.
+    """
+
+    part: Any
+    fold: Any
+    extent: Size
+    rows: Size
+    cut: Cut
+    own: Sequence[int]
 
     def ends(self, sizes: Mapping[str, int]) -> list[tuple[int, int]]:
         """Where the parts begin and end."""
-        assert self.cut is not None
         return part_ends(self.cut, value_of(self.extent, sizes))
 
 
 class Crew:
     """What a range needs to be run by several threads at once: ends, instances for all parts but the first, tiles for helpers."""
 
-    def __init__(self, ends: list[tuple[int, int]], frame: Frame, gathered: int, tiles: Sequence[int], own: Sequence[int],
-                 rows: int) -> None:
-        self.ends, self.bytes, self.rows = ends, frame.scratch_bytes, rows
+    def __init__(self, job: CutRange, frame: Frame, tiles: Sequence[int], sizes: Mapping[str, int]) -> None:
+        self.job, self.ends, self.rows, self.bytes = job, job.ends(sizes), value_of(job.rows, sizes), frame.scratch_bytes
         self.arrays = frame.allocate()
         addresses = [a.ctypes.data for a in self.arrays]
-        count = gathered * (len(ends) - 1)
-        self.instances = [list(zip(own, addresses[k:k + gathered], strict=True)) for k in range(0, count, gathered or 1)]
+        gathered = len(job.own)
+        count = gathered * (len(self.ends) - 1)
+        self.instances = [list(zip(job.own, addresses[k:k + gathered], strict=True)) for k in range(0, count, gathered or 1)]
         self.tiles = [list(zip(tiles, addresses[k:k + len(tiles)], strict=True))
                       for k in range(count, len(addresses), len(tiles) or 1)]
 
-    def run(self, stage: Stage, table: Any, given: Any, routines: Any, threads: int) -> None:
+    def run(self, table: Any, given: Any, routines: Any, threads: int) -> None:
         """Run the parts on several threads, then fold them in order, some rows each; `table` has the addresses of the arrays."""
         tables = [table]
         for k in range(threads - 1):
             tables.append(type(table)(*table))
             for at, address in self.tiles[k] if self.tiles else ():
                 tables[-1][at] = address
-        ends, entry, instances = self.ends, stage.entry, self.instances
+        ends, instances, entry = self.ends, self.instances, self.job.part
 
         def work(place: int, part: int) -> None:
             mine = tables[place]
@@ -94,7 +100,7 @@ class Crew:
                 mine[at] = address
             entry(mine, given, routines, *ends[part])
         workers.run(len(ends), work, threads)
-        rows, fold = self.rows, stage.fold
+        rows, fold = self.rows, self.job.fold
         shares = min(threads, rows) if self.bytes >= SHARED_BYTES else 1
 
         def fold_share(place: int, share: int) -> None:
@@ -115,17 +121,18 @@ class PartedCalls:
         self.places = {b.name: k for k, b in enumerate(self.given)}
         self.own = self.given[len(program.buffers):]
         self.tiles = [b for b in self.given if b.role == "tile"]
-        self.stages: list[Stage] = []
+        # The functions of sections that run as one, and ranges that are cut.
+        self.stages: list[Callable[..., None] | CutRange] = []
         sections = [section for section in program.sections if section.body]
         for k, stage in enumerate(stages_of(sections)):
             section = sections[stage[0]]
             if section.cut is None:
-                self.stages.append(Stage(STAGE(address(f"stage_{k}"))))
+                self.stages.append(STAGE(address(f"stage_{k}")))
             else:
                 own = [self.places[instance_of(name)] for name in section.cut.gathered]
                 fold = folding(section, buffers_of(program))
-                self.stages.append(Stage(PART(address(f"part_{k}")), PART(address(f"fold_{k}")), section.extent or 0,
-                                         section.cut, own, fold.extent or 0 if fold is not None else 0))
+                self.stages.append(CutRange(PART(address(f"part_{k}")), PART(address(f"fold_{k}")), section.extent or 0,
+                                            fold.extent or 0 if fold is not None else 0, section.cut, own))
         # Crews that have no call at the moment, by sizes, stage and threads.
         self.crews: dict[tuple[int, ...], list[Crew]] = {}
         # The most storage that parts run at the same time have had.
@@ -155,27 +162,27 @@ class PartedCalls:
         table = (ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays])
         with nullcontext() if routines is None else blas.one_thread():
             for at, stage in enumerate(self.stages):
-                if stage.cut is None:
-                    stage.entry(table, given, routines)
+                if not isinstance(stage, CutRange):
+                    stage(table, given, routines)
                 elif len(ends := stage.ends(values)) < 2:
                     for lo, hi in ends:
-                        stage.entry(table, given, routines, lo, hi)
+                        stage.part(table, given, routines, lo, hi)
                 else:
                     key = (*sizes, at, threads)
                     free = self.crews.setdefault(key, [])
                     try:
                         crew = free.pop()
                     except IndexError:  # all are at work
-                        crew = self.crew(stage, ends, values, min(threads, len(ends)))
-                    crew.run(stage, table, given, routines, min(threads, len(ends)))
+                        crew = self.crew(stage, len(ends), values, min(threads, len(ends)))
+                    crew.run(table, given, routines, min(threads, len(ends)))
                     free.append(crew)
 
-    def crew(self, stage: Stage, ends: list[tuple[int, int]], values: Mapping[str, int], threads: int) -> Crew:
-        """A new crew."""
-        own = [self.given[place] for place in stage.own]
-        frame = self.frame([(b, f"_{k}") for k in range(1, len(ends)) for b in own]
+    def crew(self, job: CutRange, parts: int, values: Mapping[str, int], threads: int) -> Crew:
+        """A new crew for so many parts."""
+        own = [self.given[place] for place in job.own]
+        frame = self.frame([(b, f"_{k}") for k in range(1, parts) for b in own]
                            + [(b, f"_{k}") for k in range(threads - 1) for b in self.tiles], values)
-        crew = Crew(ends, frame, len(own), [self.places[b.name] for b in self.tiles], stage.own, value_of(stage.rows, values))
+        crew = Crew(job, frame, [self.places[b.name] for b in self.tiles], values)
         self.part_bytes = max(self.part_bytes, crew.bytes)
         return crew
 
