@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from codegen.emitters.llvm.indices import ONE, ZERO, is_whole
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
@@ -31,15 +32,59 @@ from symdiff.errors import CannotLower
 from symdiff.sizes import Size, combine, multiply
 from symdiff.sizes import product as product_of
 
-LETTERS = {"float64": "d", "float32": "s"}
+LETTERS = {"double": "d", "float": "s"}
 # Strips of a symmetric product: few where they would be thin.
 STRIPS, FEW_STRIPS, THIN = 4, 2, 192
 # A symmetric product up to this height is computed whole.
 TINY = 16
 # So many pages may be walked over again and again; half as many where each step is to another one.
 PAGE_BYTES, PAGES = 4096, 128
-# Address, leading dimension, whether it is stored by columns.
-Matrix = tuple[Ssa, Ssa, bool]
+
+
+class Matrix(NamedTuple):
+    """A matrix in memory: its address, how far apart its rows or columns are, and whether it is stored by columns."""
+
+    address: Ssa
+    leading: Ssa
+    by_columns: bool
+
+    @property
+    def flipped(self) -> Matrix:
+        """The transpose."""
+        return self._replace(by_columns=not self.by_columns)
+
+    @property
+    def steps(self) -> tuple[Ssa, Ssa]:
+        """How many elements further the next row and the next column stand."""
+        return (ONE, self.leading) if self.by_columns else (self.leading, ONE)
+
+
+class Gemm(NamedTuple):
+    """C = alpha A B + beta C, where A is m × k and B is k × n; alpha and beta are of the type of the matrices."""
+
+    m: Ssa
+    n: Ssa
+    k: Ssa
+    alpha: Ssa
+    a: Matrix
+    b: Matrix
+    beta: Ssa
+    c: Matrix
+
+    @property
+    def kind(self) -> str:
+        """The LLVM type of the numbers."""
+        return self.alpha.kind
+
+    @property
+    def adds(self) -> bool:
+        """Whether C is read."""
+        return self.beta.name != literal(0, self.kind).name
+
+    @property
+    def flipped(self) -> Gemm:
+        """Cᵀ = alpha Bᵀ Aᵀ + beta Cᵀ, which is the same."""
+        return self._replace(m=self.n, n=self.m, a=self.b.flipped, b=self.a.flipped, c=self.c.flipped)
 
 
 class ProductWriter(StatementWriter):
@@ -54,90 +99,89 @@ class ProductWriter(StatementWriter):
         if isinstance(product, MatVec) or product.kind == "skinny" or not suits_blas(
                 self.buffers, product.A, product.B, product.C):
             raise CannotLower("a product that BLAS does not take is opened into loops before it is emitted")
-        dtype = self.buffers[product.C.buffer].dtype
-        kind = KINDS[dtype]
-        m, n = self.extent(product.m, product.C, product.C.row_group), self.extent(product.n, product.C, product.C.column_group)
-        k = self.extent(product.k, product.A, product.A.column_group)
-        alpha, beta = literal(product.alpha, kind), literal(product.beta, kind)
+        kind = KINDS[self.buffers[product.C.buffer].dtype]
         a, b, c = (self.panel(p, rows, columns) for p, rows, columns in (
             (product.A, product.m, product.k), (product.B, product.k, product.n), (product.C, product.m, product.n)))
+        g = Gemm(self.extent(product.m, product.C, product.C.row_group), self.extent(product.n, product.C, product.C.column_group),
+                 self.extent(product.k, product.A, product.A.column_group), literal(product.alpha, kind), a, b,
+                 literal(product.beta, kind), c)
         tiny = isinstance(product.m, int) and product.m <= TINY
         if product.kind == "symmetric" and not tiny and turned(product.A) == product.B:
-            self.call(LETTERS[dtype] + "syrk", "L" if c[2] else "U", flag(a[2]), m, k, alpha, a[0], a[1], beta, c[0], c[1])
+            self.call(LETTERS[kind] + "syrk", "L" if c.by_columns else "U", flag(a.by_columns), g.m, g.k, g.alpha, *a[:2], g.beta,
+                      *c[:2])
             return
-        if product.kind != "symmetric" or c[2] or tiny:
-            self.gemm(dtype, m, n, k, alpha, a, b, beta, c)
+        if product.kind != "symmetric" or c.by_columns or tiny:
+            self.gemm(g)
             return
         # Strips of rows up to the diagonal: with two of them three quarters of the work, with four five eighths.
         first = ZERO
         strips = FEW_STRIPS if isinstance(product.m, int) and product.m < THIN else STRIPS
         for strip in range(1, strips + 1):
-            last = self.quotient("udiv", self.times(m, literal(strip, "i64")), literal(strips, "i64"))
-            part, rows = self.shifted(a, first, dtype), self.shifted(c, first, dtype)
-            self.gemm(dtype, self.minus(last, first), last, k, alpha, part, b, beta, rows)
+            last = self.quotient("udiv", self.times(g.m, literal(strip, "i64")), literal(strips, "i64"))
+            self.gemm(g._replace(m=self.minus(last, first), n=last, a=self.shifted(a, first, kind), c=self.shifted(c, first, kind)))
             first = last
 
-    def gemm(self, dtype: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
+    def gemm(self, g: Gemm) -> None:
         """A product in registers where the second cache holds what it meets, else a call of gemm."""
-        if c[2]:
-            # Cᵀ = Bᵀ Aᵀ
-            m, n, a, b, c = n, m, flipped(b), flipped(a), flipped(c)
-        kind = KINDS[dtype]
-        known = literal(0, kind).name, literal(1, kind).name
-        if a[2] and self.has_few_rows(n, m, kind) and lies_in_few(m, n, kind) and beta.name in known:
-            self.few_columns(kind, m, n, k, alpha, a, b, beta, c)
+        if g.c.by_columns:
+            g = g.flipped
+        m, n, k, kind = g.m, g.n, g.k, g.kind
+        known = g.beta.name in (literal(0, kind).name, literal(1, kind).name)
+        if known and g.a.by_columns and self.has_few_rows(n, m, kind) and lies_in_few(m, n, kind):
+            self.few_columns(g)
             return
-        if beta.name in known and self.suits_blocks(kind, m, n, k, a, b):
-            self.in_blocks(kind, m, n, k, alpha, a, b, beta, c)
+        if known and self.suits_blocks(g):
+            self.in_blocks(g)
             return
-        copied = b[2] and lies_in_few(n, k, kind) and not (is_whole(m) and int(m.name) < LOW)
-        if beta.name not in known or (b[2] and not copied):
-            self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c)
+        copied = g.b.by_columns and lies_in_few(n, k, kind) and not (is_whole(m) and int(m.name) < LOW)
+        if not known or (g.b.by_columns and not copied):
+            self.library_gemm(g)
             return
         one, two, three = (self.times(x, y) for x, y in ((m, k), (k, n), (m, n)))
         numbers, most = self.plus(self.plus(one, two), three), self.processor.cache_bytes // 2 * 8 // BITS[kind]
         if self.has_few_rows(m, n, kind) or (is_whole(numbers) and int(numbers.name) <= most):
-            self.in_registers(kind, m, n, k, alpha, a, b, beta, c)
+            self.in_registers(g)
         elif is_whole(numbers):
-            self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c)
+            self.library_gemm(g)
         else:
             self.sides(self.compare("icmp sle", numbers, literal(most, "i64")),
-                      lambda: self.in_registers(kind, m, n, k, alpha, a, b, beta, c),
-                      lambda: self.library_gemm(dtype, m, n, k, alpha, a, b, beta, c))
+                       lambda: self.in_registers(g), lambda: self.library_gemm(g))
 
     def has_few_rows(self, m: Ssa, n: Ssa, kind: str) -> bool:
         """Whether B is read so few times that to pack it takes longer, whatever its size."""
         narrow = is_whole(n) and int(n.name) * BITS[kind] < 16 * self.processor.vector_bytes
         return is_whole(m) and int(m.name) * BITS[kind] <= 8 * FEW_ROWS_BYTES and not narrow
 
-    def suits_blocks(self, kind: str, m: Ssa, n: Ssa, k: Ssa, a: Matrix, b: Matrix) -> bool:
+    def suits_blocks(self, g: Gemm) -> bool:
         """Whether panels of B are worth a copy, and what meets them stays in the caches; a size known at the call may be large."""
-        size = BITS[kind] // 8
-        height, depth = (int(x.name) if is_whole(x) else None for x in (m, k))
-        if not is_whole(n) or (height is not None and height * size < (8 * LOW_BLOCK if b[2] else LOW_BLOCK * size)):
+        size, a = BITS[g.kind] // 8, g.a
+        height, depth = (int(x.name) if is_whole(x) else None for x in (g.m, g.k))
+        low = 8 * LOW_BLOCK if g.b.by_columns else LOW_BLOCK * size
+        if not is_whole(g.n) or (height is not None and height * size < low):
             return False
-        held, width = self.processor.cache_bytes // 2, int(n.name)
+        held, width = self.processor.cache_bytes // 2, int(g.n.name)
         if height is not None and depth is not None and height * depth * size <= held:
             few = depth * width * size <= HELD_BYTES and (height * depth + (height + depth) * width) * size <= held
             fits = not few and depth * width * size <= 4 * held
         else:
             fits = (depth or DEEP) <= 2 * DEEP and (depth or DEEP) * width * size <= held
         # A step down the columns of A is one to another page, or to a part of one; the processor knows some pages at once.
-        row, turns = int(a[1].name) * size if is_whole(a[1]) else PAGE_BYTES, min(depth or DEEP, DEEP)
-        return fits and (not a[2] or (turns * row < PAGES * PAGE_BYTES if row < PAGE_BYTES else turns < PAGES // 2))
+        row, turns = int(a.leading.name) * size if is_whole(a.leading) else PAGE_BYTES, min(depth or DEEP, DEEP)
+        return fits and (not a.by_columns or (turns * row < PAGES * PAGE_BYTES if row < PAGE_BYTES else turns < PAGES // 2))
 
-    def few_columns(self, kind: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
+    def few_columns(self, g: Gemm) -> None:
         """C = alpha A B + beta C with few columns, A by columns: the transpose is computed on the stack, and written turned."""
-        turned = self.on_stack("%.turned"), m, False
-        self.in_registers(kind, n, m, k, alpha, flipped(b), flipped(a), literal(0, kind), turned)
+        kind, (m, n) = g.kind, g[:2]
+        turned = Matrix(self.on_stack("%.turned"), m, False)
+        self.in_registers(g.flipped._replace(beta=literal(0, kind), c=turned))
 
         def row() -> None:
             def element() -> None:
                 i, j = self.variables["turned.i"], self.variables["turned.j"]
-                source = self.moved(turned[0], self.plus(self.times(j, m), i), kind)
+                source = self.moved(turned.address, self.plus(self.times(j, m), i), kind)
                 value = self.here(f"load {kind}, ptr {source.name}, align {BITS[kind] // 8}", kind)
-                target = self.moved(c[0], self.plus(self.times(i, c[1]), j), kind)
-                if beta.name == literal(1, kind).name:
+                target = self.moved(g.c.address, self.plus(self.times(i, g.c.leading), j), kind)
+                if g.adds:
                     old = self.here(f"load {kind}, ptr {target.name}, align {BITS[kind] // 8}", kind)
                     value = self.binary("fadd", old, value)
                 self.do(f"store {kind} {value.name}, ptr {target.name}, align {BITS[kind] // 8}")
@@ -151,16 +195,14 @@ class ProductWriter(StatementWriter):
             self.slots.append(allocation)
         return Ssa(name, "ptr")
 
-    def in_registers(self, kind: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
+    def in_registers(self, g: Gemm) -> None:
         """C = alpha A B + beta C by tiles of C; C lies by rows."""
-        if b[2]:
-            b = self.by_rows(kind, k, n, b)
-        adds = beta.name != literal(0, kind).name
+        b = self.by_rows(g.kind, g.k, g.n, g.b) if g.b.by_columns else g.b
 
         def panel(first: Ssa, vectors: int, width: int, left: Ssa | None) -> None:
-            self.register_tiles(kind, m, k, alpha, (a[0], *steps(a)), (self.moved(b[0], first, kind), b[1]),
-                                (self.moved(c[0], first, kind), c[1]), vectors, width, left, adds)
-        self.panels(kind, n, panel)
+            self.register_tiles(g, (g.a.address, *g.a.steps), (self.moved(b.address, first, g.kind), b.leading),
+                                (self.moved(g.c.address, first, g.kind), g.c.leading), vectors, width, left, g.adds)
+        self.panels(g.kind, g.n, panel)
 
     def panels(self, kind: str, n: Ssa, panel: Callable[[Ssa, int, int, Ssa | None], None]) -> None:
         """All columns, two vectors at a time: the first, how many vectors, how wide, and how many columns where not all of them."""
@@ -178,39 +220,40 @@ class ProductWriter(StatementWriter):
             narrow = lanes if vectors > 1 else 1 << (count - 1).bit_length()
             panel(whole, vectors, narrow, left if count != vectors * narrow else None)
 
-    def in_blocks(self, kind: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
+    def in_blocks(self, g: Gemm) -> None:
         """C = alpha A B + beta C by tiles of C, from panels of B that are copied side by side; C lies by rows.
 
         Strips of A are so high that what a panel meets of them stays in the second cache.
         """
+        kind = g.kind
         high = max(self.processor.cache_bytes * 4 // BITS[kind] // DEEP, LOW_BLOCK)
         copy = self.on_stack("%.panel", 2 * self.processor.vector_bytes * DEEP)
-        (a_row, a_column), (b_row, b_column) = steps(a), steps(b)
+        (a_row, a_column), (b_row, b_column) = g.a.steps, g.b.steps
 
         def block(first: Ssa, adds: bool) -> None:
-            depth = self.smaller(literal(DEEP, "i64"), self.minus(k, first))
+            depth = self.smaller(literal(DEEP, "i64"), self.minus(g.k, first))
 
             def strip() -> None:
                 start = self.variables["strip"]
-                rows = self.smaller(literal(high, "i64"), self.minus(m, start))
+                rows = self.smaller(literal(high, "i64"), self.minus(g.m, start))
 
                 def panel(column: Ssa, vectors: int, width: int, left: Ssa | None) -> None:
                     name = f".copy_{kind}_{vectors}x{width}" + "_masked" * (left is not None)
                     if name not in self.declared:
                         text, more = copy_function(name, kind, width, vectors, left is not None)
                         self.declared.update({**more, name: text})
-                    source = self.moved(b[0], self.plus(self.times(first, b_row), self.times(column, b_column)), kind)
+                    source = self.moved(g.b.address, self.plus(self.times(first, b_row), self.times(column, b_column)), kind)
                     self.do(f"call void @{name}(ptr {source.name}, i64 {b_row.name}, i64 {b_column.name}, ptr {copy.name}, "
                             f"i64 {depth.name}, i64 {(left or ZERO).name})")
-                    part = self.moved(a[0], self.plus(self.times(start, a_row), self.times(first, a_column)), kind)
-                    target = self.moved(c[0], self.plus(self.times(start, c[1]), column), kind)
-                    self.register_tiles(kind, rows, depth, alpha, (part, a_row, a_column), (copy, literal(vectors * width, "i64")),
-                                        (target, c[1]), vectors, width, left, adds)
-                self.panels(kind, n, panel)
-            self.turns("strip", ZERO, m, literal(high, "i64"), (), strip)
-        block(ZERO, beta.name != literal(0, kind).name)
-        if not is_whole(k) or int(k.name) > DEEP:
-            self.turns("block", literal(DEEP, "i64"), k, literal(DEEP, "i64"), (), lambda: block(self.variables["block"], True))
+                    part = self.moved(g.a.address, self.plus(self.times(start, a_row), self.times(first, a_column)), kind)
+                    target = self.moved(g.c.address, self.plus(self.times(start, g.c.leading), column), kind)
+                    self.register_tiles(g._replace(m=rows, k=depth), (part, a_row, a_column),
+                                        (copy, literal(vectors * width, "i64")), (target, g.c.leading), vectors, width, left, adds)
+                self.panels(kind, g.n, panel)
+            self.turns("strip", ZERO, g.m, literal(high, "i64"), (), strip)
+        block(ZERO, g.adds)
+        if not is_whole(g.k) or int(g.k.name) > DEEP:
+            self.turns("block", literal(DEEP, "i64"), g.k, literal(DEEP, "i64"), (), lambda: block(self.variables["block"], True))
 
     def smaller(self, one: Ssa, other: Ssa) -> Ssa:
         """The smaller of two counts."""
@@ -218,18 +261,19 @@ class ProductWriter(StatementWriter):
             return one if int(one.name) < int(other.name) else other
         return self.select(self.compare("icmp slt", one, other), one, other)
 
-    def register_tiles(self, kind: str, m: Ssa, k: Ssa, alpha: Ssa, a: tuple[Ssa, Ssa, Ssa], b: tuple[Ssa, Ssa],
-                       c: tuple[Ssa, Ssa], vectors: int, width: int, left: Ssa | None, adds: bool) -> None:
+    def register_tiles(self, g: Gemm, a: tuple[Ssa, ...], b: tuple[Ssa, ...], c: tuple[Ssa, ...],
+                       vectors: int, width: int, left: Ssa | None, adds: bool) -> None:
         """C = alpha A B (+ C) for so many columns of C and B, and all rows; each with its address and its steps."""
-        rows = rows_of_tile(m, vectors, self.processor.vector_bytes)
-        scaled = alpha.name != literal(1, kind).name
+        kind = g.kind
+        rows = rows_of_tile(g.m, vectors, self.processor.vector_bytes)
+        scaled = g.alpha.name != literal(1, kind).name
         name = "".join([f".tile_{kind}_{rows}x{vectors}x{width}", "_masked" * (left is not None), "_adds" * adds,
                         "_scaled" * scaled])
         if name not in self.declared:
             text, more = tile_function(name, kind, width, rows, vectors, left is not None, adds, scaled)
             self.declared.update({**more, name: text})
         places = [", ".join([f"ptr {where.name}", *[f"i64 {step.name}" for step in rest]]) for where, *rest in (a, b, c)]
-        self.do(f"call void @{name}({', '.join(places)}, i64 {m.name}, i64 {k.name}, {kind} {alpha.name}, "
+        self.do(f"call void @{name}({', '.join(places)}, i64 {g.m.name}, i64 {g.k.name}, {kind} {g.alpha.name}, "
                 f"i64 {(left or ZERO).name})")
 
     def by_rows(self, kind: str, rows: Ssa, columns: Ssa, matrix: Matrix) -> Matrix:
@@ -241,27 +285,25 @@ class ProductWriter(StatementWriter):
 
             def element() -> None:
                 p = self.variables["element"]
-                source = self.moved(matrix[0], self.plus(self.times(j, matrix[1]), p), kind)
+                source = self.moved(matrix.address, self.plus(self.times(j, matrix.leading), p), kind)
                 value = self.here(f"load {kind}, ptr {source.name}, align {BITS[kind] // 8}", kind)
                 target = self.moved(copy, self.plus(self.times(p, columns), j), kind)
                 self.do(f"store {kind} {value.name}, ptr {target.name}, align {BITS[kind] // 8}")
             self.turns("element", ZERO, rows, ONE, (), element)
         self.turns("copied", ZERO, columns, ONE, (), column)
-        return copy, columns, False
+        return Matrix(copy, columns, False)
 
-    def library_gemm(self, dtype: str, m: Ssa, n: Ssa, k: Ssa, alpha: Ssa, a: Matrix, b: Matrix, beta: Ssa, c: Matrix) -> None:
+    def library_gemm(self, g: Gemm) -> None:
         """A call of gemm."""
-        if c[2]:
-            self.call(LETTERS[dtype] + "gemm", flag(a[2]), flag(b[2]), m, n, k, alpha, a[0], a[1], b[0], b[1], beta, c[0], c[1])
-        else:
-            self.call(LETTERS[dtype] + "gemm", flag(not b[2]), flag(not a[2]), n, m, k, alpha, b[0], b[1], a[0], a[1], beta,
-                      c[0], c[1])
+        if not g.c.by_columns:
+            g = g.flipped
+        self.call(LETTERS[g.kind] + "gemm", flag(g.a.by_columns), flag(g.b.by_columns), g.m, g.n, g.k, g.alpha, *g.a[:2], *g.b[:2],
+                  g.beta, *g.c[:2])
 
-    def shifted(self, matrix: Matrix, rows: Ssa, dtype: str) -> Matrix:
+    def shifted(self, matrix: Matrix, rows: Ssa, kind: str) -> Matrix:
         """A matrix from a row on."""
-        address, leading, by_columns = matrix
-        offset = rows if by_columns else self.times(rows, leading)
-        return self.moved(address, offset, KINDS[dtype]), leading, by_columns
+        offset = rows if matrix.by_columns else self.times(rows, matrix.leading)
+        return matrix._replace(address=self.moved(matrix.address, offset, kind))
 
     def extent(self, size: Size | None, panel: Panel, group: tuple[int, ...]) -> Ssa:
         """An extent; None is the rows of the present range or tile, times the axes that are counted with them."""
@@ -271,7 +313,7 @@ class ProductWriter(StatementWriter):
         return self.times(self.minus(self.hi, self.lo), self.size(rest))
 
     def panel(self, panel: Panel, rows: Size | None, columns: Size | None) -> Matrix:
-        """(address, leading dimension, whether it is stored by columns) of a matrix."""
+        """Where a matrix stands."""
         buffer, strides = self.buffers[panel.buffer], self.strides[panel.buffer]
         extents: dict[int, Size | None] = dict.fromkeys((*panel.row_group, *panel.column_group), 0)
         # Of axes that count as one the first is cut.
@@ -291,7 +333,7 @@ class ProductWriter(StatementWriter):
         by_columns = panel.row_axis == len(strides) - 1
         assert panel.column_axis is not None
         leading = self.size(strides[panel.column_axis if by_columns else panel.row_axis])
-        return self.pointer(panel.buffer, place.base), leading, by_columns
+        return Matrix(self.pointer(panel.buffer, place.base), leading, by_columns)
 
     def call(self, routine: str, *args: Ssa | str) -> None:
         """Call a routine; numbers are put where it can read them, those that are known where all calls read them."""
@@ -322,17 +364,6 @@ def turned(panel: Panel) -> Panel:
     assert panel.column_axis is not None
     return replace(panel, row_axis=panel.column_axis, column_axis=panel.row_axis, row_axes=panel.column_axes,
                    column_axes=panel.row_axes)
-
-
-def flipped(matrix: Matrix) -> Matrix:
-    """The transpose."""
-    address, leading, by_columns = matrix
-    return address, leading, not by_columns
-
-
-def steps(matrix: Matrix) -> tuple[Ssa, Ssa]:
-    """How many elements further the next row and the next column stand."""
-    return (ONE, matrix[1]) if matrix[2] else (matrix[1], ONE)
 
 
 def lies_in_few(rows: Ssa, columns: Ssa, kind: str) -> bool:
