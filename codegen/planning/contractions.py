@@ -8,7 +8,7 @@ are interned as they are and never go through the normal form again, which would
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 from codegen.planning.costs import Hints
@@ -50,8 +50,8 @@ def path_cost(node: Product, hints: Hints) -> int:
 
 def path_of(node: Product, hints: Hints) -> tuple[int, Tree]:
     """The best path found, and its cost."""
-    sizes = {label: hints.value(extent) for label, extent in enumerate(node.extents)}
-    labels: list[frozenset[Label]] = [frozenset(at) for _, at in node.factors]  # type: ignore[arg-type]
+    sizes = tuple([hints.value(extent) for extent in node.extents])
+    labels: tuple[frozenset[Label], ...] = tuple([frozenset(at) for _, at in node.factors])  # type: ignore[arg-type]
     out: tuple[Label, ...] = node.out  # type: ignore[assignment]
     return exact_path(labels, out, sizes) if len(labels) <= EXACT else greedy_path(labels, frozenset(out), sizes)
 
@@ -119,18 +119,21 @@ def split(node: Product, hints: Hints) -> Node:
 Tree = int | tuple["Tree", "Tree"]
 
 
-def exact_path(labels: list[frozenset[Label]], out: tuple[Label, ...], sizes: dict[Label, int]) -> tuple[int, Tree]:
-    """The cheapest tree over all ways to pair subsets.
+@lru_cache(maxsize=1024)  # each turn of a loop that is written out has the same ones
+def exact_path(labels: tuple[frozenset[Label], ...], out: tuple[Label, ...], sizes: tuple[int, ...]) -> tuple[int, Tree]:
+    """The cheapest tree over all ways to pair subsets, for the labels of factors, those of the result, and the size of each.
 
     Of two that are as cheap, the one whose results hold neighbours in `out`: a matrix product takes them for one label.
     """
     everything = (1 << len(labels)) - 1
     kept_labels = frozenset(out)
 
+    @cache
     def apart(subset: int) -> int:
         inside = [label in kept(subset) for label in out]
         return sum(b and not a for a, b in pairwise([False, *inside]))
 
+    @cache
     def kept(subset: int) -> frozenset[Label]:
         inside: frozenset[Label] = frozenset().union(*[labels[k] for k in range(len(labels)) if subset >> k & 1])
         outside = kept_labels.union(*[labels[k] for k in range(len(labels)) if not subset >> k & 1])
@@ -158,7 +161,7 @@ def exact_path(labels: list[frozenset[Label]], out: tuple[Label, ...], sizes: di
     return best(everything)
 
 
-def step_cost(labels: frozenset[Label], kept: frozenset[Label], sizes: dict[Label, int]) -> int:
+def step_cost(labels: frozenset[Label], kept: frozenset[Label], sizes: tuple[int, ...]) -> int:
     """The cost of one product over `labels` that leaves `kept`."""
     total = 1
     for label in labels:
@@ -169,7 +172,7 @@ def step_cost(labels: frozenset[Label], kept: frozenset[Label], sizes: dict[Labe
     return (2 if labels != kept else 4) * total + 4 * result
 
 
-def greedy_path(labels: list[frozenset[Label]], out: frozenset[Label], sizes: dict[Label, int]) -> tuple[int, Tree]:
+def greedy_path(labels: Sequence[frozenset[Label]], out: frozenset[Label], sizes: tuple[int, ...]) -> tuple[int, Tree]:
     """Pair the two factors whose product is cheapest, again and again."""
     items: list[tuple[frozenset[Label], Tree]] = list(zip(labels, range(len(labels)), strict=True))
     total = 0
