@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from symdiff.errors import ArgumentMismatch, CannotLower
+from symdiff.exponential_sums import sum_shared
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.functions.row import ReduceRow, ScalarRow
 from symdiff.gathers import Solved, children_read, solved_labels
@@ -70,6 +71,9 @@ def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, 
     if isinstance(node, Product):
         return value_of_product(node, values, sizes, shape, field)
     if isinstance(node, Map):
+        whole = sum_shared(node) if field is REAL else None
+        if whole is not None:
+            return value_of_share(node, whole, values, sizes).astype(dtype).reshape(shape)
         args = [values[a] for a in node.args]
         if "select" not in node.function.traits and len({a.dtype for a in args}) > 1:
             kind = np.result_type(*args)
@@ -81,6 +85,20 @@ def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, 
     if is_scan(node):
         return value_of_scan(node, [values[a] for a in node.children], sizes, field)
     raise CannotLower(f"{type(node).__name__} has no reference", where=str(node))
+
+
+def value_of_share(node: Map, total: Reduce, values: Mapping[Node, Array], sizes: Mapping[str, int]) -> Array:
+    """e^((x − m) − log Σ e^(z − m)) with m = max z, for log Σ eᶻ as it stands in the node."""
+    x, below = node.args
+    z = values[total.arg]
+    with np.errstate(all="ignore"):
+        largest = np.max(z, axis=total.axes, keepdims=True)
+        least = np.maximum(largest, np.finfo(z.dtype).min)
+        logarithm = np.where(np.isfinite(largest), np.log(np.sum(np.exp(z - least), axis=total.axes, keepdims=True)), 0)
+        m, rest = [np.asarray(part).astype(z.dtype).reshape(values[total].shape) for part in (least, logarithm)]
+        if below is not total:
+            m, rest = [value_of_node(below, {total: part}, sizes) for part in (m, rest)]
+        return np.asarray(np.exp(values[x] - m - rest))
 
 
 def value_of_scan(node: Node, args: Sequence[Array], sizes: Mapping[str, int], field: Field) -> Array:

@@ -24,7 +24,7 @@ GROUND = (
     "symdiff.notation",
     "symdiff.index_notation", "symdiff.functions", "symdiff.expression", "symdiff.normal_form", "symdiff.reference",
     "symdiff.gathers", "symdiff.loops", "symdiff.bodies",
-    "symdiff.products", "symdiff.nodes", "symdiff.shared_steps",
+    "symdiff.products", "symdiff.nodes", "symdiff.shared_steps", "symdiff.exponential_sums",
     "symdiff.facts", "symdiff.traversal", "symdiff.trees", "symdiff.simplification", "symdiff.binding",
     "symdiff.option_values", "symdiff.namesakes", "symdiff.pickling", "symdiff.resizing",
 )

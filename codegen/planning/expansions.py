@@ -1,6 +1,6 @@
 """Expansions: functions that have no scalar word of their own become formulas of those that have.
 
-logsumexp(x) → where(isfinite(m), m + log Σ e^(x − m), m) with m = max x
+logsumexp(x) → m + where(isfinite(m), log Σ e^(x − m), 0) with m = max x
 e^(x − logsumexp(x)) → e^(x − m) / Σ e^(x − m)
 hypot(x, y)/hypot(hypot(x, y), z) · x/hypot(x, y) → x / hypot(hypot(x, y), z), the derivative of a length in space
 rows with an `expansion` → that formula
@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from codegen.loop_ir.scalars import SCALARS
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import over, rewritten
+from symdiff.exponential_sums import sum_shared
 from symdiff.expression import Map, Node, Product, Reduce
 from symdiff.functions.exponential import at_least_finite
 from symdiff.functions.row import REDUCTIONS, ROWS
 from symdiff.normal_form import add, expand, map_node, number, number_of, product, reduce_node
 from symdiff.simplification.patterns import is_map, with_factors
 from symdiff.tensor_type import TensorType
-from symdiff.traversal import topological, transform
+from symdiff.traversal import rebuild, topological, transform
 
 # Elements of a sum of exponentials that are kept for their shares in it.
 LONGEST_KEPT = 4096
@@ -120,10 +121,13 @@ def never_zero(length: Node) -> bool:
 
 
 def logsumexp(node: Reduce) -> Node:
-    """log Σ eˣ by its largest element; right for infinities of either sign."""
+    """log Σ eˣ by its largest element; right for infinities of either sign.
+
+    As a sum, of which the largest is taken from x in x − log Σ eˣ before the logarithm is.
+    """
     largest, finite, _, total = exponentials(node)
-    value = add([(1, largest), (1, map_node(ROWS["log"], (total,)))], node.type)
-    return map_node(ROWS["where"], (finite, value, largest))
+    logarithm = map_node(ROWS["where"], (finite, map_node(ROWS["log"], (total,)), number(0, node.dtype, node.shape)))
+    return add([(1, largest), (1, logarithm)], node.type)
 
 
 def exponentials(node: Reduce) -> tuple[Node, Node, Node, Node]:
@@ -153,19 +157,20 @@ def is_long(node: Reduce, hints: Hints) -> bool:
 def share_exponentials(roots: Sequence[Node], hints: Hints) -> list[Node]:
     """The roots with e^(x − log Σ eˣ) as e^(x − m) / Σ e^(x − m), whose exponentials the sum has already.
 
-    Not for long sums: what they have would have to be kept until they are complete.
+    Those of long sums would have to be kept until they are complete: there, and where x is another one, it is
+    e^((x − m) − log Σ e^(z − m)).
     """
     def shared(node: Node) -> Node | None:
-        if node.__class__ is not Map or node.function.name != "exp_difference":
+        total = sum_shared(node)
+        if total is None:
             return None
-        x, below = node.args
-        total = below.factors[0][0] if isinstance(below, Product) and len(below.factors) == 1 else below
-        if not isinstance(total, Reduce) or total.function.fold != "logsumexp" or total.arg is not x or is_long(
-                total, hints) or expand(total, x.shape, kept_axes(total)) is not below:
-            return None
-        _, finite, moved, whole = exponentials(total)
-        zero = number(0, x.dtype, whole.shape)
-        inverse = map_node(ROWS["where"], (finite, map_node(ROWS["power"], (whole, number(-1, x.dtype, whole.shape))), zero))
-        labels = tuple(range(x.ndim))
-        return product(1, [(moved, labels), (inverse, kept_axes(total))], [*labels], dict(enumerate(x.shape)), x.type)
+        x, below = node.children
+        largest, finite, moved, whole = exponentials(total)
+        zero, labels = number(0, x.dtype, whole.shape), tuple(range(x.ndim))
+        if total.arg is x and not is_long(total, hints) and expand(total, x.shape, kept_axes(total)) is below:
+            inverse = map_node(ROWS["where"], (finite, map_node(ROWS["power"], (whole, number(-1, x.dtype, whole.shape))), zero))
+            return product(1, [(moved, labels), (inverse, kept_axes(total))], [*labels], dict(enumerate(x.shape)), x.type)
+        logarithm = map_node(ROWS["where"], (finite, map_node(ROWS["log"], (whole,)), zero))
+        both = [rebuild(below, [part]) if below is not total else part for part in (at_least_finite(largest), logarithm)]
+        return map_node(ROWS["exp"], (add([(1, x), *[(-1, part) for part in both]], x.type),))
     return transform(roots, shared)

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from symdiff.exponential_sums import sum_shared
 from symdiff.expression import Add, Apply, Constant, Map, Node, Number, Product, Reduce, Symbol
 from symdiff.functions.row import ROWS
 from symdiff.index_notation import Index, labels_of
@@ -385,15 +386,11 @@ class Writer:
 
 def softmax_of(node: Map) -> tuple[Node, tuple[int, ...] | None] | None:
     """(x, axis to show) where the node is exp(x - logsumexp(x)) along some axes."""
-    if node.function.name != "exp_difference":
+    x, lse = node.args[0], sum_shared(node)
+    if lse is None or lse.arg is not x:
         return None
-    x, shift = node.args
-    lse: Node | None = shift
-    at: tuple[Index, ...] = ()
-    if isinstance(shift, Product) and len(shift.factors) == 1 and shift.coefficient == 1:
-        lse, at = shift.factors[0]
-    if not isinstance(lse, Reduce) or lse.function.name != "logsumexp" or lse.arg is not x:
-        return None
+    shift = node.args[1]
+    at: tuple[Index, ...] = shift.factors[0][1] if isinstance(shift, Product) else ()
     kept = tuple(a for a in range(x.ndim) if a not in lse.axes)
     if at != kept or any(list(labels_of(i)) != [i] for i in at):
         return None

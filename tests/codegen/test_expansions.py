@@ -54,6 +54,24 @@ def test_shares_of_large_numbers_add_up_to_one() -> None:
     np.testing.assert_allclose(sd.compile(sd.softmax(Z, axis=1), cache=False)(z), 0.25, rtol=1e-6)
 
 
+@pytest.mark.parametrize("target", ["cpu", "numba", "interpreter", "numpy"])
+def test_shares_of_large_numbers_in_long_sums_and_loops(target: str) -> None:
+    """Wherever the exponentials are not kept: long sums, columns, loops, other elements than those of the sum."""
+    size = sd.dim("ex_l", minimum=2)
+    z, Z = sd.symbol("z", size, dtype="float32"), sd.symbol("Z", (size, 3), dtype="float32")
+    turns = sd.scan(lambda c, row: (c + sd.softmax(row), None), sd.zeros(3, "float32"), Z)[0]
+    total = sd.sum(sd.log_softmax(z)[:2])
+    kernel = sd.compile([sd.softmax(z), sd.softmax(Z, axis=0), turns, total, sd.grad(total, z)], [z, Z], target=target, cache=False)
+    for value in (1e3, 1e8, -1e8):
+        one, columns, in_turns, logarithms, gradient = kernel(np.full(300, value, "float32"), np.full((300, 3), value, "float32"))
+        np.testing.assert_allclose(one, 1 / 300, rtol=1e-5)
+        np.testing.assert_allclose(columns, 1 / 300, rtol=1e-5)
+        np.testing.assert_allclose(in_turns, 100, rtol=1e-5)
+        np.testing.assert_allclose(gradient[2:], -2 / 300, rtol=1e-4)
+        if target != "numpy":  # where it is the sum as a whole that is subtracted
+            np.testing.assert_allclose(logarithms, -2 * np.log(300), rtol=1e-6)
+
+
 def test_costly_values_of_columns_are_computed_once() -> None:
     """What is the same for all samples is not computed with every sample."""
     A = sd.symbol("A", ("ex_k", 300))
