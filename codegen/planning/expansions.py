@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from codegen.loop_ir.scalars import SCALARS
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import over, rewritten
-from symdiff.exponential_sums import sum_shared
-from symdiff.expression import Map, Node, Product, Reduce
+from symdiff.exponential_sums import logsumexp_in, sum_shared
+from symdiff.expression import Add, Map, Node, Number, Product, Reduce
 from symdiff.functions.exponential import at_least_finite
 from symdiff.functions.row import REDUCTIONS, ROWS
 from symdiff.normal_form import add, expand, map_node, number, number_of, product, reduce_node
@@ -36,7 +36,7 @@ WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast
 def expand_functions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     """The roots in the scalar vocabulary of the loop IR."""
     current, names = list(roots), functions_in(roots)
-    if "exp_difference" in names:
+    if "logsumexp" in names:
         current = share_exponentials(current, hints)
     if not names.isdisjoint(LENGTHS):
         current = transform(current, by_one_length)
@@ -46,8 +46,8 @@ def expand_functions(roots: Sequence[Node], hints: Hints) -> list[Node]:
 
 
 def functions_in(roots: Sequence[Node]) -> set[str]:
-    """The names of the functions under the roots."""
-    return {node.function.name for node in topological(roots) if isinstance(node, Map)}
+    """The names of the functions under the roots, and of the reductions."""
+    return {node.function.name for node in topological(roots) if isinstance(node, (Map, Reduce))}
 
 
 def narrow_truths(roots: Sequence[Node]) -> list[Node]:
@@ -84,7 +84,7 @@ def expansion(node: Node) -> Node | None:
             return ROWS["ratio"].expansion(x, length)  # type: ignore[no-any-return, misc]
         return node.function.expansion(*node.args)  # type: ignore[no-any-return]
     assert isinstance(node, Reduce)
-    return logsumexp(node)
+    return add([(1, part) for part in logsumexp(node)], node.type)
 
 
 def by_one_length(node: Node) -> Node | None:
@@ -120,14 +120,10 @@ def never_zero(length: Node) -> bool:
         never_zero(side) or abs(float(number_of(side) or 0)) > SMALLEST_NUMBER for side in length.children)
 
 
-def logsumexp(node: Reduce) -> Node:
-    """log Σ eˣ by its largest element; right for infinities of either sign.
-
-    As a sum, of which the largest is taken from x in x − log Σ eˣ before the logarithm is.
-    """
+def logsumexp(node: Reduce) -> tuple[Node, Node]:
+    """(m, log Σ e^(x − m)) with m = max x, whose sum is log Σ eˣ, for infinities of either sign too."""
     largest, finite, _, total = exponentials(node)
-    logarithm = map_node(ROWS["where"], (finite, map_node(ROWS["log"], (total,)), number(0, node.dtype, node.shape)))
-    return add([(1, largest), (1, logarithm)], node.type)
+    return largest, map_node(ROWS["where"], (finite, map_node(ROWS["log"], (total,)), number(0, node.dtype, node.shape)))
 
 
 def exponentials(node: Reduce) -> tuple[Node, Node, Node, Node]:
@@ -158,19 +154,41 @@ def share_exponentials(roots: Sequence[Node], hints: Hints) -> list[Node]:
     """The roots with e^(x − log Σ eˣ) as e^(x − m) / Σ e^(x − m), whose exponentials the sum has already.
 
     Those of long sums would have to be kept until they are complete: there, and where x is another one, it is
-    e^((x − m) − log Σ e^(z − m)).
+    e^((x − m) − log Σ e^(z − m)), and so are the sums in which log Σ eᶻ stands.
     """
     def shared(node: Node) -> Node | None:
+        if isinstance(node, Add):
+            return with_logarithms_last(node)
         total = sum_shared(node)
         if total is None:
             return None
         x, below = node.children
-        largest, finite, moved, whole = exponentials(total)
-        zero, labels = number(0, x.dtype, whole.shape), tuple(range(x.ndim))
+        _, finite, moved, whole = exponentials(total)
         if total.arg is x and not is_long(total, hints) and expand(total, x.shape, kept_axes(total)) is below:
+            zero, labels = number(0, x.dtype, whole.shape), tuple(range(x.ndim))
             inverse = map_node(ROWS["where"], (finite, map_node(ROWS["power"], (whole, number(-1, x.dtype, whole.shape))), zero))
             return product(1, [(moved, labels), (inverse, kept_axes(total))], [*labels], dict(enumerate(x.shape)), x.type)
-        logarithm = map_node(ROWS["where"], (finite, map_node(ROWS["log"], (whole,)), zero))
-        both = [rebuild(below, [part]) if below is not total else part for part in (at_least_finite(largest), logarithm)]
-        return map_node(ROWS["exp"], (add([(1, x), *[(-1, part) for part in both]], x.type),))
+        largest, logarithm = logsumexp(total)
+        parts = [placed(part, below) for part in (at_least_finite(largest), logarithm)]
+        return map_node(ROWS["exp"], (add([(1, x), *[(-1, part) for part in parts]], x.type),))
     return transform(roots, shared)
+
+
+def with_logarithms_last(node: Add) -> Node | None:
+    """A sum with the parts of each log Σ eᶻ in it apart: its largest element in its place, the logarithm last."""
+    terms: list[tuple[Number, Node]] = []
+    last: list[tuple[Number, Node]] = []
+    for c, term in node.terms:
+        total = logsumexp_in(term)
+        if total is None:
+            terms.append((c, term))
+        else:
+            largest, logarithm = logsumexp(total)
+            terms.append((c, placed(largest, term)))
+            last.append((c, placed(logarithm, term)))
+    return add([*terms, *last], node.type) if last else None
+
+
+def placed(part: Node, below: Node) -> Node:
+    """A part of a sum of exponentials where the sum stands."""
+    return part if isinstance(below, Reduce) else rebuild(below, [part])
