@@ -6,7 +6,7 @@ Most sizes are proved to be long enough when an expression is written; those tha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ from symdiff.errors import ArgumentMismatch
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import solved_labels
 from symdiff.loops import Loop, deep, is_scan, loop_of, split_args
+from symdiff.normal_form import number_of
+from symdiff.normal_form.cores import is_one_hot
 from symdiff.reference import evaluate_nodes
 from symdiff.sizes import Size, named_sizes, value_of
 from symdiff.traversal import topological
@@ -79,12 +81,18 @@ def index_demands(roots: Iterable[Node]) -> list[Positions]:
                 inner.update((symbol, seen_outside(arg, bound)) for symbol, arg in zip(
                     (*loop.slices, *loop.invariants), (*xs, *outside), strict=True))
                 pending.append(([*loop.nexts, *loop.stacks], inner))
-            for solved in solved_labels(node) if isinstance(node, Product) else ():
-                index = seen_outside(solved.given, bound)
+            for given, size in told_positions(node) if isinstance(node, Product) else ():
+                index = seen_outside(given, bound)
                 symbols = () if index is None else cheap_symbols(index)
                 if index is not None and symbols:
-                    found.setdefault((index, solved.size), Positions(index, symbols, solved.size, node))
+                    found.setdefault((index, size), Positions(index, symbols, size, node))
     return list(found.values())
+
+
+def told_positions(node: Product) -> Iterator[tuple[Node, Size]]:
+    """The indices at which a product reads, and the size of the axis of each; an axis with one position has no label to tell."""
+    yield from [(solved.given, solved.size) for solved in solved_labels(node)]
+    yield from [(f.children[0], 1) for f, _ in node.factors if is_one_hot(f) and number_of(f.children[2]) == 1]
 
 
 def seen_outside(node: Node, bound: Mapping[Node, Node | None]) -> Node | None:

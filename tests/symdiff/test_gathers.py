@@ -145,6 +145,17 @@ def test_positions_outside_are_refused() -> None:
     np.testing.assert_array_equal(sd.compile(X[three[:2]], [X, three])(VALUES["X"], [0, 1, 99]), VALUES["X"][[0, 1]])
 
 
+@pytest.mark.parametrize("target", ["reference", "interpreter", "cpu", "numba"])
+def test_positions_outside_of_an_axis_of_one_are_refused(target: str) -> None:
+    one, wide, at = sd.symbol("one", 1), sd.symbol("wide", (3, 1)), sd.symbol("at", 2, "int64")
+    root, values = wide[:, at] * one[at], {"wide": np.ones((3, 1)), "one": [7.0]}
+    call = (lambda **given: sd.evaluate(root, given)) if target == "reference" else sd.compile(root, target=target)
+    np.testing.assert_array_equal(call(at=[0, -1], **values), np.full((3, 2), 7.0))
+    for wrong in ([0, 3], [-2, 0]):
+        with pytest.raises(ArgumentMismatch, match="outside of an axis of size 1"):
+            call(at=wrong, **values)
+
+
 def test_positions_inside_a_loop_are_refused_too() -> None:
     rows = sd.symbol("rows", ("gt", 2), "int64")
     total = sd.scan(lambda c, at: (c + sd.sum(X[at]) + sd.sum(X[i]), None), 0.0, rows)[0]
