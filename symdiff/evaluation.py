@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from symdiff.binding import Argument, Binder, argument_of, demands_of, refuse_inner, values_by_name
 from symdiff.expression import Node, Symbol
 from symdiff.namesakes import refuse_doubles
@@ -32,7 +34,8 @@ def evaluate(x: Tree, values: Mapping[Any, Any] | None = None) -> Tree:
     roots, back = flatten(x, lambda v: not isinstance(v, (list, tuple, dict)), "expression")
     nodes = [as_node(root) for root in roots]
     arrays, sizes = bind_symbols(nodes, {} if values is None else values)
-    return back([array if array.ndim else array[()] for array in evaluate_nodes(nodes, arrays, sizes)])
+    # Copies: a result may be the array of a symbol, or of another result.
+    return back([np.array(array) if array.ndim else array[()] for array in evaluate_nodes(nodes, arrays, sizes)])
 
 
 def bind_symbols(roots: Sequence[Node], values: Mapping[Any, Any], callee: str = "evaluate") -> tuple[

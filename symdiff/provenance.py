@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import threading
+import unicodedata
 from types import FrameType
 from typing import Any
 
@@ -43,6 +44,15 @@ def user_line() -> str:
     while frame is not None and (OURS[name] if (name := frame.f_code.co_filename) in OURS else is_own(name)):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+
+
+def spelled(name: str) -> str:
+    """A name as Python spells it in the keywords of a call (NFKC; The Python Language Reference, 2.3).
+
+    >>> spelled("\u03f5") == "\u03b5", spelled("w1")
+    (True, 'w1')
+    """
+    return name if name.isascii() else unicodedata.normalize("NFKC", name)
 
 
 def plain(value: Any) -> str:

@@ -21,7 +21,7 @@ from symdiff.gathers import Solved, children_read, solved_labels
 from symdiff.index_notation import Index, Label, form_of
 from symdiff.loops import STACK, is_scan, loop_of, split_args
 from symdiff.normal_form import is_guard
-from symdiff.normal_form.numbers import base_and_exponent
+from symdiff.normal_form.numbers import as_float, base_and_exponent
 from symdiff.sizes import Dim, value_of
 from symdiff.traversal import topological
 
@@ -128,7 +128,7 @@ def scaled(c: Any, value: Array) -> Array:
 
 def as_number(c: Any, dtype: str) -> Any:
     """A coefficient in a dtype; Fractions by correctly rounded division."""
-    return np.dtype(dtype).type(float(c) if dtype.startswith(("float", "complex")) else c)
+    return np.dtype(dtype).type(as_float(c) if dtype.startswith(("float", "complex")) else c)
 
 
 def value_of_product(node: Product, values: Mapping[Node, Array], sizes: Mapping[str, int], shape: tuple[int, ...],

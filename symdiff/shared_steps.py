@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.normal_form import is_guard
-from symdiff.normal_form.numbers import base_and_exponent, exact, times
+from symdiff.normal_form.numbers import as_float, base_and_exponent, exact, times
 from symdiff.normal_form.products import gather_powers
 from symdiff.normal_form.steps import PutTogether, with_steps
 from symdiff.normal_form.sums import flat
@@ -141,12 +141,12 @@ def is_sum_of(node: Add, made: PutTogether) -> bool:
     if len(terms) == 1 and terms[0][1].__class__ is Add:  # a multiple, of a sum of any length
         terms = [(times(terms[0][0], c), part) for c, part in terms[0][1].terms]
     for c, part in flat(terms, node.type):
-        sizes[part] = sizes.get(part, 0.0) + abs(float(c))
+        sizes[part] = sizes.get(part, 0.0) + abs(as_float(c))
         total[part] = exact(total[part] + c) if part in total else c
     if total != {part: c for c, part in node.terms}:
         return False
-    return sum(sizes.values()) <= CANCELLED * sum([abs(float(c)) for c in total.values()]) and all(
-        [size <= CANCELLED_TERM * abs(float(total[part])) for part, size in sizes.items()])
+    return sum(sizes.values()) <= CANCELLED * sum([abs(as_float(c)) for c in total.values()]) and all(
+        [size <= CANCELLED_TERM * abs(as_float(total[part])) for part, size in sizes.items()])
 
 
 def is_product_of(node: Product, made: PutTogether) -> bool:

@@ -14,7 +14,7 @@ from numbers import Real
 from typing import Any, Union
 
 from symdiff.errors import ShapeMismatch, TypeMismatch
-from symdiff.provenance import plain, user_line
+from symdiff.provenance import plain, spelled, user_line
 
 Size = Union[int, "Dim"]
 Monomial = tuple[tuple["Atom", int], ...]
@@ -193,13 +193,13 @@ def dim(name: str, *, typical: int | None = None, minimum: int | None = None) ->
     """
     if not isinstance(name, str) or not name.isidentifier():
         raise TypeMismatch(f"{plain(name)} cannot name a size", where=user_line(), mend="use an identifier such as 'n'")
+    name = spelled(name)
     where = f"size {name} at {user_line()}"
     typical, minimum = checked_option("typical", typical, 1, where), checked_option("minimum", minimum, 0, where)
-    atom = NAMED.get(name) or Named(name)
+    atom = NAMED.get(name) or NAMED.setdefault(name, Named(name))
     if minimum is not None and minimum < atom.proved:
         raise ShapeMismatch(f"size {name} cannot be as small as {minimum}: it was at least {atom.proved} when it was used",
                             where=where, mend="give the least minimum before the size is used, or take another name")
-    NAMED[name] = atom
     atom.typical = atom.typical if typical is None else typical
     atom.minimum = atom.minimum if minimum is None else minimum
     return Dim(((((atom, 1),), 1),))

@@ -10,7 +10,11 @@ from codegen.loop_ir.scalars import SCALARS
 from symdiff.errors import CannotLower
 from symdiff.expression import Map, Number, fitting
 from symdiff.normal_form import number_of
+from symdiff.normal_form.numbers import as_float
 from symdiff.tensor_type import FLOATING, INTEGRAL, promote
+
+# Floats above it are even integers.
+LARGEST_INTEGER = 2**53
 
 
 def literal(value: Number, dtype: str) -> Literal:
@@ -19,7 +23,7 @@ def literal(value: Number, dtype: str) -> Literal:
         return Literal(bool(value), dtype)
     if dtype in INTEGRAL:
         return Literal(int(fitting(int(value), dtype)), dtype)
-    return Literal(float(value), dtype)
+    return Literal(value if isinstance(value, float) else as_float(value), dtype)
 
 
 def cast(value: Value, source: str, dtype: str) -> Value:
@@ -62,6 +66,8 @@ def conjunction(conditions: list[Value]) -> Value:
 
 def integer_power(value: Value, p: int, dtype: str) -> Value:
     """value ** p for an integer p."""
+    if dtype in FLOATING and abs(p) >= LARGEST_INTEGER:  # which is even, and no int64
+        return Call("power", (value, literal(p, dtype)), dtype)
     if p < 0 and dtype in FLOATING:
         return Call("reciprocal", (integer_power(value, -p, dtype),), dtype)
     if p == 1:

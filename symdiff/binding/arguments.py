@@ -15,7 +15,7 @@ from symdiff.binding.solving import SizeSource, size_sources
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import Symbol
 from symdiff.loops import BOUND, shown_name
-from symdiff.provenance import plain
+from symdiff.provenance import plain, spelled
 from symdiff.sizes import NAMED, Size, named_sizes, value_of
 from symdiff.tensor_type import shape_text
 
@@ -128,7 +128,8 @@ class Binder:
             raise ArgumentMismatch(f"{len(args)} values are given, but there are {len(names)} inputs", where=call,
                                    mend=f"pass {len(names)}, in this order or by name")
         values = dict(zip(names, args, strict=False))
-        for name, value in named.items():
+        for given, value in named.items():
+            name = spelled(given)
             if name not in names:
                 near = difflib.get_close_matches(name, names, 1, 0.5)
                 hint = f"did you mean {near[0]!r}? " if near else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -94,6 +95,15 @@ def exact_power(base: Number, exponent: Number) -> Number | None:
     return exact(value)
 
 
+def float_power(base: float, exponent: int) -> Number | None:
+    """base ** exponent, where it is no infinity and none of it is lost below the least number."""
+    try:
+        value = base**exponent
+    except (OverflowError, ZeroDivisionError):
+        return None
+    return exact(value) if abs(value) >= sys.float_info.min and np.isfinite(value) else None
+
+
 def pull_permutation(function: ScalarRow, args: tuple[Node, ...]) -> Node | None:
     """f(xᵀ, yᵀ) → f(x, y)ᵀ: a permutation that all arguments share is done once, after."""
     shared: tuple[int, ...] | None = None
@@ -136,8 +146,8 @@ def simplify_power(base: Node, p: Number | None, type: TensorType) -> Node | Non
         return power(root, inner * p)
     if base.__class__ is Product and distributes_power(base, p):
         node: Product = base
-        c = exact_power(node.coefficient, p) if not isinstance(node.coefficient, float) else exact(node.coefficient**p)
-        if c is None or (isinstance(c, float) and not np.isfinite(c)):
+        c = float_power(node.coefficient, p) if isinstance(node.coefficient, float) else exact_power(node.coefficient, p)
+        if c is None:
             return None
         factors = [(map_node_power(f, p), at) for f, at in node.factors]
         return product(c, factors, list(node.out), dict(enumerate(node.extents)), type)

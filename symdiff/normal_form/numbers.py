@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from symdiff.sizes import Dim, Size
 from symdiff.tensor_type import TensorType
 
 DYADIC_LIMIT = 1024
+# Integers of so many bits, and fractions of such, are no floats.
+LONGEST_NUMBER = 1024
 NO_AXES: frozenset[int] = frozenset()
 
 
@@ -24,9 +26,12 @@ def exact(value: Any) -> Number:
     (2, Fraction(1, 2), 0.1)
     """
     if type(value) is int:
-        return value if value.bit_length() <= 1024 else float("inf") if value > 0 else float("-inf")
+        return value if value.bit_length() < LONGEST_NUMBER else as_float(value)
     if isinstance(value, Fraction):
-        return exact(value.numerator) if value.denominator == 1 else value
+        if value.denominator == 1:
+            return exact(value.numerator)
+        longest = max(value.numerator.bit_length(), value.denominator.bit_length())
+        return value if longest < LONGEST_NUMBER else exact(as_float(value))
     if isinstance(value, (bool, np.bool_, int, np.integer)):
         return int(value)
     value = float(value)
@@ -38,6 +43,14 @@ def exact(value: Any) -> Number:
     return Fraction(numerator, denominator) if denominator <= DYADIC_LIMIT else value
 
 
+def as_float(value: Number) -> float:
+    """The float nearest to a number, infinite where that is too large."""
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
+
+
 def times(a: Number, b: Number) -> Number:
     """The product of two coefficients, exact where both are."""
     if a == 1:
@@ -45,7 +58,7 @@ def times(a: Number, b: Number) -> Number:
     if b == 1:
         return a
     if isinstance(a, float) or isinstance(b, float):
-        return exact(float(a) * float(b))
+        return exact(as_float(a) * as_float(b))
     return exact(a * b)
 
 

@@ -28,7 +28,7 @@ from symdiff.operators.coercion import (
     where_written,
 )
 from symdiff.operators.parameters import flag, whole_number, whole_size
-from symdiff.provenance import plain, user_line
+from symdiff.provenance import plain, spelled, user_line
 from symdiff.sizes import Dim, Size, combine, names_in
 from symdiff.tensor_type import DTYPES, FLOATING, TensorType, as_shape, as_size, dtype_name, is_masked, promote, with_number
 
@@ -47,6 +47,7 @@ def symbol(name: str, shape: Any = (), dtype: Any = "float64", **facts: bool) ->
     """
     if not isinstance(name, str) or not name.isidentifier():
         raise TypeMismatch(f"{plain(name)} cannot name a symbol", where=user_line(), mend="use an identifier such as 'w'")
+    name = spelled(name)
     unknown = [fact for fact in facts if fact not in FACTS]
     if unknown:
         raise TypeMismatch(f"{unknown[0]!r} is not a fact about symbols", where=f"symbol {name} at {user_line()}",

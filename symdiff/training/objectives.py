@@ -23,6 +23,7 @@ from symdiff.namesakes import refuse_namesakes
 from symdiff.operators.coercion import as_node, describe
 from symdiff.operators.creation import symbol as new_symbol
 from symdiff.option_values import check_number
+from symdiff.provenance import spelled
 from symdiff.sizes import named_sizes, value_of
 from symdiff.traversal import symbols_of
 from symdiff.trees import flatten_like
@@ -89,7 +90,7 @@ class Objective:
         if isinstance(key, Symbol):
             refuse_namesakes([key], self.targets, "wrt")
         for symbol in self.targets:
-            if key is symbol or (isinstance(key, str) and key == symbol.name):
+            if key is symbol or (isinstance(key, str) and spelled(key) == symbol.name):
                 return symbol
         raise ArgumentMismatch(f"start= names {key!s:.60}, which is no parameter", where=self.operation,
                                mend=f"the parameters are {', '.join(t.name for t in self.targets)}")

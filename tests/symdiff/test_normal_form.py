@@ -284,3 +284,23 @@ def differences(f: Node, x: Node, values: dict[Node, Array]) -> Array:
         down[at] -= 1
         found[at] = (sd.evaluate(f, {**values, x: up}) - sd.evaluate(f, {**values, x: down})) / 2
     return found
+
+
+def test_coefficients_that_are_no_floats() -> None:
+    """They are infinite or zero, and powers that would make such of them are not opened."""
+    x = sd.symbol("x")
+    e = x
+    for _ in range(200):
+        e = 3.5 * e * (1 - e)
+    value, slope = 0.3, 1.0
+    for _ in range(200):
+        value, slope = 3.5 * value * (1 - value), slope * 3.5 * (1 - 2 * value)
+    np.testing.assert_allclose(sd.compile([e, sd.grad(e, x)], x)(0.3), [value, slope], rtol=1e-9)
+    third = x
+    for _ in range(700):
+        third = third / 3
+    cases = [(third, 1.0, 0.0), (x / 10**400, 1.0, 0.0), ((1e200 * x)**2, 1e-200, 1.0), (1 / (1e-320 * x), 1e10, np.inf),
+             ((0.1 * x)**400, 10.0, 1.0), (x**10**20, 1.0, 1.0), (sd.norm(sd.stack([1e200 * x, 0 * x])), 1e-200, 1.0)]
+    for root, at, wanted in cases:
+        for target in ("cpu", "interpreter", "numpy"):
+            np.testing.assert_allclose(sd.compile(root, target=target)(at), wanted, rtol=1e-12, err_msg=f"{root} {target}")

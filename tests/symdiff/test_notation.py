@@ -114,3 +114,17 @@ def test_a_sum_inside_a_sum_keeps_its_name() -> None:
 
 def test_terms_of_a_sum_without_a_name_stay_as_they_are() -> None:
     assert text_of(sd.sum(sd.exp(x + y)) + sd.sum(x + y + 1)) == "sum(exp(x + y)) + sum(x + y + 1)"
+
+
+def test_names_are_spelled_as_python_spells_keywords() -> None:
+    eps, mu = sd.symbol("\u03f5"), sd.symbol("\u00b5")  # as editors complete \\epsilon, and as keyboards write µ
+    kernel = sd.compile(eps * mu, [eps, mu])
+    assert kernel(**{"\u03b5": 2.0, "\u03bc": 3.0}) == kernel(**{"\u03f5": 2.0, "\u00b5": 3.0}) == 6
+    assert sd.evaluate(eps * mu, {"\u03f5": 2.0, "\u00b5": 3.0}) == 6
+    assert sd.symbol("\u03bc") is mu and sd.dim("\u03f5n") == sd.dim("\u03b5n")
+
+
+def test_results_are_no_arguments() -> None:
+    x, given = sd.symbol("x", 3), np.ones(3)
+    one, other = sd.evaluate([x, x], {x: given})
+    assert not np.shares_memory(one, given) and not np.shares_memory(one, other)
