@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -145,3 +146,17 @@ def test_tiles_of_all_widths_are_legal(kind: str, lanes: int) -> None:
         llvm.parse_assembly("\n".join([*declared.values(), text])).verify()
         text, declared = copy_function("copy", kind, lanes, vectors, masked)
         llvm.parse_assembly("\n".join([*declared.values(), text])).verify()
+
+
+def test_masked_stores_of_several_widths_are_several_functions() -> None:
+    """A Hessian of few classes: tiles with masks of 8 and of 16 lanes in one module."""
+    rng = np.random.default_rng(0)
+    W, X, y = sd.symbol("W", (20, 6), dtype="float32"), sd.symbol("X", (200, 20), dtype="float32"), sd.symbol("y", 200, dtype="int64")
+    loss = sd.nn.cross_entropy(X @ W, y)
+    outputs = [loss, sd.hessian(loss, W)]
+    kernel, reference = sd.compile(outputs, [W, X, y], cache=False), sd.compile(outputs, [W, X, y], target="numpy")
+    values = [rng.normal(size=(20, 6)).astype("f"), rng.normal(size=(200, 20)).astype("f"), rng.integers(0, 6, 200)]
+    for found, wanted in zip(kernel(*values), reference(*values), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    names = dict(re.findall(r"declare void (@llvm\.masked\.store\S+)\(<(\d+) x", kernel.llvm))
+    assert all(f".v{lanes}f" in name for name, lanes in names.items()) and len(names) > 1

@@ -267,7 +267,7 @@ class ValueWriter(IndexWriter):
             self.do(f"store {value.type} {value.name}, ptr {pointer.name}, align {BYTES[kind]}")
             return
         suffix = {"double": "f64", "float": "f32"}.get(kind, kind)
-        full = f"llvm.masked.store.v{self.lanes}{suffix}.p0"
+        full = f"llvm.masked.store.v{value.lanes}{suffix}.p0"
         self.declare(full, f"declare void @{full}({value.type}, ptr, i32, {mask.type})")
         self.do(f"call void @{full}({value.type} {value.name}, ptr {pointer.name}, i32 {BYTES[kind]}, {mask.type} {mask.name})")
 
