@@ -151,7 +151,8 @@ def test_tiles_of_all_widths_are_legal(kind: str, lanes: int) -> None:
 def test_masked_stores_of_several_widths_are_several_functions() -> None:
     """A Hessian of few classes: tiles with masks of 8 and of 16 lanes in one module."""
     rng = np.random.default_rng(0)
-    W, X, y = sd.symbol("W", (20, 6), dtype="float32"), sd.symbol("X", (200, 20), dtype="float32"), sd.symbol("y", 200, dtype="int64")
+    W, X = sd.symbol("W", (20, 6), dtype="float32"), sd.symbol("X", (200, 20), dtype="float32")
+    y = sd.symbol("y", 200, dtype="int64")
     loss = sd.nn.cross_entropy(X @ W, y)
     outputs = [loss, sd.hessian(loss, W)]
     kernel, reference = sd.compile(outputs, [W, X, y], cache=False), sd.compile(outputs, [W, X, y], target="numpy")
