@@ -108,6 +108,9 @@ def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[N
             if node not in passes.sample and not is_spread(node) and read_by_samples(node, users, passes):
                 stored[node] = "costly, and read again with every sample"
                 dear.discard(node)
+            elif not is_spread(node) and broadcast_up(node, users.get(node, ())):
+                stored[node] = "costly, and read again along another axis"
+                dear.discard(node)
     if any(node.shape and not is_leaf(node) for node in order):
         store_windows(order, stored, users, hints, divisors)
         share(order, stored, users, passes, divisors)

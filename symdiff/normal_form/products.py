@@ -106,7 +106,7 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
             if node.__class__ is Product and stays(node, indices, target):
                 target.coefficient = times(target.coefficient, node.coefficient)
                 target.factors[position] = with_coefficient(1, node), indices
-            elif node.__class__ is Product and opens(node, indices, type):
+            elif node.__class__ is Product and opens(node, indices, type) and not (len(target.factors) > 1 and overlaps(node)):
                 rest = target.copy()
                 del rest.factors[position]
                 merged = absorb(rest, node, indices)
@@ -152,14 +152,25 @@ def reads_one_sum(target: Contraction, type: TensorType, opened: bool) -> bool:
 
 
 def stays(node: Product, indices: tuple[Index, ...], target: Contraction) -> bool:
-    """Whether a structural product stays closed, but for its coefficient: one that rounds, or a long one read plainly.
+    """Whether a structural product stays closed, but for its coefficient: one that rounds, a long one read plainly, a slid one.
 
+    One over which a window slides would be multiplied at each place of the window.
     Alone, in a product that sums nothing, it opens: a scaled or permuted product is a product.
     """
-    if not node.dense or not (node.narrows or len(node.factors) > FACTOR_LIMIT):
+    if not node.dense or (len(node.factors) < 2 and not node.narrows):
+        return False
+    slides = is_slid_over(node, indices)
+    if not (slides or node.narrows or len(node.factors) > FACTOR_LIMIT):
         return False
     alone = len(target.factors) == 1 and len({label for i in target.out for label in labels_of(i)}) == len(target.extents)
-    return not alone and (node.narrows or (all([i.__class__ is int for i in indices]) and len(set(indices)) == len(indices)))
+    plain = all([i.__class__ is int for i in indices]) and len(set(indices)) == len(indices)
+    return not alone and (slides or node.narrows or plain)
+
+
+def is_slid_over(node: Product, indices: tuple[Index, ...]) -> bool:
+    """Whether an index counts along several labels where several factors of the product differ."""
+    return any([len(list(labels_of(index))) > 1 and sum([any([axis in labels_of(i) for i in at]) for _, at in node.factors]) > 1
+                for axis, index in enumerate(indices) if index.__class__ is not int])
 
 
 def opens(node: Product, indices: tuple[Index, ...], type: TensorType) -> bool:
@@ -177,6 +188,12 @@ def opens(node: Product, indices: tuple[Index, ...], type: TensorType) -> bool:
         plain = [i for i in indices if i.__class__ is int]
         return len(set(plain)) < len(plain)
     return True
+
+
+def overlaps(node: Product) -> bool:
+    """Whether the node adds what windows hold that lie over one another: a sum that is a step of its own."""
+    return not node.dense and not node.is_core and any([
+        index.__class__ is not int and len(list(labels_of(index))) > 1 for index in node.out])
 
 
 def distribution(target: Contraction, position: int, node: Add, indices: tuple[Index, ...]) -> list[Term] | None:

@@ -67,3 +67,49 @@ def test_the_way_back_runs_over_the_window(stride: int, turns: str) -> None:
     text = str(sd.compile(sd.grad(loss, x), [x, w], target="interpreter").loop_ir)
     back = text[text.rindex("for "):]
     assert turns in text and text.count("in 0 : 50") <= 1, back
+
+
+def up(x: Any) -> Any:
+    """Each element four times."""
+    return sd.repeat(sd.repeat(x, 2, axis=2), 2, axis=3)
+
+
+def tokens(x: Any, w: Any) -> Any:
+    """Attention among the places of an image."""
+    h = x.reshape((2, 3, 36)).mT @ w
+    return sd.softmax(h @ h.mT, axis=-1) @ h
+
+
+def shuffled(x: Any) -> Any:
+    """Four channels as one of four times the size."""
+    return sd.permute_dims(x.reshape((2, 3, 2, 2, 6, 6)), (0, 1, 4, 2, 5, 3)).reshape((2, 3, 12, 12))
+
+
+X, V, W, U, T = (sd.symbol(name, shape) for name, shape in (
+    ("X", (2, 3, 6, 6)), ("V", (5, 3, 3, 3)), ("W", (4, 5, 3, 3)), ("U", (12, 3, 3, 3)), ("T", (3, 8))))
+HIDDEN = sd.nn.conv2d(X, V, padding=1)
+NETS = {
+    "silu": (sd.nn.conv2d(sd.nn.silu(HIDDEN), W, padding=1), [V, W]),
+    "gelu, twice": (sd.nn.conv2d(sd.nn.gelu(sd.nn.conv2d(sd.nn.gelu(HIDDEN), W, padding=1)), W[:, :4]), [V, W]),
+    "gated": (sd.nn.conv2d(sd.tanh(HIDDEN) * sd.sigmoid(HIDDEN), W), [V, W]),
+    "pools": (sd.nn.avg_pool2d(sd.relu(sd.nn.conv2d(sd.nn.max_pool2d(HIDDEN, 3, 2), W, padding=1)), 2, 1), [V, W]),
+    "larger": (sd.nn.conv2d(up(sd.tanh(HIDDEN)), W), [V, W]), "shuffled": (shuffled(sd.nn.conv2d(X, U, padding=1)), [U]),
+    "tokens": (tokens(sd.tanh(X), T), [T])}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_gradients_of_windows_over_steps_cost_a_few_times_the_value(name: str) -> None:
+    """What windows add is a step, and so is what they slide over: neither is worked out again at each place of a window."""
+    output, weights = NETS[name]
+    loss = sd.sum(output**2)
+    inputs = [X, *weights]
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=s.shape) / 3 for s in inputs]
+    alone, both = sd.compile(loss, inputs, cache=False), sd.compile([loss, *sd.grad(loss, weights)], inputs, cache=False)
+    alone(*values)
+    reference = sd.compile([loss, *sd.grad(loss, weights)], inputs, target="numpy")
+    for found, wanted in zip(both(*values), reference(*values), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+    sd.check_derivatives(loss, weights, at=dict(zip([s.name for s in inputs], values, strict=True)), limit=6)
+    # The bound of reverse differentiation (Griewank and Walther, Evaluating Derivatives, 2nd ed., 3.3).
+    assert both.stats()["flops"] < 5 * alone.stats()["flops"]
