@@ -50,16 +50,25 @@ def with_marks_opened(node: Product) -> Product:
 
     before:  Σ_k one_hot(i_k, l) (Σ_m one_hot(j_m, k) h[m])
     after:   Σ_mk one_hot(i_k, l) one_hot(j_m, k) h[m]        one position tells the next
+
+    Sums at positions that are read at others stay: two indices would tell one label, and each pair of theirs be looked at.
     """
     position = 0
     while position < len(node.factors):
         inner, at = node.factors[position]
         if is_core(inner) and inner.dtype == node.dtype and is_light(inner) and (
-                holds_marks(node) or is_table(inner)) and all(type(i) is int for i in at) and len(set(at)) == len(at):
+                holds_marks(node) or is_table(inner)) and all(type(i) is int for i in at) and len(set(at)) == len(at) and not (
+                told_where(inner, at) & {s.label for s in solved_labels(node)}):
             node, position = together(node, node.factors, position), 0
         else:
             position += 1
     return node
+
+
+def told_where(inner: Product, at: tuple[Index, ...]) -> set[Label]:
+    """The labels at which a factor is read along the axes where it adds at positions."""
+    told = {s.label for s in solved_labels(inner)}
+    return {label for index, place in zip(inner.out, at, strict=True) if told & set(labels_of(index)) for label in labels_of(place)}
 
 
 def is_light(node: Product) -> bool:

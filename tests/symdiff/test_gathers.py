@@ -233,3 +233,20 @@ def test_nothing_is_added_where_it_is_masked(target: str, dtype: str) -> None:
     np.add.at(wanted, (slice(None), at[lower]), given[:, lower])
     np.testing.assert_allclose(kernel(np.ones((3, 8), dtype), given), wanted, rtol=1e-4 if dtype == "float32" else 1e-12, atol=1e-5)
     assert "select(c" not in kernel.loop_ir
+
+
+def test_messages_along_edges_are_added_up_once() -> None:
+    """The gradient of a square reads the sums at positions: no sum over pairs of edges."""
+    nodes, edges, width = 40, 130, 3
+    h, at, to = sd.symbol("h", (nodes, width)), sd.symbol("at", edges, "int64"), sd.symbol("to", edges, "int64")
+    sums = sd.vjp(sd.symbol("sums", (nodes, width))[to], sd.symbol("sums", (nodes, width)), h[at])
+    loss = sd.sum(sums**2)
+    kernel = sd.compile([loss, sd.grad(loss, h)], [h, at, to], cache=False)
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(nodes, width)), rng.integers(0, nodes, edges), rng.integers(-nodes, nodes, edges)
+    added, back = np.zeros((nodes, width)), np.zeros((nodes, width))
+    np.add.at(added, values[2], values[0][values[1]])
+    np.add.at(back, values[1], 2 * added[values[2]])
+    for found, wanted in zip(kernel(*values), [np.sum(added**2), back], strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    assert kernel.stats()["flops"] < 20 * edges * width
