@@ -60,6 +60,7 @@ SAMPLES: dict[str, Any] = {
     "xlogx": v * sd.log(v) + sd.log(y) * y**x,
     "hypot": sd.sqrt(x**2 + 2 * y**2 + 3),
     "hypot-power": (x**2 + y**2) ** 1.5,
+    "direction-direction": 3 * ROWS["direction"](y, x) ** 2 * ROWS["direction"](sd.hypot(x, y), x + 2),
     "cancel": product(3, [(e(v), (0,)), (v**-3, (0,)), (v**2, (0,))], [0], {0: 3}, v.type),
     "ratio": ROWS["ratio"](v, v),
 }

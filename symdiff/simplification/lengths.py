@@ -50,6 +50,28 @@ def side_over_length(node: Node) -> Node | None:
     return None
 
 
+def side_over_whole_length(node: Node) -> Node | None:
+    """direction(x, y) direction(hypot(x, y), z) → direction(x, hypot(y, z)): x / √(x² + y² + z²).
+
+    As it was, its derivative would not be told where x and y are both zero, though the length is not.
+    """
+    assert isinstance(node, Product)
+    parts = powers_of(node)
+    for j, (outer, p, there) in enumerate(parts):
+        if not is_map(outer, "direction") or not is_map(outer.children[0], "hypot") or not isinstance(p, int) or p < 1:
+            continue
+        near, rest = outer.children
+        for k, (inner, q, at) in enumerate(parts):
+            if is_map(inner, "direction") and at == there and isinstance(q, int) and q >= 1 and (
+                    set(inner.children) == set(near.children)):
+                x, y = inner.children
+                made = map_node(ROWS["direction"], (x, map_node(ROWS["hypot"], (y, rest))))
+                left = [[(map_node(ROWS["power"], (f, number(n - 1, f.dtype, f.shape))), at)] if n > 1 else []
+                        for f, n in ((outer, p), (inner, q))]
+                return with_factors(node, {j: left[0], k: [*left[1], (made, at)]})
+    return None
+
+
 def length(node: Node) -> Node | None:
     """hypot of the sides where the node is a sum of squares."""
     if not isinstance(node, Add) or len(node.terms) > LONGEST or all(number_of(t) is not None for _, t in node.terms):

@@ -15,7 +15,7 @@ from symdiff.simplification.hyperbolic import (
     sinh_over_cosh,
     sum_of_exponentials,
 )
-from symdiff.simplification.lengths import power_of_squares, root_of_squares, side_over_length
+from symdiff.simplification.lengths import power_of_squares, root_of_squares, side_over_length, side_over_whole_length
 from symdiff.simplification.logarithms import (
     log_of_exp_less_one,
     log_of_exponential,
@@ -106,5 +106,7 @@ RULES = (
     Rule("hypot", "√(x² + y²) → hypot(x, y)", root_of_squares, "sqrt"),
     Rule("direction", "x / hypot(x, y)ⁿ → direction(x, y) / hypot(x, y)ⁿ⁻¹", side_over_length, "Product",
          ("hypot",), worth=A_PASS),
+    Rule("direction-direction", "direction(x, y) direction(hypot(x, y), z) → direction(x, hypot(y, z))", side_over_whole_length,
+         "Product", ("direction",), worth=A_PASS),
     Rule("hypot-power", "(x² + y²)^(p/2) → hypot(x, y)ᵖ", power_of_squares, "power"),
 )

@@ -367,3 +367,20 @@ def test_products_along_cut_symbolic_axes() -> None:
     np.testing.assert_allclose(sd.evaluate(cut, {M: np.arange(1.0, 13).reshape(4, 3)})[1:, 1:], [[88, 108], [55, 72], [40, 54]])
     np.testing.assert_allclose(sd.evaluate(sd.hessian(sd.prod(y[1:]), y), {y: [1.0, 2, 3, 4]})[1:, 1:],
                                [[0, 4, 3], [4, 0, 2], [3, 2, 0]])
+
+
+@pytest.mark.parametrize("at", [(0, 0, 1), (0, 2, 0), (3, 0, 0), (0, -1, 2), (1, 2, 3)], ids=str)
+@pytest.mark.parametrize("more", [0, 1, "w"])
+def test_second_derivatives_of_lengths_where_sides_are_zero(at: tuple[int, ...], more: Any) -> None:
+    """(I − x xᵀ / r²) / r, on the axes too: the length is smooth wherever it is not zero."""
+    v, w = sd.symbol("v", 3), sd.symbol("w")
+    rest = w**2 if more == "w" else more
+    length = sd.sqrt(v[0] ** 2 + v[1] ** 2 + v[2] ** 2 + rest)
+    x = np.array(at, float)
+    r = np.sqrt(x @ x + (1 if more else 0))
+    kernel = sd.compile([sd.grad(length, v), sd.hessian(length, v), sd.hvp(length, v, sd.constant([1.0, 2.0, 3.0]))], [v, w])
+    gradient, hessian, product = kernel(x, 1.0)
+    wanted = (np.eye(3) - np.outer(x, x) / r**2) / r
+    np.testing.assert_allclose(gradient, x / r, atol=1e-15)
+    np.testing.assert_allclose(hessian, wanted, atol=1e-15)
+    np.testing.assert_allclose(product, wanted @ [1, 2, 3], atol=1e-14)
