@@ -140,7 +140,7 @@ def direct_positions(demands: Sequence[Positions], sizes: Mapping[str, int]) -> 
     return found
 
 
-def size_demands(roots: Iterable[Node]) -> list[Demand]:
+def size_demands(roots: Sequence[Node]) -> list[Demand]:
     """The demands of all nodes under the roots that are not proved to hold, each once.
 
     >>> import symdiff as sd
@@ -155,8 +155,15 @@ def size_demands(roots: Iterable[Node]) -> list[Demand]:
             return
         if size not in found or found[size].least < least:
             found[size] = Demand(size, least, node, reduced)
-    for node in deep(roots):
-        if isinstance(node, Reduce) and node.function.needs_elements:
+    nodes = deep(roots)
+    # What exponents are shifted by is no maximum that was asked for: of none there is nothing to shift.
+    loops = {loop_of(node)[0] for node in nodes if is_scan(node)}
+    read = {*roots, *[root for loop in loops for root in (*loop.nexts, *loop.stacks)]}
+    for node in nodes:
+        if not (isinstance(node, Map) and node.function.name == "shift"):
+            read.update(node.children)
+    for node in nodes:
+        if isinstance(node, Reduce) and node.function.needs_elements and node in read:
             for axis in node.axes:
                 ask(node.arg.shape[axis], 1, node.arg, node)
         for size in node.shape:

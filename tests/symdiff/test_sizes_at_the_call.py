@@ -90,3 +90,18 @@ def test_known_arrays_are_compared_as_expressions() -> None:
     both = sd.constant(np.eye(3)) @ S + sd.constant(np.ones((3, 3))) @ S
     np.testing.assert_array_equal(sd.evaluate(both, {S: np.eye(3)}), np.eye(3) + 1)
     assert S not in [sd.constant(np.eye(3)), 1 * S[::-1]]
+
+
+@pytest.mark.parametrize("target", ["cpu", "numba", "numpy", "interpreter"])
+def test_shifts_of_no_exponents_are_no_maxima(target: str) -> None:
+    """What keeps exponentials from overflowing asks for no elements; a maximum that was written does, in a loop too."""
+    e = sd.dim("sc_e", minimum=0)
+    x, s = sd.symbol("x", e), sd.symbol("s", e, dtype="int64")
+    shares = sd.exp(x) / (sd.exp(x) @ ((s[:, None] == sd.arange(4)[None, :]) * 1.0))[s]
+    kernel = sd.compile(sd.grad(sd.sum(shares**2), x), [x, s], target=target)
+    assert kernel(np.zeros(0), np.zeros(0, int)).shape == (0,)
+    np.testing.assert_allclose(kernel(np.zeros(3), np.array([0, 0, 2])), 0, atol=1e-15)
+    loop = sd.scan(lambda c, _: (c + sd.max(x), None), 0.0, None, length=2)[0]
+    for root in (sd.max(x), loop):
+        with pytest.raises(sd.ArgumentMismatch, match="max needs one"):
+            sd.compile(root, [x], target=target)(np.zeros(0))
