@@ -28,6 +28,8 @@ MOST_ROWS, LEAST_ROWS = 512, 16
 PRODUCT_ROWS = 64
 # What a byte costs in the cache, beside one in memory; a plan that stores no more than this stays in the cache as a whole.
 CACHED, WHOLE_BYTES = 0.25, 4 * 1024 * 1024
+# So many bytes of a sample mostly go on in registers, and cost so much of what the cache does.
+FEW_BYTES, HELD = 64, 0.25
 # A tile may be so large.
 CACHE_BYTES = 8 * 1024 * 1024
 # The sums that are touched with every tile stay in the second cache up to this size, all together.
@@ -141,6 +143,8 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
         elif node in passes.folded:
             # A sum is touched with every tile, and so stays nearer than what is written once.
             total += 2 * tiles * size * (CACHED if small or hot else 1.0)
+        elif node in passes.sample and node not in passes.full and row_bytes(node, passes, hints) <= FEW_BYTES:
+            total += 2 * size * CACHED * HELD
         elif node in passes.sample and node not in passes.full:
             total += 2 * size * (CACHED if least_bytes(node, passes, hints) <= TILE_BYTES else near)
         else:
