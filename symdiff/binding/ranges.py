@@ -41,7 +41,7 @@ def ranges_of(order: Sequence[Node], elements: Callable[[Symbol], Range | None],
                 found = elements(node)
             else:
                 parts = [known[c] for c in node.children if c in known]
-                found = range_of_node(node, parts, sizes) if len(parts) == len(node.children) else None
+                found = range_of_node(node, parts, known, sizes) if len(parts) == len(node.children) else None
             if found is None:
                 continue
             low, high = found
@@ -62,8 +62,8 @@ def largest(node: Node, parts: Sequence[Range], found: Range) -> float:
     return float(sum(max(map(abs, times(c, part))) for (c, _), part in zip(node.terms, parts, strict=True)))
 
 
-def range_of_node(node: Node, parts: Sequence[Range], sizes: Mapping[str, int]) -> Range | None:
-    """The range of one node from those of its children."""
+def range_of_node(node: Node, parts: Sequence[Range], known: Mapping[Node, Range], sizes: Mapping[str, int]) -> Range | None:
+    """The range of one node from those of its children, `parts`, and of all before it."""
     if node.dtype == "bool":
         return 0, 1
     if isinstance(node, Constant):
@@ -72,13 +72,18 @@ def range_of_node(node: Node, parts: Sequence[Range], sizes: Mapping[str, int]) 
         size = value_of(node.value if isinstance(node.value, Dim) else node.shape[0], sizes)
         return (size, size) if isinstance(node.value, Dim) else (0, max(size - 1, 0))
     if isinstance(node, Add):
-        low = high = 0
-        for (c, _), part in zip(node.terms, parts, strict=True):
-            first, last = times(c, part)
-            low, high = low + first, high + last
-        return low, high
-    if isinstance(node, Product) and len(node.factors) < 2:
-        low, high = times(node.coefficient, parts[0] if parts else (1, 1))
+        # x n − x is (n − 1) x: the same x, and n is known.
+        multiples: dict[Node, Any] = {}
+        for c, term in node.terms:
+            number, base = as_multiple(term, known)
+            multiples[base] = multiples.get(base, 0) + c * number
+        spans = [times(c, known[base]) for base, c in multiples.items()]
+        return sum([low for low, _ in spans]), sum([high for _, high in spans])
+    if isinstance(node, Product) and not node.is_core:
+        low, high = node.coefficient, node.coefficient
+        for part in parts:
+            spans = [times(end, part) for end in (low, high)]
+            low, high = min([first for first, _ in spans]), max([last for _, last in spans])
         return (low, high) if node.dense else (min(low, 0), max(high, 0))
     if not isinstance(node, Map):
         return None
@@ -92,6 +97,23 @@ def range_of_node(node: Node, parts: Sequence[Range], sizes: Mapping[str, int]) 
     ends = zip(*parts, strict=True)
     low, high = (node.function.numpy(*[np.asarray(x, arg.dtype) for x, arg in zip(end, node.args, strict=True)]) for end in ends)
     return low.item(), high.item()
+
+
+def as_multiple(node: Node, known: Mapping[Node, Range]) -> tuple[Any, Node]:
+    """A number, and what the node is that number times, element by element."""
+    if not isinstance(node, Product) or not node.dense or node.dtype in HELD:
+        return 1, node
+    number: Any = node.coefficient
+    bases = []
+    for f, at in node.factors:
+        low, high = known[f]
+        if low == high:
+            number = number * low
+        else:
+            bases.append((f, at))
+    if len(bases) != 1 or bases[0][0].type != node.type or bases[0][1] != tuple(range(node.ndim)):
+        return 1, node
+    return number, bases[0][0]
 
 
 def remainders(x: Range, divisor: Range) -> Range | None:

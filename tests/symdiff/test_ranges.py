@@ -29,7 +29,7 @@ WRITTEN = """i + 1; -2 * i + 3; i + j; i - 3 * j; n - 1 - i; sd.floor(u).astype(
 sd.ceil(v * 7).astype("int32"); sd.minimum(i, j) + 2; sd.maximum(sd.trunc(u * 3), 0).astype("int64"); sd.arange(n) - i
 sd.clip(i, 0, 4); sd.round(v).astype("int64") - j; sd.pad(i + 9, 1)[1:]; u / 3 - v / 7; sd.exp(u) - 0.5 * sd.tanh(v)
 (i + 1) % 5; (i - j) % n; abs(i) - abs(j); sd.where(i > 0, i, 3); sd.where(i > j, i, j) + sd.where(i > j, j, i)
-sd.where(u > v, i, j); sd.where(u < v, v, u); u % 0.7
+sd.where(u > v, i, j); sd.where(u < v, v, u); u % 0.7; sd.floor(u * (n - 1)).astype("int64") + 1; u * v - 2 * u; -i * j * n
 sd.asarray([3, 1, 2])[:, None] + i; sd.broadcast_to(i + 2, (4, n)); i[::2] + 1; sd.sqrt(u * 1.5)""".replace("\n", "; ")
 
 
@@ -44,7 +44,7 @@ def test_a_range_holds_every_element(text: str, seed: int) -> None:
     exact = evaluate_nodes([index], values, {"n_range": 7})[0]
     assert found is not None and found[0] <= exact.min() and exact.max() <= found[1], (found, exact)
     # Where each symbol stands once, nothing is given away but the rounding.
-    if text in ("i + 1", "n - 1 - i", "sd.clip(i, 0, 4)", 'sd.floor(u).astype("int64")', "sd.broadcast_to(i + 2, (4, n))"):
+    if text in ("i + 1", 'sd.floor(u * (n - 1)).astype("int64") + 1', "n - 1 - i", "sd.clip(i, 0, 4)", 'sd.floor(u).astype("int64")', "sd.broadcast_to(i + 2, (4, n))"):
         assert (exact.min() - 1, exact.max() + 1) < found and found[1] - found[0] <= exact.max() - exact.min() + 1
 
 
