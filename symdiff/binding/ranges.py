@@ -48,11 +48,16 @@ def ranges_of(order: Sequence[Node], elements: Callable[[Symbol], Range | None],
             least, greatest = HELD.get(node.dtype, FINITE)
             if not least <= low <= high <= greatest:
                 continue  # infinite, not a number, or integers that come round at the other end
-            if node.dtype in ROUNDED and not isinstance(node, Symbol):
+            if node.dtype in ROUNDED and not isinstance(node, Symbol) and not is_whole(node):
                 off = ROUNDED[node.dtype] * largest(node, parts, found)
                 low, high = low - off, high + off
             known[node] = low, high
     return known
+
+
+def is_whole(node: Node) -> bool:
+    """Whether a node holds whole numbers, which are not rounded once more."""
+    return isinstance(node, Map) and node.function.name in ("floor", "ceil", "trunc", "round")
 
 
 def largest(node: Node, parts: Sequence[Range], found: Range) -> float:
