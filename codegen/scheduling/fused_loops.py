@@ -37,7 +37,6 @@ from codegen.loop_ir.rewriting import counted_by, moved
 from codegen.loop_ir.walks import fresh_names, loads, statements, used_registers
 from codegen.scheduling.loop_edges import MOST_APART, SHORT, edges_of
 from codegen.scheduling.vector_loops import all_apart, independent
-from symdiff.bounds import at_least
 from symdiff.sizes import combine
 
 PLAIN = (Let, Store, Accumulate, Update, Assign, If)
@@ -194,9 +193,6 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
     if not isinstance(starts, int) or not isinstance(ends, int) or abs(starts) + abs(ends) > MOST_APART:
         return None
     lo, hi = (second.lo if starts > 0 else first.lo), (second.hi if ends < 0 else first.hi)
-    turns, common = combine(((1, second.hi), (-1, second.lo), (-1, 1))), combine(((1, hi), (-1, lo)))
-    if not at_least(common, 0) and not at_least(common, turns):
-        return None
     # What lies side by side in the common turns may not at the ends.
     outermost = replace(first, lo=first.lo if starts > 0 else second.lo, hi=first.hi if ends < 0 else second.hi)
     whole = together(replace(first, lo=lo, hi=hi), replace(second, lo=lo, hi=hi)) if meet_in_turn(outermost, second) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -230,3 +231,18 @@ def test_sums_of_many_turns_stay_apart() -> None:
 def test_the_checker_sees_a_register_that_indexes() -> None:
     with pytest.raises(IllegalProgram, match="not known"):
         check(program(over("i", Store("y", (Affine(0, (("nowhere", 1),)),), Literal(0.0, "float64")))))
+
+
+def test_edges_that_may_lie_over_one_another() -> None:
+    """Second differences of an array that may be shorter than both edges: each turn of an edge asks whether its loop has it."""
+    n = sd.dim("wide_stencil", minimum=3)
+    u, f = sd.symbol("u", (n,)), sd.symbol("f", (n,))
+    r = u[2:] - 2 * u[1:-1] + u[:-2] - f[1:-1]
+    gradient = sd.grad(sd.sum(r * r) / 2, u)
+    kernel, reference = sd.compile(gradient, [u, f], cache=False), sd.compile(gradient, [u, f], target="numpy")
+    # The first four small sizes get code of their own.
+    for size in (7, 8, 9, 10, 3, 4, 5, 6, *range(11, 40)):
+        values = np.random.default_rng(size).normal(size=(2, size))
+        np.testing.assert_allclose(kernel(*values), reference(*values), rtol=1e-12, atol=1e-13)
+    assert "in 2 : wide_stencil - 2 lane" in kernel.loop_ir
+    assert len(re.findall(r"for i\d+ in", kernel.loop_ir)) == 1
