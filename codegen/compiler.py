@@ -33,6 +33,7 @@ from codegen.lowering.explanation import explain
 from codegen.lowering.programs import lower
 from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
+from codegen.planning.dead_carries import drop_dead_carries
 from codegen.planning.expansions import expand_functions, narrow_truths
 from codegen.planning.gathers import separate_gathers
 from codegen.planning.hoisting import hoist
@@ -106,7 +107,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
         hints = Hints(sizes or {})
         written, inputs = resized(leaves, symbols, fixed) if fixed else (leaves, symbols)
         simple = [before_differentiation(leaf) for leaf in written]
-        expanded = expand_functions(sink(hoist(simple, hints)), hints)
+        expanded = of_turns(simple, hints)
 
         def arranged(nodes: list[Node]) -> list[Node]:
             nodes = narrow_truths(nodes)
@@ -115,7 +116,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
             parted = separate_gathers(join_parts(write_in_windows(join_companions(nodes), hints)))
             ordered = share_products(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
             return share_terms(take_square_roots(ordered, hints))
-        roots = plan_loops(arranged(expanded), lambda bodies: arranged(expand_functions(sink(hoist(bodies, hints)), hints)))
+        roots = plan_loops(arranged(expanded), lambda bodies: arranged(of_turns(bodies, hints)))
         planned = time.perf_counter()
         lowered = lower(roots, inputs, hints)
         checked = check_program if checks_programs() else unchecked
@@ -154,6 +155,11 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
                   demands=demands_of(leaves), structure=structure,
                   threads=default_threads() if threads is None else int(threads), most_variants=chosen.MOST_VARIANTS,
                   formula=lambda: "\n".join(str(METHODS["str"](leaf)) for leaf in leaves))
+
+
+def of_turns(nodes: Sequence[Node], hints: Hints) -> list[Node]:
+    """The nodes in the vocabulary of the loop IR, with loops that do what is asked for alone, and in their turns what changes."""
+    return expand_functions(sink(hoist(drop_dead_carries(nodes), hints)), hints)
 
 
 def unchecked(program: Program) -> Program:
