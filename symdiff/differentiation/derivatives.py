@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from symdiff.differentiation.blocked import refuse_blocked
 from symdiff.differentiation.sweeps import forward, identity_seed, reverse
 from symdiff.errors import ArgumentMismatch, NotDifferentiable, ShapeMismatch, TypeMismatch
-from symdiff.expression import Node, Symbol
+from symdiff.expression import Add, Map, Node, Product, Symbol
 from symdiff.fitting import fitted
 from symdiff.long_calls import long_call
 from symdiff.namesakes import refuse_namesakes
-from symdiff.normal_form import number
+from symdiff.normal_form import add, number, scale
+from symdiff.normal_form.sums import permute
 from symdiff.operators.coercion import as_node, describe
 from symdiff.simplification.phases import before_differentiation, simplify
 from symdiff.tensor_type import FLOATING
-from symdiff.traversal import symbols_of
+from symdiff.traversal import symbols_of, topological
 from symdiff.trees import Unflatten, flatten, flatten_like
 
 Tree = Any
@@ -67,7 +69,7 @@ def scalar(operation: str, f: Any) -> Node:
 
 @long_call
 def grad(f: Any, wrt: Tree) -> Tree:
-    """The gradient of a scalar expression: for each symbol an expression of its shape.
+    """The gradient of a scalar expression: for each symbol an expression of its shape, for a symmetric one a symmetric one.
 
     Raises `ShapeMismatch` for an f with axes, `NotDifferentiable` where a derivative is not known.
 
@@ -78,7 +80,32 @@ def grad(f: Any, wrt: Tree) -> Tree:
     """
     targets, back = targets_of("grad", wrt, f)
     node = differentiable("grad", scalar("grad", f))
-    return back(simplify(reverse(node, number(1, node.dtype), targets)))
+    gradients = simplify(reverse(node, number(1, node.dtype), targets))
+    return back([symmetrised(g) if isinstance(t, Symbol) and {"symmetric", "psd"} & {*t.facts} else g
+                 for g, t in zip(gradients, targets, strict=True)])
+
+
+def symmetrised(g: Node) -> Node:
+    """(G + Gᵀ) / 2: of all matrices whose product with a symmetric change of A is that of f, the one that is symmetric itself.
+
+    tr(B A) and tr(Bᵀ A) are the same function of a symmetric A, and may be the same node.
+    """
+    if is_symmetric(g):
+        return g
+    return simplify([scale(Fraction(1, 2), add([(1, g), (1, permute(g, (1, 0)))], g.type))])[0]
+
+
+def is_symmetric(matrix: Node) -> bool:
+    """Whether a matrix is its own transpose by its form: so itself, or element by element of such."""
+    known: set[Node] = set()
+    for node in topological([matrix]):
+        if node.shape != matrix.shape:
+            continue
+        by_element = isinstance(node, (Add, Map)) or (isinstance(node, Product) and node.dense and not node.is_core and all(
+            at in ((), (0, 1)) for _, at in node.factors))
+        if permute(node, (1, 0)) is node or (by_element and all(child in known or not child.shape for child in node.children)):
+            known.add(node)
+    return matrix in known
 
 
 @long_call

@@ -106,7 +106,7 @@ def expand_product(coefficient: Number, factors: list[Factor], out: list[Index],
             if node.__class__ is Product and stays(node, indices, target):
                 target.coefficient = times(target.coefficient, node.coefficient)
                 target.factors[position] = with_coefficient(1, node), indices
-            elif node.__class__ is Product and opens(node, indices, type) and not (len(target.factors) > 1 and overlaps(node)):
+            elif node.__class__ is Product and opens(node, indices, type) and not (len(target.factors) > 1 and joins(node)):
                 rest = target.copy()
                 del rest.factors[position]
                 merged = absorb(rest, node, indices)
@@ -190,8 +190,11 @@ def opens(node: Product, indices: tuple[Index, ...], type: TensorType) -> bool:
     return True
 
 
-def overlaps(node: Product) -> bool:
-    """Whether the node adds what windows hold that lie over one another: a sum that is a step of its own."""
+def joins(node: Product) -> bool:
+    """Whether several labels stand at one axis of what the node writes: windows are added up, or axes are one.
+
+    That is a step of its own: in other products each of the labels would be theirs too, for every factor that reads the axis.
+    """
     return not node.dense and not node.is_core and any([
         index.__class__ is not int and len(list(labels_of(index))) > 1 for index in node.out])
 

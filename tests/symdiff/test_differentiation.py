@@ -13,7 +13,7 @@ import pytest
 import symdiff as sd
 from symdiff.evaluation import evaluate_nodes
 from symdiff.expression import Node
-from symdiff.traversal import topological
+from symdiff.traversal import symbols_of, topological
 from tests.operations import OPERATIONS, SIZES, Operation
 
 Array = np.ndarray[Any, Any]
@@ -384,3 +384,14 @@ def test_second_derivatives_of_lengths_where_sides_are_zero(at: tuple[int, ...],
     np.testing.assert_allclose(gradient, x / r, atol=1e-15)
     np.testing.assert_allclose(hessian, wanted, atol=1e-15)
     np.testing.assert_allclose(product, wanted @ [1, 2, 3], atol=1e-14)
+
+
+def test_the_gradient_by_a_symmetric_matrix_is_symmetric() -> None:
+    """However the function is written, and so that a step along it leaves the matrix symmetric."""
+    T, M = sd.symbol("T", (2, 2), symmetric=True), sd.symbol("M", (2, 2))
+    a, b = sd.symbol("a", 2), sd.symbol("b", 2)
+    for f, wanted in ((sd.trace(M @ T), "(M + Mᵀ) / 2"), (sd.sum(M.T * T), "(M + Mᵀ) / 2"), (a @ T @ b, "(b aᵀ + a bᵀ) / 2"),
+                      (a @ T @ a, "a aᵀ"), (sd.sum(sd.sin(2 * T) * T), "sin(2 T) + 2 T ⊙ cos(2 T)"), (sd.trace(T @ T), "2 T")):
+        assert str(sd.grad(f, T)) == wanted
+        values = {T: [[1.0, 0.3], [0.3, 2.0]], M: [[1.0, 2.0], [3.0, 4.0]], a: [1.0, 2.0], b: [3.0, 5.0]}
+        sd.check_derivatives(f, T, at={s: values[s] for s in values if s in symbols_of([f])})

@@ -60,7 +60,7 @@ LOOKS = [
     (lambda: sd.grad(sd.relu(sd.sum((w - v) ** 2) - sd.sum((w + v) ** 2)), w),
      "-4 [‖w - v‖² - ‖w + v‖² > 0] v"),
     (lambda: A**2 * (B @ C + B) + A * B * (C @ C + C), "(B C + B) ⊙ A² + A ⊙ B ⊙ (C C + C)"),
-    (lambda: q.reshape(12) * sd.symbol("p", 12), "p ⊙ reshape(q, 12)"),
+    (lambda: q.reshape(12) * sd.symbol("p", 12), "reshape(q, 12) ⊙ p"),
     (lambda: q.reshape(2, 6), "reshape(q, (2, 6))"),
     (lambda: X.reshape(-1), "reshape(X, n d)"),
     (lambda: sd.sum(q.reshape(3, 4) * sd.symbol("r", (3, 4))), "sum(reshape(q, (3, 4)) ⊙ r)"),
