@@ -9,7 +9,7 @@ the place of the result among its parameters.  Bodies hold no node from outside:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import is_
 from typing import TypeVar
 
@@ -77,6 +77,9 @@ class Loop:
         return (*self.carries, *self.slices, *self.invariants, self.turn)
 
 
+Key = tuple[Loop, tuple[Node, ...]]
+
+
 def bound_symbol(role: str, place: int, type: TensorType) -> Symbol:
     """The symbol of a body for its `place`-th carry, slice or invariant: no user's name looks like it."""
     return Symbol(f"{BOUND}{role} {place}⟩", type)
@@ -110,6 +113,11 @@ def loop_of(node: Node) -> tuple[Loop, str, int]:
     """The loop of a result, whether it is final or stacked, and its place."""
     loop, kind, k = node.parameters
     return loop, kind, k
+
+
+def key_of(node: Node) -> Key:
+    """What results of loops must share to be those of one: the loop, but for what it keeps, and its arguments."""
+    return replace(loop_of(node)[0], stacks=()), node.children
 
 
 def deep(roots: Iterable[Node]) -> list[Node]:

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from operator import is_
 
-from codegen.planning.loops import Key, key_of
 from codegen.planning.rewriting import over
 from symdiff.expression import Apply, Node
-from symdiff.loops import FINAL, SCAN, STACK, is_scan, loop_of, split_args
+from symdiff.loops import FINAL, SCAN, STACK, Key, is_scan, key_of, loop_of, split_args
 from symdiff.traversal import symbols_of, topological
 
 

@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from codegen.planning.costs import Hints
-from codegen.planning.loops import Key, key_of
 from codegen.planning.rewriting import over
 from symdiff.bodies import replaced
 from symdiff.expression import Add, Apply, Factor, Map, Node, Product, Reduce
 from symdiff.gathers import solved_labels
-from symdiff.loops import SCAN, bound_symbol, is_scan, loop_of, split_args
+from symdiff.loops import SCAN, Key, bound_symbol, is_scan, key_of, loop_of, split_args
 from symdiff.normal_form import add, map_node, product, reduce_node
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType

@@ -10,11 +10,10 @@ from dataclasses import replace
 
 from codegen.planning.rewriting import over
 from symdiff.expression import Apply, Node
-from symdiff.loops import SCAN, STACK, Loop, is_scan, loop_of
+from symdiff.loops import SCAN, STACK, Key, Loop, is_scan, key_of, loop_of
 from symdiff.traversal import topological
 
 Plan = Callable[[list[Node]], list[Node]]
-Key = tuple[Loop, tuple[Node, ...]]
 
 
 def plan_loops(roots: Sequence[Node], plan: Plan) -> list[Node]:
@@ -36,11 +35,6 @@ def plan_loops(roots: Sequence[Node], plan: Plan) -> list[Node]:
         else:
             done[node] = over(node, children)
     return [done[root] for root in roots]
-
-
-def key_of(node: Node) -> Key:
-    """What loops must share to be one: all but what they keep."""
-    return replace(loop_of(node)[0], stacks=()), node.children
 
 
 def joint(key: Key, nodes: Sequence[Node], plan: Plan) -> tuple[Loop, dict[Node, int]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import Affine, Buffer, If, Loop, Program, SampleLoop, Statement, Store, TileLoop
@@ -46,6 +47,7 @@ def share_slots(program: Program) -> Program:
     buffers, rows = buffers_of(program), tile_rows(program)
     places = list(statement_places(program, buffers))
     lives = lives_of(places)
+    nests: dict[int, Touching] = {}
     slots: dict[str, int] = {}
     free: dict[tuple[object, ...], Free] = {}
     count = 0
@@ -60,8 +62,10 @@ def share_slots(program: Program) -> Program:
         ending: list[int] = []
         while own.ends and own.ends[0][0] == life.first:
             ending.append(heappop(own.ends)[1])
+        if ending and life.first not in nests:
+            nests[life.first] = touching(places[life.first][1])
         found = next((slot for slot in ending if (not own.over or slot < own.over[0])
-                      and takes_over(own.latest[slot], b, places[life.first][1])), None)
+                      and takes_over(own.latest[slot], b, nests[life.first])), None)
         for slot in ending:
             if slot != found:
                 heappush(own.ends, (life.first, slot))
@@ -107,28 +111,6 @@ def lives_of(places: list[tuple[tuple[str, ...], tuple[Statement, ...]]]) -> dic
     return lives
 
 
-def takes_over(before: Buffer, after: Buffer, body: tuple[Statement, ...]) -> bool:
-    """Whether a nest reads the buffer `before` for the last time and writes `after` at the same elements, each once and later.
-
-    What it reads of `after` it has written: that begins here.
-    """
-    if before.dtype != after.dtype or before.shape != after.shape or before.sample_axis != after.sample_axis:
-        return False
-    inside = list(nest(body))
-    stores = [found for found in inside if after.name in written(found.statement)]
-    store = stores[0].statement if len(stores) == 1 else None
-    if not isinstance(store, Store) or not visits_once(store.index, stores[0].loops):
-        return False
-    for found in inside:
-        if before.name in written(found.statement):
-            return False
-        if before.name in read(found.statement):
-            beside = found.home == stores[0].home and found.place <= stores[0].place
-            if not beside or any(index != store.index for index in reads_of(found.statement, before.name)):
-                return False
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class Inner:
     """A statement of a nest: the body that it stands in, told by a number, its place there, and the loops around it."""
@@ -149,6 +131,39 @@ def nest(body: tuple[Statement, ...]) -> Iterator[Inner]:
                 bodies.append((statement.body, (*loops, statement.var)))
             elif isinstance(statement, If):
                 bodies.append((statement.body, loops))
+
+
+class Touching(NamedTuple):
+    """The statements of a nest that write and that read each buffer."""
+
+    writing: dict[str, list[Inner]]
+    reading: dict[str, list[Inner]]
+
+
+def touching(body: tuple[Statement, ...]) -> Touching:
+    """The statements of a nest, by the buffers that they touch."""
+    found = Touching({}, {})
+    for inner in nest(body):
+        for names, kind in ((written(inner.statement), found.writing), (read(inner.statement), found.reading)):
+            for name in dict.fromkeys(names):
+                kind.setdefault(name, []).append(inner)
+    return found
+
+
+def takes_over(before: Buffer, after: Buffer, inside: Touching) -> bool:
+    """Whether a nest reads the buffer `before` for the last time and writes `after` at the same elements, each once and later.
+
+    What it reads of `after` it has written: that begins here.
+    """
+    if before.dtype != after.dtype or before.shape != after.shape or before.sample_axis != after.sample_axis:
+        return False
+    stores = inside.writing.get(after.name, [])
+    store = stores[0].statement if len(stores) == 1 else None
+    if not isinstance(store, Store) or not visits_once(store.index, stores[0].loops) or before.name in inside.writing:
+        return False
+    return all([found.home == stores[0].home and found.place <= stores[0].place and all(
+        [index == store.index for index in reads_of(found.statement, before.name)])
+        for found in inside.reading.get(before.name, ())])
 
 
 def visits_once(index: tuple[Affine, ...], loops: tuple[str, ...]) -> bool:

@@ -7,6 +7,7 @@ carries; what it reads of the forward turns is kept there (`histories`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from symdiff.bodies import closed, opened, private, replaced, shown
 from symdiff.bounds import at_least
@@ -336,15 +337,20 @@ def trailing(stack: Node, s: int) -> Node:
     return permute(stack, (*range(1, s + 1), 0, *range(s + 1, stack.ndim))) if s else stack
 
 
-def scan_tangent(node: Node, tangents: dict[Node, Node], walk: Changes) -> Node | None:
-    """The change of one result of a loop, None where nothing that it reads changes; T axes come last, after those of the result."""
-    loop, kind, k = loop_of(node)
-    inits, xs, outside = split_args(loop, node.children)
-    shapes: list[Shape] = [tangents[arg].shape[arg.ndim:] for arg in node.children if arg in tangents]
+def scan_tangents(nodes: Sequence[Node], tangents: dict[Node, Node], walk: Changes) -> dict[Node, Node]:
+    """The changes of results of one loop, over the same arguments, that change; T axes come last, after those of the result.
+
+    The body is walked once for all of them.
+    """
+    first = nodes[0]
+    loop = loop_of(first)[0]
+    inits, xs, outside = split_args(loop, first.children)
+    shapes: list[Shape] = [tangents[arg].shape[arg.ndim:] for arg in first.children if arg in tangents]
     if not shapes:
-        return None
+        return {}
     extra = shapes[0]
-    own, _ = opened(loop)
+    kept = list(dict.fromkeys([own.stacks[k] for own, kind, k in map(loop_of, nodes) if kind == STACK]))
+    own, _ = opened(replace(loop, stacks=tuple(kept)))
     carried = floats(own.carries)
     moved = [j for j in floats(own.slices) if xs[j] in tangents]
     dots = [private(TensorType(own.carries[j].dtype, (*own.carries[j].shape, *extra))) for j in carried]
@@ -352,7 +358,7 @@ def scan_tangent(node: Node, tangents: dict[Node, Node], walk: Changes) -> Node 
     known: dict[Node, Node] = {own.carries[j]: dot for j, dot in zip(carried, dots, strict=True)}
     known |= {own.slices[j]: slide for j, slide in zip(moved, slides, strict=True)}
     known |= {symbol: tangents[arg] for symbol, arg in zip(own.invariants, outside, strict=True) if arg in tangents}
-    wanted = [own.nexts[j] for j in carried] + ([own.stacks[k]] if kind == STACK else [])
+    wanted = [own.nexts[j] for j in carried] + list(own.stacks)
     found = [widened(change, root, extra) for change, root in zip(walk(wanted, known), wanted, strict=True)]
     bodies = replaced([*own.nexts, *found], dict(zip(own.invariants, outside, strict=True)))
     count = len(own.carries) + len(carried)
@@ -361,9 +367,14 @@ def scan_tangent(node: Node, tangents: dict[Node, Node], walk: Changes) -> Node 
     starts = [tangents[inits[j]] if inits[j] in tangents else number(0, dot.dtype, dot.shape)
               for j, dot in zip(carried, dots, strict=True)]
     args = (*inits, *starts, *xs, *[tangents[xs[j]] for j in moved], *invariants)
-    if kind == STACK:
-        return stacked(longer, args, 0)
-    return final(longer, args, len(own.carries) + carried.index(k)) if k in carried else None
+    result: dict[Node, Node] = {}
+    for node in nodes:
+        own, kind, k = loop_of(node)
+        if kind == STACK:
+            result[node] = stacked(replace(longer, stacks=(longer.stacks[kept.index(own.stacks[k])],)), args, 0)
+        elif k in carried:
+            result[node] = final(replace(longer, stacks=()), args, len(own.carries) + carried.index(k))
+    return result
 
 
 def widened(change: Node, root: Node, extra: Shape) -> Node:

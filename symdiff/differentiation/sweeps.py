@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from symdiff.differentiation.blocked import refuse_blocked
 from symdiff.differentiation.guards import joined, vanishes
-from symdiff.differentiation.loops import LoopAdjoints, scan_tangent
+from symdiff.differentiation.loops import LoopAdjoints, scan_tangents
 from symdiff.differentiation.rules import child_adjoints, passes, tangent
 from symdiff.expression import Apply, Node
-from symdiff.loops import is_scan
+from symdiff.loops import Key, is_scan, key_of
 from symdiff.normal_form import add, number, product
 from symdiff.shared_steps import SharedSteps
 from symdiff.sizes import Size
@@ -86,10 +86,22 @@ def changes(roots: Sequence[Node], tangents: dict[Node, Node]) -> list[Node]:
     order, opened = SharedSteps(roots).over_steps()
     wanted = reaching(order, tangents, opened)
     known = dict(tangents)
+    loops: dict[Key, list[Node]] = {}
+    for node in order:
+        if is_scan(node) and node in wanted and passes(node):
+            loops.setdefault(key_of(node), []).append(node)
+    # Changes of results of loops, found with that of the first.
+    ahead: dict[Node, Node] = {}
     for node in order:
         if node in known or node not in wanted or not passes(node):
             continue
-        change = scan_tangent(node, known, changes) if is_scan(node) else tangent(opened[node], known)
+        if is_scan(node):
+            together = loops.pop(key_of(node), None)
+            if together is not None:
+                ahead.update(scan_tangents(together, known, changes))
+            change = ahead.get(node)
+        else:
+            change = tangent(opened[node], known)
         if change is not None and not vanishes(change):
             known[node] = change
     return [known[root] if root in known else number(0, root.dtype, root.shape) for root in roots]

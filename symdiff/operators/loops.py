@@ -116,19 +116,20 @@ def leaves_of(tree: Tree, name: str) -> tuple[list[Node], Unflatten]:
 
 def turns_of(sliced: Sequence[Node], length: Any) -> Size:
     """How many turns there are; raises where that is not told, or in two ways."""
-    sizes: list[tuple[Size, str]] = []
+    sizes: list[tuple[Size, Node | None]] = []
     for node in sliced:
         if not node.ndim:
             raise ShapeMismatch(f"{describe(node)} has no axis to scan over", where=f"scan at {user_line()}",
                                 mend="give arrays whose first axis is walked along; constants may be used in the step as they are")
-        sizes.append((node.shape[0], describe(node)))
+        sizes.append((node.shape[0], node))
     if length is not None:
-        sizes.append((whole_size(length, "length", "scan", least=0), "length"))
+        sizes.append((whole_size(length, "length", "scan", least=0), None))
     if not sizes:
         raise TypeMismatch("a scan without xs needs a length", where=f"scan at {user_line()}", mend="give length=")
     for size, what in sizes[1:]:
         if size != sizes[0][0]:
-            raise ShapeMismatch(f"{sizes[0][1]} tells {sizes[0][0]} turns, {what} tells {size}", where=f"scan at {user_line()}",
+            one, other = (describe(teller) if teller is not None else "length" for teller in (sizes[0][1], what))
+            raise ShapeMismatch(f"{one} tells {sizes[0][0]} turns, {other} tells {size}", where=f"scan at {user_line()}",
                                 mend="give xs with the same first axis, and that length or none")
     return sizes[0][0]
 
