@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import runpy
 import sys
 import zipfile
@@ -44,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.more = more
     if more and options.command != "bench":
         top.error(f"unrecognized arguments: {' '.join(more)}")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # formulas hold letters that not every terminal knows
+            stream.reconfigure(errors="backslashreplace")
     try:
         return int(options.run(options))
     except SymdiffError as error:

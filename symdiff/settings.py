@@ -30,7 +30,7 @@ def debug_level() -> int:
     True
     """
     text = os.environ.get("SYMDIFF_DEBUG", "") or "0"
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ArgumentMismatch(f"SYMDIFF_DEBUG is {text!r:.60}, no number", mend="set it to 0, 1 or 2, or not at all")
     return int(text)
 
@@ -53,7 +53,7 @@ def default_threads() -> int:
     """
     text = os.environ.get("SYMDIFF_THREADS", "")
     if text:
-        if not text.isdigit() or int(text) < 1:
+        if not text.isdecimal() or int(text) < 1:
             raise ArgumentMismatch(f"SYMDIFF_THREADS is {text!r:.60}, no number of threads",
                                    mend="set it to 1 or more, or not at all")
         return int(text)

@@ -109,7 +109,7 @@ def as_shape(shape: object) -> tuple[Size, ...]:
 def as_size(size: object) -> Size:
     """A size from an int, a `Dim` or a name; raises `ShapeMismatch`."""
     if isinstance(size, str):
-        return int(size) if size.isdigit() else dim(size)
+        return int(size) if size.isdecimal() else dim(size)
     if isinstance(size, Dim):
         return size
     number = integer_of(size)

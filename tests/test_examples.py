@@ -147,3 +147,11 @@ def test_check_reads_values(model: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "at.npz", X=np.eye(3), y=np.ones(3), w=np.arange(3.0))
     done = run("-m", "symdiff", "check", f"{model}:loss", "--at", str(tmp_path / "at.npz"))
     assert done.returncode == 0, done.stderr
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_formulas(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("import symdiff as sd\nmu = sd.symbol('mu')\nloss = sd.exp(mu) ** 2\n")
+    command = [sys.executable, "-m", "symdiff", "derive", "model.py:loss"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(TOP)}
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=True)
+    assert "2 e" in found.stdout and not found.stderr and found.stdout.isascii()

@@ -129,6 +129,16 @@ def power(x: Value, p: Value) -> Node:
     return mapped("power", base, exponent)
 
 
+def float_power(x: Value, p: Value) -> Node:
+    """x ** p in float64, as NumPy does it: of integers too.
+
+    >>> import symdiff as sd
+    >>> sd.float_power(sd.symbol("i", dtype="int64"), 25).dtype
+    'float64'
+    """
+    return power(to_dtype(as_node(x), "float64"), p)
+
+
 def square(x: Value) -> Node:
     """x²."""
     return power(x, 2)
@@ -230,7 +240,7 @@ def row_function(name: str) -> Callable[..., Node]:
     return function
 
 
-pow = float_power = power
+pow = power
 true_divide = divide
 conjugate = positive
 

@@ -223,7 +223,7 @@ def guarded(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return method
 
 
-def from_numpy(function: Callable[..., Any], **shapes: Any) -> Any:
+def from_numpy(function: Callable[..., Any], /, **shapes: Any) -> Any:
     """The result of an ordinary NumPy-style function on symbols: `from_numpy(f, X=(n, d), w=(d,))`.
 
     A keyword is a symbol's shape, or an expression to pass on as it is.

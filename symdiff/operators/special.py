@@ -6,12 +6,27 @@ import math
 from typing import Any
 
 from symdiff.expression import Node
-from symdiff.operators.arithmetic import divide, multiply, negative, row_function, subtract, where
-from symdiff.operators.elementwise import erfc, greater, less, log, log1p, softplus, xlogy
+from symdiff.operators.arithmetic import add, divide, multiply, negative, row_function, subtract, where
+from symdiff.operators.elementwise import (
+    equal,
+    erfc,
+    greater,
+    greater_equal,
+    isnan,
+    less,
+    log,
+    log1p,
+    logical_and,
+    logical_or,
+    softplus,
+    xlogy,
+)
 from symdiff.operators.reductions import floating
 
 Value = Any
 ROOT_2 = math.sqrt(2.0)
+# A normal number in both precisions, and its inverse too.
+LEAST_QUOTIENT = 1e-30
 log_ndtr = row_function("log_ndtr")
 xlog1py = row_function("xlog1py")
 
@@ -44,10 +59,18 @@ def entr(x: Value) -> Node:
 
 
 def rel_entr(x: Value, y: Value) -> Node:
-    """x log(x / y) for x, y > 0, and 0 where x is 0."""
+    """x log(x / y) for x, y > 0, and 0 where x is 0 and y is not negative; infinite for others, NaN where one is NaN.
+
+    (`scipy.special.rel_entr`; the penalty of Boyd and Vandenberghe, Convex Optimization, 2004, p. 90.)
+    """
     a, b = floating(x), floating(y)
-    both = subtract(xlogy(a, a), xlogy(a, b))
-    return where(less(a, 0), math.inf, where(greater(b, 0), both, where(greater(a, 0), math.inf, 0.0)))
+    nothing = logical_and(equal(a, 0), greater_equal(b, 0))
+    # The logarithm of the quotient is right where both are nearly equal, the difference where the quotient is no number.
+    quotient = divide(a, b)
+    is_told = logical_and(greater(quotient, LEAST_QUOTIENT), less(quotient, 1 / LEAST_QUOTIENT))
+    logarithm = where(is_told, log(quotient), subtract(log(a), log(b)))
+    known = where(logical_and(greater(a, 0), greater(b, 0)), multiply(a, logarithm), where(nothing, 0.0, math.inf))
+    return where(logical_or(isnan(a), isnan(b)), add(a, b), known)
 
 
 __all__ = ["entr", "log_expit", "log_ndtr", "logit", "ndtr", "rel_entr", "xlog1py"]

@@ -104,6 +104,25 @@ def test_special_of_two(name: str) -> None:
                                getattr(scipy.special, name)(*values.values()), rtol=1e-12)
 
 
+@pytest.mark.parametrize("target", ["cpu", "numba", "numpy"])
+def test_relative_entropy_everywhere(target: str) -> None:
+    """As SciPy has it, for what is negative, infinite, not a number, or far apart too."""
+    points = [np.nan, 0.0, -0.0, 1.0, 1 + 1e-13, 2.5, np.inf, -3.0, 1e-300, 1e300, -np.inf]
+    a, b = (part.ravel() for part in np.meshgrid(points, points))
+    x, z = sd.symbol("x", len(a)), sd.symbol("z", len(a))
+    np.testing.assert_allclose(sd.compile(sd.special.rel_entr(x, z), [x, z], target=target)(a, b), scipy.special.rel_entr(a, b),
+                               rtol=1e-12, atol=1e-16)
+    large = np.float32(1e38)
+    x, z = sd.symbol("x", dtype="float32"), sd.symbol("z", dtype="float32")
+    assert sd.compile(sd.special.rel_entr(x, z), [x, z], target=target)(large, large) == 0
+
+
+def test_float_power_is_in_float64() -> None:
+    i, f = sd.symbol("i", 2, "int64"), sd.symbol("f", 2, "float32")
+    np.testing.assert_allclose(sd.compile(sd.float_power(i, 25))([10, -3]), np.float_power([10, -3], 25), rtol=1e-14)
+    assert sd.float_power(f, 2).dtype == np.float_power(np.ones(2, "float32"), 2).dtype
+
+
 ACTIVATIONS = {
     "silu": lambda x: x * scipy.special.expit(x), "gelu": lambda x: x * scipy.special.ndtr(x),
     "elu": lambda x: np.where(x > 0, x, np.expm1(x)), "leaky_relu": lambda x: np.where(x > 0, x, 0.01 * x),
