@@ -7,6 +7,7 @@ from operator import is_
 
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
 from symdiff.normal_form import add, map_node, product, reduce_node
+from symdiff.normal_form.steps import keep_steps
 from symdiff.tensor_type import TensorType
 
 
@@ -55,11 +56,14 @@ def rebuild(node: Node, children: Sequence[Node]) -> Node:
     """The node over other children, in normal form; the node itself where they are the same."""
     if all(map(is_, node.children, children)):
         return node
-    if isinstance(node, Add):
-        return add([(c, child) for (c, _), child in zip(node.terms, children, strict=True)], node.type)
-    if isinstance(node, Product):
-        factors = [(child, at) for (_, at), child in zip(node.factors, children, strict=True)]
-        return product(node.coefficient, factors, list(node.out), dict(enumerate(node.extents)), node.type)
+    if isinstance(node, (Add, Product)):
+        if isinstance(node, Add):
+            fresh = add([(c, child) for (c, _), child in zip(node.terms, children, strict=True)], node.type)
+        else:
+            factors = [(child, at) for (_, at), child in zip(node.factors, children, strict=True)]
+            fresh = product(node.coefficient, factors, list(node.out), dict(enumerate(node.extents)), node.type)
+        keep_steps(fresh, node, children)
+        return fresh
     if isinstance(node, Map):
         return map_node(node.function, tuple(children))
     if isinstance(node, Reduce):

@@ -9,6 +9,7 @@ rows with an `expansion` → that formula
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 from codegen.loop_ir.scalars import SCALARS
 from codegen.planning.costs import Hints
@@ -110,8 +111,16 @@ def quotient_of(node: Node) -> tuple[Node, Node] | None:
 
 
 def length_of(*sides: Node) -> Node:
-    """hypot of two sides, in an order of their own."""
-    return map_node(ROWS["hypot"], tuple(sorted(sides, key=lambda side: side.key)))
+    """hypot of sides, and of the sides of lengths among them, in an order of their own."""
+    ends: list[Node] = []
+    pending = list(sides)
+    while pending:
+        side = pending.pop()
+        if is_map(side, "hypot"):
+            pending.extend(side.children)
+        else:
+            ends.append(side)
+    return reduce(lambda x, y: map_node(ROWS["hypot"], (x, y)), sorted(ends, key=lambda side: side.key))
 
 
 def never_zero(length: Node) -> bool:

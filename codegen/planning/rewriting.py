@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from operator import is_
 
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce
+from symdiff.normal_form.steps import keep_steps
 from symdiff.traversal import topological
 
 
@@ -21,11 +22,14 @@ def over(node: Node, children: Sequence[Node]) -> Node:
     """The node over other children; the node itself where they are its own."""
     if all(map(is_, children, node.children)):
         return node
-    if isinstance(node, Add):
-        return Add(tuple((c, child) for (c, _), child in zip(node.terms, children, strict=True)), node.type)
-    if isinstance(node, Product):
-        factors = tuple((child, at) for (_, at), child in zip(node.factors, children, strict=True))
-        return Product(node.coefficient, factors, node.out, node.extents, node.type)
+    if isinstance(node, (Add, Product)):
+        if isinstance(node, Add):
+            fresh: Node = Add(tuple([(c, child) for (c, _), child in zip(node.terms, children, strict=True)]), node.type)
+        else:
+            factors = tuple([(child, at) for (_, at), child in zip(node.factors, children, strict=True)])
+            fresh = Product(node.coefficient, factors, node.out, node.extents, node.type)
+        keep_steps(fresh, node, children)
+        return fresh
     if isinstance(node, Reduce):
         return Reduce(node.function, children[0], node.axes, node.type)
     if isinstance(node, Apply):

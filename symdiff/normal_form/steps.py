@@ -8,7 +8,7 @@ of, not as a node: were it kept alive, formulas that come to be it later would b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
 from symdiff.expression import Add, Node, Number, Product
@@ -51,6 +51,34 @@ def restored(part: Part, steps: dict[Node, Any]) -> Node:
     node = part.kind(*part.fields)
     steps.setdefault(node, part.written)
     return node
+
+
+def keep_steps(fresh: Node, node: Node, children: Sequence[Node]) -> None:
+    """Let a sum or product over other children know the steps of the one that it was, as far as those are made of its children.
+
+    The steps of a step are those of the node that it is, where that is rewritten too.
+    """
+    if not isinstance(fresh, (Add, Product)) or fresh.__class__ is not node.__class__ or fresh.written is not None:
+        return
+    written = node.written
+    if written is not None:
+        names = dict(zip(node.children, children, strict=True))
+        parts = [(how, moved_part(part, names)) for how, part in written[1]]
+        if all([part is not None for _, part in parts]):
+            fresh.written = written[0], tuple(parts)
+
+
+def moved_part(part: Part, names: Mapping[Node, Node]) -> Part | None:
+    """A part over other nodes; None where it is not made of those that have names."""
+    if isinstance(part, Node):
+        return names.get(part)
+    if part.kind is Add:
+        terms = [(c, names.get(term)) for c, term in part.fields[0]]
+        return Step(Add, (tuple(terms), *part.fields[1:]), None) if all([term is not None for _, term in terms]) else None
+    factors = [(names.get(f), at) for f, at in part.fields[1]]
+    if not all([f is not None for f, _ in factors]):
+        return None
+    return Step(Product, (part.fields[0], tuple(factors), *part.fields[2:]), None)
 
 
 class PutTogether(NamedTuple):

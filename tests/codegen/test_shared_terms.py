@@ -226,3 +226,19 @@ def test_numbers_stand_before_sums_and_products() -> None:
     assert with_numbers_before(Add(((0.5, x), (1, y)), x.type), [True, True]).terms == ((0.5, x), (1, y))
     found = with_numbers_outside(Product(1, ((double, (0,)), (y, (0,))), (0,), (3,), x.type), [False, False])
     assert isinstance(found, Product) and found.coefficient == 2 and found.children == (x, y)
+
+
+def test_residual_streams_are_kept_layer_by_layer() -> None:
+    """What each layer adds is added once, though passes over the plan have rewritten what it is made of."""
+    x, W = sd.symbol("x", (16, 8)), [sd.symbol(f"W{k}", (8, 8)) for k in range(6)]
+    stream = x
+    for matrix in W:
+        stream = stream + sd.relu(stream @ matrix) @ matrix
+    loss = sd.mean(stream**2)
+    kernel = sd.compile([loss, sd.grad(loss, W)], [x, *W], cache=False)
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=s.shape) / 3 for s in (x, *W)]
+    found, wanted = kernel(*values), sd.evaluate([loss, sd.grad(loss, W)], dict(zip([x, *W], values, strict=True)))
+    for mine, right in zip([found[0], *found[1]], [wanted[0], *wanted[1]], strict=True):
+        np.testing.assert_allclose(mine, right, rtol=1e-10)
+    assert "add(add(" not in kernel.loop_ir
