@@ -54,31 +54,34 @@ def restored(part: Part, steps: dict[Node, Any]) -> Node:
 
 
 def keep_steps(fresh: Node, node: Node, children: Sequence[Node]) -> None:
-    """Let a sum or product over other children know the steps of the one that it was, as far as those are made of its children.
-
-    The steps of a step are those of the node that it is, where that is rewritten too.
-    """
+    """Let a sum or product over other children know the steps of the one that it was, as far as those are made of its children."""
     if not isinstance(fresh, (Add, Product)) or fresh.__class__ is not node.__class__ or fresh.written is not None:
         return
-    written = node.written
-    if written is not None:
-        names = dict(zip(node.children, children, strict=True))
-        parts = [(how, moved_part(part, names)) for how, part in written[1]]
-        if all([part is not None for _, part in parts]):
-            fresh.written = written[0], tuple(parts)
+    if node.written is not None:
+        fresh.written = moved_steps(node.written, dict(zip(node.children, children, strict=True)))
+
+
+def moved_steps(written: Any, names: Mapping[Node, Node]) -> Any:
+    """What was put together, over other nodes; None where it is not made of those that have names."""
+    coefficient, parts = written
+    moved = [(how, moved_part(part, names)) for how, part in parts]
+    return (coefficient, tuple(moved)) if all([part is not None for _, part in moved]) else None
 
 
 def moved_part(part: Part, names: Mapping[Node, Node]) -> Part | None:
-    """A part over other nodes; None where it is not made of those that have names."""
+    """A part over other nodes.
+
+    The steps of a step are those of the node that it is, which is rewritten too where it stands; but a multiple may stand nowhere.
+    """
     if isinstance(part, Node):
         return names.get(part)
-    if part.kind is Add:
-        terms = [(c, names.get(term)) for c, term in part.fields[0]]
-        return Step(Add, (tuple(terms), *part.fields[1:]), None) if all([term is not None for _, term in terms]) else None
-    factors = [(names.get(f), at) for f, at in part.fields[1]]
-    if not all([f is not None for f, _ in factors]):
+    place = 0 if part.kind is Add else 1
+    pairs = [(c, names.get(term)) if part.kind is Add else (names.get(c), term) for c, term in part.fields[place]]
+    if any([one is None or other is None for one, other in pairs]):
         return None
-    return Step(Product, (part.fields[0], tuple(factors), *part.fields[2:]), None)
+    fields = (*part.fields[:place], tuple(pairs), *part.fields[place + 1:])
+    is_multiple = part.written is not None and len(part.written[1]) == 1
+    return Step(part.kind, fields, moved_steps(part.written, names) if is_multiple else None)
 
 
 class PutTogether(NamedTuple):
