@@ -11,7 +11,8 @@ from symdiff.expression import Map, Node, Product, Reduce
 
 def logsumexp_in(node: Node) -> Reduce | None:
     """The log Σ eᶻ that a node is, or that it places along other axes; None for any other node."""
-    total = node.factors[0][0] if isinstance(node, Product) and len(node.factors) == 1 and node.coefficient == 1 else node
+    placed = isinstance(node, Product) and not node.is_core and len(node.factors) == 1 and node.coefficient == 1
+    total = node.children[0] if placed else node
     return total if isinstance(total, Reduce) and total.function.fold == "logsumexp" else None
 
 

@@ -100,7 +100,7 @@ def value_of_share(node: Map, total: Reduce, values: Mapping[Node, Array], sizes
     x, below = node.args
     z = values[total.arg]
     with np.errstate(all="ignore"):
-        largest = np.max(z, axis=total.axes, keepdims=True)
+        largest = np.max(z, axis=total.axes, keepdims=True, initial=-np.inf)
         least = np.maximum(largest, np.finfo(z.dtype).min)
         logarithm = np.where(np.isfinite(largest), np.log(np.sum(np.exp(z - least), axis=total.axes, keepdims=True)), 0)
         m, rest = [np.asarray(part).astype(z.dtype).reshape(values[total].shape) for part in (least, logarithm)]

@@ -19,7 +19,7 @@ from symdiff.traversal import symbols_of, topological
 
 
 def drop_dead_carries(roots: Sequence[Node]) -> list[Node]:
-    """The roots with loops that carry and read what is needed alone; bodies of loops inside of loops are left as they are."""
+    """The roots with loops that carry and read what is needed alone; their bodies are planned by themselves, loops in them too."""
     current = list(roots)
     while True:
         fresh = with_live_carries(current)

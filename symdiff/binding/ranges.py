@@ -48,7 +48,7 @@ def ranges_of(order: Sequence[Node], elements: Callable[[Symbol], Range | None],
             least, greatest = HELD.get(node.dtype, FINITE)
             if not least <= low <= high <= greatest:
                 continue  # infinite, not a number, or integers that come round at the other end
-            if node.dtype in ROUNDED and not isinstance(node, Symbol) and not is_whole(node):
+            if node.dtype in ROUNDED and not isinstance(node, (Symbol, Constant)) and not is_whole(node):
                 off = ROUNDED[node.dtype] * largest(node, parts, found)
                 low, high = low - off, high + off
             known[node] = low, high

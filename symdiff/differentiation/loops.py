@@ -349,7 +349,11 @@ def scan_tangents(nodes: Sequence[Node], tangents: dict[Node, Node], walk: Chang
     if not shapes:
         return {}
     extra = shapes[0]
-    kept = list(dict.fromkeys([own.stacks[k] for own, kind, k in map(loop_of, nodes) if kind == STACK]))
+    kept: dict[Node, int] = {}
+    for node in nodes:
+        written, kind, k = loop_of(node)
+        if kind == STACK:
+            kept.setdefault(written.stacks[k], len(kept))
     own, _ = opened(replace(loop, stacks=tuple(kept)))
     carried = floats(own.carries)
     moved = [j for j in floats(own.slices) if xs[j] in tangents]
@@ -369,9 +373,9 @@ def scan_tangents(nodes: Sequence[Node], tangents: dict[Node, Node], walk: Chang
     args = (*inits, *starts, *xs, *[tangents[xs[j]] for j in moved], *invariants)
     result: dict[Node, Node] = {}
     for node in nodes:
-        own, kind, k = loop_of(node)
+        written, kind, k = loop_of(node)
         if kind == STACK:
-            result[node] = stacked(replace(longer, stacks=(longer.stacks[kept.index(own.stacks[k])],)), args, 0)
+            result[node] = stacked(replace(longer, stacks=(longer.stacks[kept[written.stacks[k]]],)), args, 0)
         elif k in carried:
             result[node] = final(replace(longer, stacks=()), args, len(own.carries) + carried.index(k))
     return result
