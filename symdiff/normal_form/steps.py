@@ -58,18 +58,18 @@ def keep_steps(fresh: Node, node: Node, children: Sequence[Node]) -> None:
     if not isinstance(fresh, (Add, Product)) or fresh.__class__ is not node.__class__ or fresh.written is not None:
         return
     if node.written is not None:
-        fresh.written = moved_steps(node.written, dict(zip(node.children, children, strict=True)))
+        fresh.written = moved_steps(node.written, dict(zip(node.children, children, strict=True)), True)
 
 
-def moved_steps(written: Any, names: Mapping[Node, Node]) -> Any:
+def moved_steps(written: Any, names: Mapping[Node, Node], is_whole: bool) -> Any:
     """What was put together, over other nodes; None where it is not made of those that have names."""
     coefficient, parts = written
-    moved = [(how, moved_part(part, names)) for how, part in parts]
+    moved = [(how, moved_part(part, names, is_whole)) for how, part in parts]
     return (coefficient, tuple(moved)) if all([part is not None for _, part in moved]) else None
 
 
-def moved_part(part: Part, names: Mapping[Node, Node]) -> Part | None:
-    """A part over other nodes.
+def moved_part(part: Part, names: Mapping[Node, Node], is_whole: bool) -> Part | None:
+    """A part, of what `is_whole` or of a step, over other nodes.
 
     The steps of a step are those of the node that it is, which is rewritten too where it stands; but a multiple may stand nowhere.
     """
@@ -80,8 +80,8 @@ def moved_part(part: Part, names: Mapping[Node, Node]) -> Part | None:
     if any([one is None or other is None for one, other in pairs]):
         return None
     fields = (*part.fields[:place], tuple(pairs), *part.fields[place + 1:])
-    is_multiple = part.written is not None and len(part.written[1]) == 1
-    return Step(part.kind, fields, moved_steps(part.written, names) if is_multiple else None)
+    is_multiple = is_whole and part.written is not None and len(part.written[1]) == 1
+    return Step(part.kind, fields, moved_steps(part.written, names, False) if is_multiple else None)
 
 
 class PutTogether(NamedTuple):
