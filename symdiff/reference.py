@@ -81,18 +81,12 @@ def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, 
         return np.asarray(field.function(node.function)(*args)).astype(dtype).reshape(shape)
     if isinstance(node, Reduce):
         if node.function.name == "max" and not values[node.arg].size:  # of no exponents that are shifted by it
-            return np.full(shape, least_of(dtype), dtype)
+            return np.full(shape, -np.inf, dtype)
         result = field.function(node.function)(values[node.arg], axis=node.axes)
         return np.asarray(result).astype(dtype).reshape(shape)
     if is_scan(node):
         return value_of_scan(node, [values[a] for a in node.children], sizes, field)
     raise CannotLower(f"{type(node).__name__} has no reference", where=str(node))
-
-
-def least_of(dtype: str) -> Any:
-    """The least value of a dtype."""
-    kind = np.dtype(dtype)
-    return np.iinfo(kind).min if kind.kind == "i" else False if kind.kind == "b" else -np.inf
 
 
 def value_of_share(node: Map, total: Reduce, values: Mapping[Node, Array], sizes: Mapping[str, int]) -> Array:
