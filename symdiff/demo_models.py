@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from symdiff.errors import BackendUnavailable
 from symdiff.expression import Node
@@ -24,8 +24,7 @@ Values = dict[str, Any]
 Formula = Any
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A published number, how near to it a fit must come, and how to read it off the result."""
 
     name: str
@@ -34,8 +33,7 @@ class Target:
     ours: Callable[[Result], float]
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(Struct, frozen=True):
     """One fit of a model: its data, options of `minimize`, and the numbers to reach."""
 
     title: str
@@ -44,8 +42,7 @@ class Fit:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(Struct, frozen=True):
     """A loss with its parameters; `plain` computes what the kernel `kernel` does, in NumPy, from parameters and data."""
 
     title: str

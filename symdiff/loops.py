@@ -9,9 +9,11 @@ the place of the result among its parameters.  Bodies hold no node from outside:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from operator import is_
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from symdiff.expression import Apply, Node, Symbol, shape_key
 from symdiff.sizes import Size
@@ -22,8 +24,7 @@ BOUND = "⟨"  # stands in the name of every symbol of a body, and in no name th
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """A row of the structured operations: they are told apart by `name`."""
 
     name: str
@@ -32,8 +33,7 @@ class Operation:
 SCAN = Operation("scan")
 
 
-@dataclass(frozen=True, eq=False)
-class Loop:
+class Loop(Struct, frozen=True, eq=False):
     """One turn of a loop.
 
     `carries`, `slices` and `invariants` are the symbols of the body for what is carried, for the present slice of each x and

@@ -7,11 +7,11 @@ the grid of all its labels, multiplies, and adds into the result.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from symdiff.errors import ArgumentMismatch, CannotLower
 from symdiff.exponential_sums import sum_shared
@@ -29,8 +29,7 @@ Array = Any
 Function = Callable[..., Array]
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Struct, frozen=True):
     """The numbers that are computed with: the dtype for each dtype, and the NumPy function for each row."""
 
     dtype: Callable[[str], str]

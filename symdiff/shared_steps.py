@@ -135,16 +135,20 @@ def is_step(node: Node, at: tuple[object, ...]) -> bool:
 
 def is_sum_of(node: Add, made: PutTogether) -> bool:
     """Whether the terms add up to the sum, and none of them all but cancel: those would lose digits."""
-    sizes: dict[Node, float] = {}
     total: dict[Node, Number] = {}
     terms = list(made.parts)
     if len(terms) == 1 and terms[0][1].__class__ is Add:  # a multiple, of a sum of any length
         terms = [(times(terms[0][0], c), part) for c, part in terms[0][1].terms]
-    for c, part in flat(terms, node.type):
-        sizes[part] = sizes.get(part, 0.0) + abs(as_float(c))
+    opened = flat(terms, node.type)
+    for c, part in opened:
         total[part] = exact(total[part] + c) if part in total else c
     if total != {part: c for c, part in node.terms}:
         return False
+    if len(total) == len(opened):
+        return True  # no two terms met
+    sizes: dict[Node, float] = {}
+    for c, part in opened:
+        sizes[part] = sizes.get(part, 0.0) + abs(as_float(c))
     return sum(sizes.values()) <= CANCELLED * sum([abs(as_float(c)) for c in total.values()]) and all(
         [size <= CANCELLED_TERM * abs(as_float(total[part])) for part, size in sizes.items()])
 

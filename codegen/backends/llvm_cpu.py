@@ -6,8 +6,9 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from codegen.backends import fast_calls
 from codegen.backends.llvm_library import preload

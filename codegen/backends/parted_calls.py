@@ -11,8 +11,10 @@ import ctypes
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
+
+from msgspec import Struct, field
 
 from codegen.backends.protocol import Array
 from codegen.emitters.llvm.parts import stages_of
@@ -34,8 +36,7 @@ SHARED_BYTES = 1 << 20
 TRIALS = 3
 
 
-@dataclass(slots=True)
-class Pace:
+class Pace(Struct):
     """The least seconds of calls of some sizes, on one thread and on several, and how many were timed."""
 
     best: list[float] = field(default_factory=lambda: [float("inf"), float("inf")])
@@ -53,8 +54,7 @@ class Pace:
         self.timed[threaded] += 1
 
 
-@dataclass(frozen=True, slots=True)
-class CutRange:
+class CutRange(Struct, frozen=True):
     """A range that is cut: the functions of a part and of some rows of the folding, and how far each goes.
 
     `own` are the places of the arrays that each part but the first has instances of.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
+from msgspec import Struct
 
 from codegen.loop_ir.nodes import Program
 from codegen.runtime.kernel_store import KernelStore
@@ -17,8 +17,7 @@ Pass = Callable[[Program], Program]
 Code = Callable[[], str]
 
 
-@dataclass(frozen=True, slots=True)
-class BuildOptions:
+class BuildOptions(Struct, frozen=True):
     """What a caller may choose about the code: `fast_math` lets sums be reordered and NaN be ignored; `store` keeps it."""
 
     fast_math: bool = False
@@ -26,11 +25,10 @@ class BuildOptions:
 
     def choices(self) -> tuple[tuple[str, object], ...]:
         """What has a say in the code, by name: all but where it is kept."""
-        return tuple((f.name, getattr(self, f.name)) for f in fields(self) if f.name != "store")
+        return tuple((name, getattr(self, name)) for name in self.__struct_fields__ if name != "store")
 
 
-@dataclass(frozen=True, slots=True)
-class DirectCall:
+class DirectCall(Struct, frozen=True):
     """What a direct call needs: arguments as they were given, where the result goes, and how it is handed back.
 
     `structure` is a tree like that of the outputs; every call that is not as the first goes to `fallback`.  `positions` are, by

@@ -29,7 +29,7 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
 )
-from codegen.loop_ir.walks import extent_along, suits_blas
+from codegen.loop_ir.panels import extent_along, suits_blas
 from symdiff.sizes import Size
 from symdiff.sizes import product as product_of
 

@@ -37,36 +37,36 @@ def program_identity(program: Program) -> bytes:
 
 def write(value: Any, put: Callable[[str], None], named: Callable[[str], str] = str) -> None:
     """Write a node, or a field of one; `named` tells what is written for a name of the program."""
-    kind = type(value)
-    known = FIELDS.get(kind)
-    if known is not None:
-        opening, fields_of = known
-        put(opening)
-        for item in fields_of(value):
-            if item.__class__ is str:
-                item = named(item)
-                put(f"{len(item)}'{item}")
-            else:
-                write(item, put, named)
-    elif kind is tuple:
-        put(f"{len(value)}(")
-        for item in value:
-            write(item, put, named)
-    elif kind is str:
-        value = named(value)
-        put(f"{len(value)}'{value}")
-    elif kind is int or kind is bool or value is None:
-        put(f"{value};")
-    elif kind is float:
-        put(f"f{struct.pack('<d', value).hex()}")
-    elif isinstance(value, np.generic):
-        put(f"{value.dtype}:{value.tobytes().hex()}")
-    elif kind is Dim:
-        put("D")
-        write(value.key, put)
-    else:
-        FIELDS[kind] = f"{kind.__name__}{{", reader(field_names(kind))
-        write(value, put, named)
+    stack = [value]
+    texts: dict[str, str] = {}
+    while stack:
+        value = stack.pop()
+        kind = value.__class__
+        if kind is str:
+            text = texts.get(value)
+            if text is None:
+                name = named(value)
+                text = texts[value] = f"{len(name)}'{name}"
+            put(text)
+        elif kind is tuple:
+            put(f"{len(value)}(")
+            stack += value[::-1]
+        elif kind in FIELDS:
+            opening, fields_of = FIELDS[kind]
+            put(opening)
+            stack += fields_of(value)
+        elif kind is int or kind is bool or value is None:
+            put(f"{value};")
+        elif kind is float:
+            put(f"f{struct.pack('<d', value).hex()}")
+        elif isinstance(value, np.generic):
+            put(f"{value.dtype}:{value.tobytes().hex()}")
+        elif kind is Dim:
+            put("D")
+            write(value.key, put)
+        else:
+            FIELDS[kind] = f"{kind.__name__}{{", reader(field_names(kind)[::-1])
+            stack.append(value)
 
 
 def reader(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:

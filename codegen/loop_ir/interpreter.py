@@ -48,8 +48,9 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
+from codegen.loop_ir.panels import extent_along
 from codegen.loop_ir.scalars import SCALARS
-from codegen.loop_ir.walks import extent_along, storage_shape, tile_rows
+from codegen.loop_ir.walks import storage_shape, tile_rows
 from symdiff.sizes import Size, value_of
 
 Array = np.ndarray[Any, Any]

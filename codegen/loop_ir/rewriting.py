@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from operator import is_
 
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -33,6 +34,8 @@ Places = Mapping[str, Affine]
 
 def moved_index(index: Affine, places: Places) -> Affine:
     """An index with other indices for loop variables."""
+    if not any([variable.__class__ is not str or variable in places for variable, _ in index.terms]):
+        return index
     const = index.const
     terms: dict[Variable, Size] = {}
     for variable, c in index.terms:
@@ -49,18 +52,26 @@ def moved_index(index: Affine, places: Places) -> Affine:
 
 
 def moved_value(value: Value, places: Places) -> Value:
-    """A value with other indices for loop variables."""
+    """A value with other indices for loop variables; the value itself where it has none of them."""
     match value:
+        case Call(function, args, dtype):
+            fresh = tuple([moved_value(a, places) for a in args])
+            return value if all(map(is_, fresh, args)) else Call(function, fresh, dtype)
         case Load(buffer, index):
-            return Load(buffer, tuple(moved_index(i, places) for i in index))
+            there = moved_place(index, places)
+            return value if there is index else Load(buffer, there)
         case Inside(index, size):
             return Inside(moved_index(index, places), size)
         case IndexValue(index, dtype):
             return IndexValue(moved_index(index, places), dtype)
-        case Call(function, args, dtype):
-            return Call(function, tuple(moved_value(a, places) for a in args), dtype)
         case _:
             return value
+
+
+def moved_place(index: tuple[Affine, ...], places: Places) -> tuple[Affine, ...]:
+    """The indices of an element with other indices for loop variables; themselves where they have none of them."""
+    fresh = tuple([moved_index(i, places) for i in index])
+    return index if all(map(is_, fresh, index)) else fresh
 
 
 def replaced_value(value: Value, known: OnValue) -> Value:
@@ -78,11 +89,12 @@ def with_values(statement: Statement, change: Callable[[Value], Value]) -> State
     """A statement with its own values changed, not those of its body."""
     match statement:
         case Let() | Store() | Accumulate() | Update() | Assign():
-            return replace(statement, value=change(statement.value))
+            fresh = change(statement.value)
+            return statement if fresh is statement.value else replace(statement, value=fresh)
         case If():
             return replace(statement, condition=change(statement.condition))
-        case Loop() | SampleLoop():
-            return replace(statement, carried=tuple(replace(c, initial=change(c.initial)) for c in statement.carried))
+        case Loop() | SampleLoop() if statement.carried:
+            return replace(statement, carried=tuple([replace(c, initial=change(c.initial)) for c in statement.carried]))
         case _:
             return statement
 
@@ -92,9 +104,11 @@ def moved(statement: Statement, places: Places) -> Statement:
     fresh = with_values(statement, lambda v: moved_value(v, places))
     match fresh:
         case Store() | Accumulate():
-            return replace(fresh, index=tuple(moved_index(i, places) for i in fresh.index))
+            there = moved_place(fresh.index, places)
+            return fresh if there is fresh.index else replace(fresh, index=there)
         case If() | Loop() | SampleLoop():
-            return replace(fresh, body=tuple(moved(s, places) for s in fresh.body))
+            body = tuple([moved(s, places) for s in fresh.body])
+            return fresh if all(map(is_, body, fresh.body)) else replace(fresh, body=body)
         case _:
             return fresh
 

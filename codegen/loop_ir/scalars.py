@@ -23,10 +23,10 @@ the same in Numba with `error_model="numpy"` and in plain Python on NumPy scalar
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from msgspec import Struct
 
 from codegen.loop_ir import references
 from codegen.loop_ir.arithmetic import Level
@@ -35,8 +35,7 @@ from symdiff.functions.trigonometric import sech_squared
 Family = Literal["float", "number", "order", "compare", "logic", "test", "power_int", "select", "cast"]
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     """A row: see the head of this module.  `integer` and `integer_helper` replace template and helper for integers.
 
     `cost` is what a vector takes, measured in double precision, where a sum is 1 and an exponential 10; `by_lanes` says that

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import Any, TypeVar
 
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -34,9 +36,19 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
-from symdiff.sizes import Size, divide_exactly, floor_divide, named_sizes, product
+from symdiff.sizes import Size, named_sizes
 
+AnyStatement = TypeVar("AnyStatement", bound=Statement)
+Found = TypeVar("Found")
 INPUTS = ("arg", "const")
+# The kinds of statements with statements in them.
+NESTING = frozenset({If, Loop, TileLoop, SampleLoop})
+# The kinds that multiply matrices.
+PANELLED = frozenset({MatMul, MatVec})
+# The kinds that change a buffer that they read.
+CHANGING = frozenset({Accumulate, Mirror})
+# The kinds that have one value.
+VALUED = frozenset({Let, Store, Accumulate, Update, Assign, Fill})
 # Parts of a range have a multiple of so many rows: whole vectors.
 WHOLE_ROWS = 16
 # An element of a buffer.
@@ -65,12 +77,15 @@ def places_of(program: Program) -> tuple[Mapping[str, Buffer], Mapping[str, int]
 
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
     """Every statement of a body, outer before inner, in order."""
-    stack = list(reversed(body))
+    stack = [iter(body)]
     while stack:
-        statement = stack.pop()
-        yield statement
-        if isinstance(statement, (If, Loop, TileLoop, SampleLoop)):
-            stack.extend(reversed(statement.body))
+        for statement in stack[-1]:
+            yield statement
+            if statement.__class__ in NESTING:
+                stack.append(iter(statement.body))  # type: ignore[union-attr]
+                break
+        else:
+            stack.pop()
 
 
 def straight_length(program: Program) -> int:
@@ -80,8 +95,8 @@ def straight_length(program: Program) -> int:
     straight = looped = 0
     for section in program.sections:
         for statement in section.body:
-            if isinstance(statement, (If, Loop, TileLoop, SampleLoop)):
-                looped += 1 + sum(1 for _ in statements(statement.body))
+            if statement.__class__ in NESTING:
+                looped += sum(1 for _ in statements((statement,)))
             else:
                 straight += 1
     return straight if 10 * looped < straight else 0
@@ -89,42 +104,24 @@ def straight_length(program: Program) -> int:
 
 def values_of(statement: Statement) -> tuple[Value, ...]:
     """The values that stand in a statement itself (not in the statements of its body)."""
-    match statement:
-        case Let(value=value) | Store(value=value) | Accumulate(value=value):
-            return (value,)
-        case Update(value=value) | Assign(value=value):
-            return (value,)
-        case If(condition=condition):
-            return (condition,)
-        case Loop(carried=carried) | SampleLoop(carried=carried):
-            return tuple(c.initial for c in carried)
-        case Fill(value=value):
-            return (value,)
-        case _:
-            return ()
+    kind = statement.__class__
+    if kind in VALUED:
+        return (statement.value,)  # type: ignore[union-attr]
+    if isinstance(statement, If):
+        return (statement.condition,)
+    if isinstance(statement, (Loop, SampleLoop)):
+        return tuple([c.initial for c in statement.carried])
+    return ()
 
 
 def panels_of(statement: Statement) -> tuple[Panel, ...]:
     """The matrix and vector operands of a statement; the last one is written."""
+    if statement.__class__ not in PANELLED:
+        return ()
     if isinstance(statement, MatMul):
         return statement.A, statement.B, statement.C
-    if isinstance(statement, MatVec):
-        return statement.A, statement.x, statement.y
-    return ()
-
-
-def extent_along(axis: int, panel: Panel, extent: Size, buffer: Buffer) -> Size:
-    """How many indices of an axis, the first of its group, the rows or columns of a panel take; its other axes are whole."""
-    group = next((g for g in (panel.row_group, panel.column_group) if g[:1] == (axis,)), (axis,))
-    behind = product(tuple([buffer.shape[other] for other in group[1:]]))
-    return 0 if behind == 0 else divide_exactly(extent, behind) or floor_divide(extent, behind)
-
-
-def suits_blas(buffers: Mapping[str, Buffer], *panels: Panel) -> bool:
-    """Whether BLAS can read the matrices: floats, in each of which neighbours along rows or columns lie side by side."""
-    stored = [buffers[p.buffer] for p in panels]
-    return stored[0].dtype.startswith("float") and all(
-        len(b.shape) - 1 in (p.row_axis, p.column_axis) for b, p in zip(stored, panels, strict=True))
+    assert isinstance(statement, MatVec)
+    return statement.A, statement.x, statement.y
 
 
 def subvalues(value: Value) -> Sequence[Value]:
@@ -142,44 +139,56 @@ def subvalues(value: Value) -> Sequence[Value]:
 
 
 class Facts:
-    """What a statement itself reads: places, positions and the names in them, registers, buffers, and sizes but for numbers."""
+    """What a statement itself reads: places, positions and the names in them, registers, buffers, and sizes but for numbers.
 
-    __slots__ = ("indices", "loads", "read", "registers", "sizes")
+    `known` has what else was found out about it (`remembered`).
+    """
+
+    __slots__ = ("indices", "known", "loads", "read", "registers", "sizes")
+    known: dict[Any, Any]
 
     def __init__(self, statement: Statement) -> None:
         loads: list[Place] = []
         indices: list[Affine] = []
         registers: set[str] = set()
         sizes: list[Size] = []
-        panels = panels_of(statement)
-        if isinstance(statement, (Store, Accumulate)):
-            indices += statement.index
+        kind, panels = statement.__class__, panels_of(statement)
+        if kind is Store or kind is Accumulate:
+            indices += statement.index  # type: ignore[union-attr]
         for panel in panels:
             indices += panel.index
-        for outer in values_of(statement):
-            for value in subvalues(outer):
-                if isinstance(value, Register):
-                    registers.add(value.name)
-                elif isinstance(value, Load):
-                    loads.append((value.buffer, value.index))
-                    indices += value.index
-                elif isinstance(value, Inside):
-                    indices.append(value.index)
-                    sizes.append(value.size)
-                elif isinstance(value, IndexValue):
-                    indices.append(value.index)
-                elif isinstance(value, SizeValue):
-                    sizes.append(value.size)
+        # Every statement of a program comes by here: the kind of a value is compared, which takes less than to match it.
+        stack: list[Any] = [*values_of(statement)]
+        while stack:
+            value = stack.pop(0)
+            kind = value.__class__
+            if kind is Register:
+                registers.add(value.name)
+            elif kind is Call:
+                stack[:0] = value.args
+            elif kind is Load:
+                loads.append((value.buffer, value.index))
+                indices += value.index
+            elif kind is Inside:
+                indices.append(value.index)
+                sizes.append(value.size)
+            elif kind is IndexValue:
+                indices.append(value.index)
+            elif kind is SizeValue:
+                sizes.append(value.size)
         for index in indices:
             if index.terms:
                 registers.update(index_variables(index))
                 sizes += index_sizes(index)
             else:
                 sizes.append(index.const)
-        self.sizes = tuple([size for size in sizes if size.__class__ is not int])
-        changed = (statement.buffer,) if isinstance(statement, (Accumulate, Mirror)) else ()
+        self.sizes = tuple([size for size in sizes if size.__class__ is not int]) if sizes else ()
         self.loads, self.indices, self.registers = tuple(loads), tuple(indices), frozenset(registers)
-        self.read = (*[name for name, _ in loads], *[p.buffer for p in panels], *changed)
+        self.read = tuple([name for name, _ in loads]) if loads else ()
+        if panels:
+            self.read += tuple([p.buffer for p in panels])
+        elif statement.__class__ in CHANGING:
+            self.read += (statement.buffer,)  # type: ignore[union-attr]
 
 
 def facts_of(statement: Statement) -> Facts:
@@ -189,6 +198,22 @@ def facts_of(statement: Statement) -> Facts:
     except AttributeError:
         facts = statement.facts = Facts(statement)
         return facts
+
+
+def remembered(function: Callable[[AnyStatement], Found]) -> Callable[[AnyStatement], Found]:
+    """A function of a statement alone, whose result stays with the statement: many passes ask for it, and nothing changes it."""
+    @wraps(function)
+    def found(statement: AnyStatement) -> Found:
+        facts = facts_of(statement)
+        try:
+            return facts.known[function]  # type: ignore[no-any-return]
+        except AttributeError:
+            facts.known = {}
+        except KeyError:
+            pass
+        result = facts.known[function] = function(statement)
+        return result
+    return found
 
 
 def loads(statement: Statement) -> tuple[Place, ...]:

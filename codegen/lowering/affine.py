@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from codegen.loop_ir.nodes import Affine, Call, IndexValue, Inside, Literal, Quotient, Remainder, Value, Variable
 from symdiff.bounds import at_least
@@ -107,8 +108,7 @@ def split(index: Affine, divisor: Size, sizes: Bounds) -> tuple[Affine, Affine]:
     return Affine(0, ((Quotient(index, divisor), 1),)), Affine(0, ((Remainder(index, divisor), 1),))
 
 
-@dataclass(slots=True)
-class Solution:
+class Solution(Struct):
     """Labels as indices of loop variables, and the conditions under which a label value exists."""
 
     labels: dict[int, Affine]

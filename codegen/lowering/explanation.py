@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from codegen.loop_ir.counts import body_flops
 from codegen.loop_ir.nodes import Buffer, Program, Section, TileLoop
@@ -21,8 +21,7 @@ MOST_NOTES = 40
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """What became of a value: its formula, the buffer that it is stored in (none: it is recomputed), how, and why."""
 
     formula: str

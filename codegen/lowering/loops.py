@@ -59,11 +59,12 @@ class LoopNests(Nests):
         self.scopes.least = depth
         rows = {k: self.place(row, (turn,)) for k in range(len(loop.stacks)) if (row := stacked(loop, args, k)) in self.buffers}
         roots = list(dict.fromkeys([*loop.nexts, *[loop.stacks[k] for k in rows]]))
-        passes = placed(topological(roots, children_read), None)
-        stored = choose_stored(roots, passes, self.hints)
-        order = [node for node in topological(roots, children_read) if node in stored and not is_leaf(node)]
+        everything = topological(roots, children_read)
+        passes = placed(everything, None)
+        stored = choose_stored(roots, everything, passes, self.hints)
+        order = [node for node in everything if node in stored and not is_leaf(node)]
         names: dict[Node, str] = {node: self.buffers[node] for node in topological(roots) if is_array(node)}
-        body = LoopNests(passes, names, use_counts(roots), self.scopes.names, self.hints, self.fresh_buffer, self.scopes)
+        body = LoopNests(passes, names, use_counts(everything), self.scopes.names, self.hints, self.fresh_buffer, self.scopes)
         prefixes = body.elements.prefixes
         for symbol, (name, before) in zip(loop.carries, carries, strict=True):
             names[symbol], prefixes[symbol] = name, before

@@ -46,7 +46,6 @@ from symdiff.expression import Add, Node, Number, Product, Reduce
 from symdiff.gathers import children_read, solved_labels
 from symdiff.index_notation import injective, labels_of
 from symdiff.sizes import Size, product
-from symdiff.traversal import topological
 
 
 def fold_of(node: Node) -> Fold:
@@ -54,10 +53,10 @@ def fold_of(node: Node) -> Fold:
     return node.function.fold if isinstance(node, Reduce) else "add"  # type: ignore[return-value]
 
 
-def use_counts(roots: Sequence[Node]) -> dict[Node, int]:
-    """How many places read each node."""
+def use_counts(order: Sequence[Node]) -> dict[Node, int]:
+    """How many places among the nodes read each node."""
     counts: dict[Node, int] = {}
-    for node in topological(roots, children_read):
+    for node in order:
         for child in children_read(node):
             counts[child] = counts.get(child, 0) + 1
     return counts

@@ -8,10 +8,11 @@ sums is in the `init` of the next pass, or in the `finish` of the last.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import Buffer, Fill, Fold, Mirror, Program, Role, Section, Statement
@@ -33,8 +34,7 @@ from symdiff.sizes import Size, named_sizes
 from symdiff.traversal import topological
 
 
-@dataclass(frozen=True, slots=True)
-class Lowered:
+class Lowered(Struct, frozen=True):
     """A program, the arrays of its constant buffers, and what was stored or recomputed, for people."""
 
     program: Program
@@ -45,17 +45,17 @@ class Lowered:
 def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowered:
     """The program that computes the roots (in order, one out buffer each) from the inputs."""
     distinct = list(dict.fromkeys(roots))
-    passes = plan_passes(distinct, hints)
-    stored = choose_stored(distinct, passes, hints)
     everything = topological(distinct, children_read)
+    passes = plan_passes(everything, hints)
+    stored = choose_stored(distinct, everything, passes, hints)
     order = [node for node in everything if node in stored and not is_leaf(node)]
-    layouts = choose_layouts(distinct, stored, passes, hints)
+    layouts = choose_layouts(distinct, everything, stored, passes, hints)
     found = [(node, matrix_form(node, hints, passes.label.get(node), layouts)) for node in order if isinstance(node, Product)]
     # Layouts may make a product of what none was thought to be, and whose operands are stored nowhere then.
     forms: dict[Node, MatrixForm] = {node: form for node, form in found if form is not None and all(
         f.node in stored or is_leaf(f.node) for f in (form.A, form.B))}
     naming = Naming(roots, inputs, order, passes, layouts)
-    shared = use_counts(distinct)
+    shared = use_counts(everything)
     sections: list[Section] = []
     names = Names()
     count = max(passes.count, 1 + max((passes.level[n] for n in order), default=0))

@@ -6,7 +6,7 @@ the same value is written once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from codegen.loop_ir.nodes import Affine, Carried, Loop, Quotient, Remainder, SampleLoop, Statement, Value
 from symdiff.expression import Node
@@ -15,8 +15,7 @@ from symdiff.sizes import Size
 At = tuple[Affine, ...]
 
 
-@dataclass(slots=True)
-class Scope:
+class Scope(Struct):
     """A body of statements: a section, or the inside of a loop over `var`; `positions` are the registers that index."""
 
     var: str = ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from symdiff.sizes import NAMED, Size, named_sizes, value_of
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
+class Hints(Struct, frozen=True):
     """Named sizes known or guessed when a plan is made; the plan is valid for every size all the same."""
 
     sizes: Mapping[str, int]

@@ -17,7 +17,6 @@ from codegen.planning.passes import SMALLEST_SAMPLE_AXIS, Passes, is_leaf, is_pa
 from symdiff.expression import Apply, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read
 from symdiff.simplification.rule import TRANSCENDENTAL
-from symdiff.traversal import topological
 
 TILE_BYTES = 256 * 1024
 STREAM_BYTES = 6656
@@ -46,9 +45,8 @@ PART_BYTES = 1 << 25
 ASIDE, ASIDE_ROWS = 1.5, 128
 
 
-def plan_passes(roots: Sequence[Node], hints: Hints) -> Passes:
-    """The passes of the roots along the axis that costs the least memory traffic."""
-    order = topological(roots, children_read)
+def plan_passes(order: Sequence[Node], hints: Hints) -> Passes:
+    """The passes of nodes, what is read first, along the axis that costs the least memory traffic."""
     sizes = sample_sizes(order)
     # An axis that is short at this call may be long at the next, but one that is long now is the better guess.
     long = [size for size in sizes if size is None or hints.value(size) >= SMALLEST_SAMPLE_AXIS]

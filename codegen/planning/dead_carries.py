@@ -9,8 +9,9 @@ The derivative of a linear loop carries what the loop does, and asks for the oth
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from operator import is_
+
+from msgspec.structs import replace
 
 from codegen.planning.rewriting import over
 from symdiff.expression import Apply, Node

@@ -9,7 +9,8 @@ One large matrix product takes the place of small ones that read their matrix an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import over

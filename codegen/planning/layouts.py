@@ -15,17 +15,17 @@ from codegen.planning.costs import Hints
 from codegen.planning.matrices import AS_WRITTEN, Layouts, MatrixForm, Operand, groups_of, matrix_form
 from codegen.planning.passes import Passes, is_leaf
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce
-from symdiff.gathers import children_read, factors_read
+from symdiff.gathers import factors_read
 from symdiff.index_notation import Label, labels_of
-from symdiff.traversal import topological
 
 # For each axis of a node, axes of the one that reads it.
 Origins = tuple[frozenset[int], ...]
 
 
-def choose_layouts(roots: Sequence[Node], stored: Mapping[Node, str], passes: Passes, hints: Hints) -> Layouts:
-    """The order of axes of each stored node that does not lie as it is written."""
-    search = Search(roots, stored, passes, hints)
+def choose_layouts(roots: Sequence[Node], order: Sequence[Node], stored: Mapping[Node, str], passes: Passes,
+                   hints: Hints) -> Layouts:
+    """The order of axes of each stored node that does not lie as it is written; `order` has all under the roots."""
+    search = Search(roots, order, stored, passes, hints)
     for node in search.order:
         if isinstance(node, Product):
             search.settle(node)
@@ -42,9 +42,9 @@ class Search:
     `free` to be laid out is what no other pass, loop or caller expects as it is written.
     """
 
-    def __init__(self, roots: Sequence[Node], stored: Mapping[Node, str], passes: Passes, hints: Hints) -> None:
+    def __init__(self, roots: Sequence[Node], everything: Sequence[Node], stored: Mapping[Node, str], passes: Passes,
+                 hints: Hints) -> None:
         self.stored, self.passes, self.hints = stored, passes, hints
-        everything = topological(roots, children_read)
         self.order = [node for node in everything if node in stored and not is_leaf(node)]
         loops = {child for node in everything if isinstance(node, Apply) for child in (node, *node.children)}
         asked = set(roots)

@@ -6,7 +6,8 @@ A forward loop whose derivative is asked for too stands in the outputs several t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.planning.rewriting import over
 from symdiff.expression import Apply, Node

@@ -19,7 +19,6 @@ from symdiff.gathers import children_read, factors_read, solved_labels
 from symdiff.index_notation import Index, injective, inside, labels_of
 from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.sizes import Size
-from symdiff.traversal import topological
 
 Position = tuple[tuple[tuple[Index, ...], tuple[Size, ...]], ...]
 COSTLY_OPERATIONS = 4
@@ -64,9 +63,8 @@ def operations(
     return min((COSTLY_OPERATIONS if is_costly(node) else 1) + sum(below), 1 << 30)
 
 
-def choose_stored(roots: Sequence[Node], passes: Passes, hints: Hints) -> dict[Node, str]:
-    """The nodes that get a buffer, each with the reason."""
-    order = topological(roots, children_read)
+def choose_stored(roots: Sequence[Node], order: Sequence[Node], passes: Passes, hints: Hints) -> dict[Node, str]:
+    """The nodes that get a buffer, each with the reason; `order` has all under the roots, what is read first."""
     stored = dict.fromkeys(roots, "an output")
     for node in passes.full:
         if not is_leaf(node):

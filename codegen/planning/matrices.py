@@ -7,8 +7,10 @@ A part of an array is read where it stands: the heads Q[b, s, 16 h + d] are matr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from codegen.planning.costs import Hints
 from symdiff.expression import Node, Product
@@ -46,8 +48,7 @@ class Lying(NamedTuple):
     shape: tuple[Size, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixForm:
+class MatrixForm(Struct, frozen=True):
     """C[rows, columns] = Σ_inner A[rows, inner] B[inner, columns]; without columns, B and C are vectors.
 
     Each of the three is a group of labels that count as one; `batch` labels are looped over, and what they sum is added up.

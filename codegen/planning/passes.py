@@ -8,7 +8,8 @@ a sum over samples take one pass, and what needs a finished sum (a mean, a softm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from symdiff.expression import Add, Apply, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import factors_read, solved_labels
@@ -23,8 +24,7 @@ FEW_OPERATIONS = 3
 FOLDS = ("add", "max", "min", "mul")
 
 
-@dataclass(slots=True)
-class Passes:
+class Passes(Struct):
     """Where each node is computed.
 
     `sample` gives the sample axis of per-sample nodes, `label` the label of a Product that runs over samples, `level` the

@@ -10,7 +10,9 @@ read what it is made of.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from codegen.planning.materialisation import is_contraction, is_costly
 from codegen.planning.passes import FEW_OPERATIONS, is_leaf, is_pattern
@@ -94,8 +96,7 @@ def heads(node: Product) -> set[tuple[Node, object]]:
     return {(f, at[0]) for f, at in node.factors if at}
 
 
-@dataclass(slots=True)
-class Bodies:
+class Bodies(Struct):
     """What stands for the arrays of a loop in its body: symbols of slices and of what does not change, more as needed."""
 
     loop: Loop

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from codegen.backends.fast_calls import CALLS
 from codegen.backends.protocol import DirectCall, Executable
@@ -34,8 +34,7 @@ MOST_HELD = 1 << 22
 SMALL_SIZE = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """A planned kernel.
 
     `build` compiles it, once; `source` writes it for people, `listings` give other forms of it; `seconds` is what each

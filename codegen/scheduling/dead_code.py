@@ -62,6 +62,9 @@ def swept(body: tuple[Statement, ...], live: set[str], registers: set[str]) -> t
     kept: list[Statement] = []
     for statement in without_overwritten(body):
         match statement:
+            case Let() | Update() | Assign():
+                if statement.register in registers:
+                    kept.append(statement)
             case Store() | Accumulate() | Fill() | Mirror():
                 if statement.buffer in live:
                     kept.append(statement)
@@ -70,9 +73,6 @@ def swept(body: tuple[Statement, ...], live: set[str], registers: set[str]) -> t
                     kept.append(statement)
             case MatVec():
                 if statement.y.buffer in live:
-                    kept.append(statement)
-            case Let() | Update() | Assign():
-                if statement.register in registers:
                     kept.append(statement)
             case Loop() | SampleLoop():
                 inner = swept(statement.body, live, registers)
@@ -99,9 +99,11 @@ def without_overwritten(body: tuple[Statement, ...]) -> list[Statement]:
         if isinstance(statement, Store) and statement.index in again.get(statement.buffer, ()):
             continue
         for inner in statements((statement,)) if again else ():
-            for name, index in (*loads(inner), *([(inner.buffer, inner.index)] if isinstance(inner, Accumulate) else [])):
+            for name, index in (*loads(inner), (inner.buffer, inner.index)) if isinstance(inner, Accumulate) else loads(inner):
                 if name in again:
                     again[name] = [place for place in again[name] if disjoint(place, index)]
+            if inner.__class__ is Let:
+                continue
             for panel in panels_of(inner):
                 again.pop(panel.buffer, None)
             if isinstance(inner, Mirror):

@@ -16,7 +16,7 @@ past statements that neither write what it reads nor read or write what it write
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from codegen.loop_ir.nodes import (
@@ -33,8 +33,8 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
 )
-from codegen.loop_ir.rewriting import counted_by, moved
-from codegen.loop_ir.walks import fresh_names, loads, statements, used_registers
+from codegen.loop_ir.rewriting import counted_by, moved, moved_place
+from codegen.loop_ir.walks import fresh_names, loads, remembered, statements, used_registers
 from codegen.scheduling.loop_edges import MOST_APART, SHORT, edges_of
 from codegen.scheduling.vector_loops import all_apart, independent
 from symdiff.sizes import combine
@@ -80,20 +80,16 @@ def joined_before(before: Sequence[Statement], loop: Loop, name: Iterator[str]) 
 
 def reached(before: Sequence[Statement], loop: Loop) -> Iterator[int]:
     """The places of the loops up to which a loop may move past the statements before it, the nearest first."""
-    writes = written_in(loop)
-    reads = {p[0] for s in statements((loop,)) for p in loads(s)}
-    names = {name for s in statements((loop,)) for name in used_registers(s)}
+    writes, reads, names = written_in(loop), read_in(loop), registers_in(loop)
     passed = 0
     for place in range(len(before) - 1, max(len(before) - FURTHEST, 0) - 1, -1):
         statement = before[place]
         if isinstance(statement, Loop):
             yield place
             passed += 1
-            inside = list(statements((statement,)))
-            if passed > MOST_PASSED or not all(isinstance(s, (*PLAIN, Loop)) for s in inside):
+            if passed > MOST_PASSED or not is_plain(statement):
                 return
-            if writes & {p[0] for s in inside for p in loads(s)} or (writes | reads) & written_in(statement) or names & {
-                    c.name for s in inside if isinstance(s, Loop) for c in s.carried}:
+            if writes & read_in(statement) or (writes | reads) & written_in(statement) or names & carried_in(statement):
                 return
         elif not isinstance(statement, (Let, Store, Accumulate)) or writes & {p[0] for p in loads(statement)} or (
                 not isinstance(statement, Let) and statement.buffer in writes | reads):
@@ -102,40 +98,38 @@ def reached(before: Sequence[Statement], loop: Loop) -> Iterator[int]:
 
 def needed(between: Sequence[Statement], loop: Loop, last: Loop) -> list[Statement] | None:
     """What a loop reads of the values named between it and the loop before; None where they cannot be named before that."""
-    wanted = {name for s in statements((loop,)) for name in used_registers(s)}
+    wanted = set(registers_in(loop))
     ahead: list[Statement] = []
     for statement in reversed(between):
         if isinstance(statement, Let) and statement.register in wanted:
             ahead.insert(0, statement)
             wanted |= used_registers(statement)
-    inside = list(statements((last, *between)))
-    stored = {s.buffer for s in inside if isinstance(s, (Store, Accumulate))}
-    late = wanted & {c.name for s in inside if isinstance(s, Loop) for c in s.carried}
-    return None if late or any(p[0] in stored for let in ahead for p in loads(let)) else ahead
+    around = [s for s in (last, *between) if not isinstance(s, Let)]
+    late = any(not wanted.isdisjoint(carried_in(s)) for s in around)
+    return None if late or any(p[0] in written_in(s) for let in ahead for p in loads(let) for s in around) else ahead
 
 
 def together(first: Loop, second: Loop) -> Loop | None:
     """Two loops as one, None where that is not the same or not wanted."""
     if not alike(first, second):
         return in_turn(first, second)
-    if written_in(first) & {p[0] for p in loads(second)}:
+    if any(name in written_in(first) for name, _ in loads(second)) or not meet_in_turn(first, second):
         return None
-    second = moved(replace(second, var=first.var), {second.var: counted_by(first.var)})  # type: ignore[assignment]
-    one, two = parted(first.body), parted(second.body)
+    fresh = counted_as(first.var, second)
+    one, two = parted(first.body), parted(fresh.body)
     if one is None or two is None:
         return None
     (before, inner), (then, other) = one, two
-    if inner is None:
-        if not meet_in_turn(first, second) or not (independent(first) and independent(second)):
+    if inner is None or other is None:
+        if not (independent(first) and independent(second)):
             return None
-        return replace(first, body=(*first.body, *second.body), carried=(*first.carried, *second.carried))
-    assert other is not None
-    if not meet_in_turn(first, second) or written_in(first) & {p[0] for s in then for p in loads(s)}:
+        return replace(first, body=(*first.body, *fresh.body), carried=(*first.carried, *fresh.carried))
+    if any(name in written_in(first) for s in then for name, _ in loads(s)):
         return None
     joined = together(inner, other)
     if joined is None:
         return in_turn(first, second)
-    return replace(first, body=(*before, *then, joined), carried=(*first.carried, *second.carried))
+    return replace(first, body=(*before, *then, joined), carried=(*first.carried, *fresh.carried))
 
 
 def in_turn(first: Loop, second: Loop) -> Loop | None:
@@ -145,10 +139,17 @@ def in_turn(first: Loop, second: Loop) -> Loop | None:
     shared = (written_in(first) & touched(second).keys()) | (written_in(second) & touched(first).keys())
     if not shared or not (is_nest(first) and is_nest(second)) or sum(1 for _ in statements((first, second))) > LONGEST:
         return None
-    second = moved(replace(second, var=first.var), {second.var: counted_by(first.var)})  # type: ignore[assignment]
-    return replace(first, body=(*first.body, *second.body)) if meet_in_turn(first, second) else None
+    return replace(first, body=(*first.body, *counted_as(first.var, second).body)) if meet_in_turn(first, second) else None
 
 
+def counted_as(var: str, loop: Loop, more: int = 0) -> Loop:
+    """A loop counted by another variable, which is larger by a number."""
+    if loop.var == var and more == 0:
+        return loop
+    return moved(replace(loop, var=var), {loop.var: counted_by(var, -more)})  # type: ignore[return-value]
+
+
+@remembered
 def is_nest(loop: Loop) -> bool:
     """Whether a loop holds others, and nothing but sums of their own that goes from turn to turn."""
     inside = list(statements(loop.body))
@@ -182,16 +183,16 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
         return None
     if not all(is_nest(loop) or all(isinstance(s, PLAIN) for s in statements(loop.body)) for loop in (first, second)):
         return None
+    if any(isinstance(loop.hi, int) and isinstance(loop.lo, int) and loop.hi - loop.lo < SHORT for loop in (first, second)):
+        return None
     shift = distance(first, second)
     if shift is None:
         return None
-    second = moved(replace(second, var=first.var), {second.var: counted_by(first.var, -shift)})  # type: ignore[assignment]
     second = replace(second, lo=combine(((1, second.lo), (1, shift))), hi=combine(((1, second.hi), (1, shift))))
-    if any(isinstance(loop.hi, int) and isinstance(loop.lo, int) and loop.hi - loop.lo < SHORT for loop in (first, second)):
-        return None
     starts, ends = combine(((1, second.lo), (-1, first.lo))), combine(((1, second.hi), (-1, first.hi)))
     if not isinstance(starts, int) or not isinstance(ends, int) or abs(starts) + abs(ends) > MOST_APART:
         return None
+    second = counted_as(first.var, second, shift)
     lo, hi = (second.lo if starts > 0 else first.lo), (second.hi if ends < 0 else first.hi)
     # What lies side by side in the common turns may not at the ends.
     outermost = replace(first, lo=first.lo if starts > 0 else second.lo, hi=first.hi if ends < 0 else second.hi)
@@ -231,25 +232,59 @@ def parted(body: tuple[Statement, ...]) -> tuple[tuple[Statement, ...], Loop | N
 
 
 def meet_in_turn(first: Loop | SampleLoop, second: Loop | SampleLoop) -> bool:
-    """Whether what both touch, and one of them writes, is touched by both in the same turn."""
-    inside = {s.var for loop in (first, second) for s in statements(loop.body) if isinstance(s, Loop)}
-    inside |= {s.register for loop in (first, second) for s in statements(loop.body) if isinstance(s, Let)}
+    """Whether what both touch, and one of them writes, is touched by both in the same turn, if they are counted alike."""
     one, two = touched(first), touched(second)
-    writes = written_in(first) | written_in(second)
-    return all(all_apart([*one[name], *two[name]], first, inside) for name in one.keys() & two.keys() if name in writes)
+    common = [name for name in one if name in two and (name in written_in(first) or name in written_in(second))]
+    if not common:
+        return True
+    inside = {*named_in(first), *named_in(second)}
+    names = {second.var: counted_by(first.var)}
+    return all(all_apart([*one[name], *[moved_place(index, names) for index in two[name]]], first, inside) for name in common)
 
 
-def touched(loop: Loop | SampleLoop) -> dict[str, list[tuple[Affine, ...]]]:
-    """Where a loop reads and writes, by buffer."""
+@remembered
+def touched(statement: Statement) -> Mapping[str, Sequence[tuple[Affine, ...]]]:
+    """Where a statement, with all in it, reads and writes, by buffer."""
     found: dict[str, list[tuple[Affine, ...]]] = {}
-    for statement in statements((loop,)):
-        for name, index in loads(statement):
+    for inner in statements((statement,)):
+        for name, index in loads(inner):
             found.setdefault(name, []).append(index)
-        if isinstance(statement, (Store, Accumulate)):
-            found.setdefault(statement.buffer, []).append(statement.index)
+        if isinstance(inner, (Store, Accumulate)):
+            found.setdefault(inner.buffer, []).append(inner.index)
     return found
 
 
-def written_in(loop: Loop | SampleLoop) -> set[str]:
-    """The buffers that a loop writes."""
-    return {s.buffer for s in statements((loop,)) if isinstance(s, (Store, Accumulate))}
+@remembered
+def written_in(statement: Statement) -> Set[str]:
+    """The buffers that a statement, with all in it, writes."""
+    return {s.buffer for s in statements((statement,)) if isinstance(s, (Store, Accumulate))}
+
+
+@remembered
+def read_in(statement: Statement) -> Set[str]:
+    """The buffers that a statement, with all in it, loads."""
+    return {name for s in statements((statement,)) for name, _ in loads(s)}
+
+
+@remembered
+def registers_in(statement: Statement) -> Set[str]:
+    """The registers and loop variables that a statement, with all in it, reads."""
+    return {name for s in statements((statement,)) for name in used_registers(s)}
+
+
+@remembered
+def carried_in(statement: Statement) -> Set[str]:
+    """The registers that a statement carries, or loops in it do."""
+    return {c.name for s in statements((statement,)) if isinstance(s, Loop) for c in s.carried}
+
+
+@remembered
+def named_in(loop: Loop | SampleLoop) -> Set[str]:
+    """The variables of the loops in a loop, and the registers that are named in it."""
+    return {s.var if isinstance(s, Loop) else s.register for s in statements(loop.body) if isinstance(s, (Loop, Let))}
+
+
+@remembered
+def is_plain(statement: Statement) -> bool:
+    """Whether a statement holds loops and plain statements alone."""
+    return all(isinstance(s, (*PLAIN, Loop)) for s in statements((statement,)))

@@ -176,13 +176,14 @@ def in_cache(buffer: Buffer) -> bool:
     return isinstance(count, int) and count * BYTES[buffer.dtype] <= CACHED_BYTES
 
 
-def in_groups(loop: Loop | SampleLoop, group: Sequence[Statement]) -> tuple[Statement, Statement]:
-    """The turns in groups, and those that are left."""
+def in_groups(loop: Loop | SampleLoop, group: Sequence[Statement]) -> tuple[Statement, ...]:
+    """The turns in groups, and those that are left, if any are."""
     body = tuple(group)
     if isinstance(loop, SampleLoop):
         return replace(loop, body=body, step=TURNS_AT_ONCE), replace(loop, rest=TURNS_AT_ONCE)
     whole = multiply(TURNS_AT_ONCE, floor_divide(loop.hi, TURNS_AT_ONCE))
-    return replace(loop, hi=whole, body=body, step=TURNS_AT_ONCE), replace(loop, lo=whole)
+    grouped = replace(loop, hi=whole, body=body, step=TURNS_AT_ONCE)
+    return (grouped,) if whole == loop.hi else (grouped, replace(loop, lo=whole))
 
 
 def may_jam(loop: Loop | SampleLoop) -> bool:

@@ -30,7 +30,8 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
-from codegen.loop_ir.walks import buffers_of, fresh_names, suits_blas
+from codegen.loop_ir.panels import suits_blas
+from codegen.loop_ir.walks import buffers_of, fresh_names
 from symdiff.sizes import Size
 
 

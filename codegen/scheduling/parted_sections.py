@@ -64,8 +64,10 @@ def parts(section: Section, kept: dict[str, Buffer]) -> Iterator[Section]:
     stored: dict[str, Stored] = {}
     positions = Positions(kept)
     for place, statement in enumerate(section.body):
-        size += sum(1 for _ in statements((statement,)))
-        fresh.update((name, statement) for name in named(statement) if name not in again and last_use.get(name, -1) > place)
+        size += 1 if statement.__class__ is Let else sum(1 for _ in statements((statement,)))
+        for name in named(statement):
+            if name not in again and last_use.get(name, -1) > place:
+                fresh[name] = statement
         for name in ends.get(place, ()):
             fresh.pop(name, None)
         if size >= ENOUGH and (not fresh or (size >= MANY and all(isinstance(let, Let) for let in fresh.values()))):

@@ -9,7 +9,9 @@ The adjoints of the gates of a network take the place of what the forward turns 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -38,8 +40,7 @@ LEAST_SHARE = 2
 Index = tuple[Affine, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """Where a buffer lies in another: so many elements from a position along an axis."""
 
     whole: str

@@ -11,9 +11,11 @@ brings.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from heapq import heappop, heappush
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import Affine, Buffer, If, Loop, Program, SampleLoop, Statement, Store, TileLoop
@@ -23,16 +25,14 @@ from symdiff.sizes import product as product_of
 SCRATCH = frozenset({"full", "tile", "accumulator"})
 
 
-@dataclass(slots=True)
-class Life:
+class Life(Struct):
     """The places of the first and of the last statement that touch a buffer."""
 
     first: int
     last: int
 
 
-@dataclass(slots=True)
-class Free:
+class Free(Struct):
     """The slots of a size: those that are needed no longer, those that are with when that ends, and the latest buffer of each."""
 
     over: list[int] = field(default_factory=list)
@@ -111,8 +111,7 @@ def lives_of(places: list[tuple[tuple[str, ...], tuple[Statement, ...]]]) -> dic
     return lives
 
 
-@dataclass(frozen=True, slots=True)
-class Inner:
+class Inner(Struct, frozen=True):
     """A statement of a nest: the body that it stands in, told by a number, its place there, and the loops around it."""
 
     statement: Statement

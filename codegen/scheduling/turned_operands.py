@@ -31,8 +31,9 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
 )
+from codegen.loop_ir.panels import suits_blas
 from codegen.loop_ir.rewriting import counted_by
-from codegen.loop_ir.walks import buffers_of, fresh_names, index_variables, statements, suits_blas, written
+from codegen.loop_ir.walks import buffers_of, fresh_names, index_variables, statements, written
 from codegen.scheduling.opened_products import at
 
 # Bytes of an operand that is worth a copy, and turns of a loop.

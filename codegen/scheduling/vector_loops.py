@@ -10,7 +10,9 @@ change from lane to lane costs as before.  A loop may be one where its turns do 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from msgspec import Struct, field
 
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -35,7 +37,17 @@ from codegen.loop_ir.nodes import (
     Value,
 )
 from codegen.loop_ir.scalars import SCALARS
-from codegen.loop_ir.walks import Place, buffers_of, index_variables, loads, statements, subvalues, used_registers, values_of
+from codegen.loop_ir.walks import (
+    Place,
+    buffers_of,
+    index_variables,
+    loads,
+    remembered,
+    statements,
+    subvalues,
+    used_registers,
+    values_of,
+)
 from symdiff.sizes import typical_value
 
 LANES = 4
@@ -61,8 +73,7 @@ def trips(loop: Loop | SampleLoop) -> float:
     return max((high - low) / loop.step, 0)
 
 
-@dataclass(slots=True)
-class Lane:
+class Lane(Struct):
     """The loop variable that counts lanes, the registers that differ from lane to lane, and what has been gathered."""
 
     var: str
@@ -105,7 +116,7 @@ class Chooser:
             case Loop() | SampleLoop():
                 inner, cost = self.body(statement.body)
                 serial, total = replace(statement, body=inner), trips(statement) * (cost + 1)
-                if unrolls(statement):
+                if unrolls(statement) and not any(is_long(s) for s in statements(inner)):
                     serial, total = replace(serial, kind="unrolled"), trips(statement) * cost
                 if not independent(statement):
                     return serial, total
@@ -189,6 +200,11 @@ def unrolls(loop: Loop | SampleLoop) -> bool:
     return count <= LONGEST_UNROLLED and count * weight(loop.body) <= MOST_UNROLLED
 
 
+def is_long(statement: Statement) -> bool:
+    """Whether a statement is a loop that is run turn by turn: nothing is gained by writing it several times."""
+    return isinstance(statement, SampleLoop) or (isinstance(statement, Loop) and statement.kind == "serial")
+
+
 def weight(body: Sequence[Statement]) -> int:
     """The number of values and statements that a body is written with, short loops in it written out."""
     total = 0
@@ -205,6 +221,7 @@ def weight(body: Sequence[Statement]) -> int:
     return total
 
 
+@remembered
 def independent(loop: Loop | SampleLoop) -> bool:
     """Whether the turns of a loop may run side by side.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from symdiff.binding.conversions import as_argument, check_finite
 from symdiff.binding.demands import Demands, check_demands, check_positions
@@ -25,8 +25,7 @@ REMEMBERED = 256
 NO_DEMANDS = Demands()
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """What a kernel expects of one input; `where` is the text that errors show (shape, the user's line)."""
 
     name: str

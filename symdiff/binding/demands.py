@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from symdiff.binding.ranges import Range, ranges_of
 from symdiff.bounds import at_least
@@ -25,8 +26,7 @@ from symdiff.traversal import topological
 LONGEST = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """`size` must be at least `least`, because of `node`: an axis of it, or one that it reduces."""
 
     size: Size
@@ -35,8 +35,7 @@ class Demand:
     reduced: Node | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Positions:
+class Positions(Struct, frozen=True):
     """The values of `index`, made of the symbols, must be positions −size … size − 1, because `node` reads there."""
 
     index: Node

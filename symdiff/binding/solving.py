@@ -7,13 +7,13 @@ with d known).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from symdiff.sizes import Dim, Monomial, Named, Size, from_terms, monomials, named_sizes
 
 
-@dataclass(frozen=True, slots=True)
-class SizeSource:
+class SizeSource(Struct, frozen=True):
     """name = (length of that axis − rest) / coefficient."""
 
     name: str

@@ -7,7 +7,8 @@ carries; what it reads of the forward turns is kept there (`histories`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from symdiff.bodies import closed, opened, private, replaced, shown
 from symdiff.bounds import at_least

@@ -9,15 +9,15 @@ Python's operators and other rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 Expression = Any
 Partial = Callable[..., Expression] | None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class ScalarRow:
+class ScalarRow(Struct, frozen=True, eq=False):
     """One elementwise function.
 
     name      the key, also the word that kernels use, unless `expansion` is given
@@ -53,8 +53,7 @@ class ScalarRow:
         return BUILDERS["map"](self, args)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class ReduceRow:
+class ReduceRow(Struct, frozen=True, eq=False):
     """One reduction along axes.
 
     numpy     reference: `numpy(array, axis=tuple)`

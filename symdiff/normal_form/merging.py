@@ -7,7 +7,7 @@ leaves everything as it was and says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from symdiff.bounds import at_least
 from symdiff.expression import Factor, Number, Product
@@ -37,8 +37,7 @@ class Vanishes(Exception):
     """An index equation that no label value solves: the product is zero."""
 
 
-@dataclass(slots=True)
-class Contraction:
+class Contraction(Struct):
     """coefficient · Σ Π factors, at `out`; labels are keys of `extents`."""
 
     coefficient: Number

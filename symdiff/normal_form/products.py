@@ -23,6 +23,8 @@ FACTOR_LIMIT = 8
 PLACED_LIMIT = 8
 # A part of a sum of more terms is a part of the whole sum, which other steps of a program share.
 VIEW_LIMIT = 4
+# More outer products in a sum are summed as the matrix that they are.
+OUTER_LIMIT = 4
 
 
 def dense_product(coefficient: Number, factors: list[Factor], out: list[Index], extents: dict[Label, Size],
@@ -203,8 +205,9 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
     """The parts over which the product is distributed (R8), or None.
 
     A part is a term of the sum whose diagonal or scatter pattern interacts with the rest of the product (one of its labels
-    is summed, shared or repeated), or a term that is a true outer product losing a label; the other terms stay together, and so do
-    windows, where there are many and not each of them is seen whole or not at all.
+    is summed, shared or repeated), or a term that is a true outer product losing a label, where there are few: layers that add one
+    each would meet every layer before.  The other terms stay together, and so do windows, where there are many and not each of
+    them is seen whole or not at all.
     A sum read alone through a permutation, or written at positions of a larger array, is distributed too, so that views of sums
     are sums of views; but not parts of long ones, of which only terms that are patterns themselves stand apart.
     """
@@ -221,10 +224,13 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
     if not (touched or alone):
         return None
     closed = set() if repeated else closed_windows(node, indices, target, bool(summed))
+    outer = {term for _, term in node.terms if outer_product(term, indices, set(summed))} if summed else set()
+    if len(outer) > OUTER_LIMIT:
+        outer = set()
     apart: list[Term] = []
     together: list[Term] = []
     for term in node.terms:
-        split = (patterned(term[1]) and term[1] not in closed) or (summed and outer_product(term[1], indices, set(summed)))
+        split = (patterned(term[1]) and term[1] not in closed) or term[1] in outer
         (apart if split or repeated else together).append(term)
     if not apart:
         return None

@@ -74,7 +74,7 @@ def moved_part(part: Part, names: Mapping[Node, Node], is_whole: bool) -> Part |
     The steps of a step are those of the node that it is, which is rewritten too where it stands; but a multiple may stand nowhere.
     """
     if isinstance(part, Node):
-        return names.get(part)
+        return part if isinstance(part, Product) and not part.factors else names.get(part)
     place = 0 if part.kind is Add else 1
     pairs = [(c, names.get(term)) if part.kind is Add else (names.get(c), term) for c, term in part.fields[place]]
     if any([one is None or other is None for one, other in pairs]):

@@ -92,6 +92,14 @@ def unscaled(node: Node) -> Term:
     return 1, node
 
 
+def as_term(c: Number, node: Node) -> Term:
+    """c · node as a sum of more terms has it: with the number that stands in the node before it, unless it is one."""
+    if node.__class__ is not Product or not node.children:
+        return c, node
+    k, node = unscaled(node)
+    return c if k == 1 else exact(c * k), node
+
+
 def add(terms: list[Term], type: TensorType) -> Node:
     """Σ coefficient · node in normal form; the nodes have the shape of `type`."""
     collected = collect(terms, type)
@@ -110,7 +118,8 @@ def add(terms: list[Term], type: TensorType) -> Node:
     made = Add(tuple(collected), type)
     for _, node in terms:
         if flattens(node, type):
-            put_together(made, 1, terms)
+            # With the numbers in terms before them, so that steps are told by the terms of the sum wherever it is rewritten.
+            put_together(made, 1, [as_term(c, part) for c, part in terms])
             break
     return made
 

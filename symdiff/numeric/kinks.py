@@ -6,10 +6,10 @@ Numeric derivatives mean nothing there.  Kinks of functions of one argument stan
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from symdiff.expression import Map, Node, Reduce, Symbol
 from symdiff.numeric.complex_field import WIDE
@@ -36,8 +36,7 @@ DISTANCES: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
-@dataclass(frozen=True)
-class Kink:
+class Kink(Struct, frozen=True):
     """The nearest kink: its distance in the argument of `node`."""
 
     distance: float

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from symdiff.expression import Node
 from symdiff.numeric.complex_field import COMPLEX, WIDE, NotAnalytic
@@ -20,8 +20,7 @@ LEVELS = 7
 EPSILON = float(np.finfo(float).eps)
 
 
-@dataclass(frozen=True)
-class Function:
+class Function(Struct, frozen=True):
     """Expressions as functions of their symbols at a point: `arrays` by symbol, `sizes` by name."""
 
     roots: Sequence[Node]
@@ -34,8 +33,7 @@ class Function:
         return evaluate_nodes(self.roots, {**arrays, **(changed or {})}, self.sizes, field)
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """The partial derivatives of every root with respect to one entry of a symbol.
 
     A kink nearer than `step` disturbs them.

@@ -6,7 +6,8 @@ The kernel computes the same numbers without overflow or cancellation; the NumPy
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from symdiff.expression import Map, Node
 from symdiff.functions.row import ROWS

@@ -6,8 +6,9 @@ The entry of a node is written at labels of its own; a consumer puts its indices
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from symdiff.expression import Add, Constant, Map, Node, Number, Product, Reduce
 from symdiff.index_notation import Index, form_of, labels_of, tidy

@@ -8,7 +8,8 @@ no matrix form, and the caller writes the product with indices.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from symdiff.printing.pieces import Part, Piece, flipped_chain
 from symdiff.printing.style import MatrixStyle
@@ -22,8 +23,7 @@ class NoMatrixForm(Exception):
     """The product needs indices."""
 
 
-@dataclass(slots=True)
-class Item:
+class Item(Struct):
     """A tensor of a product: a chain of parts for a matrix or vector, its labels, and what squared it is, if anything.
 
     `above` and `below` hold the factors of a product taken element by element.

@@ -7,8 +7,10 @@ product taken apart, so that a sum can put what its terms share in front: coeffi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from fractions import Fraction
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from symdiff.expression import Number
 from symdiff.sizes import Size
@@ -16,8 +18,7 @@ from symdiff.sizes import Size
 COMPARISON, SUM, QUOTIENT, HADAMARD, CHAIN, POWER, ATOM = range(7)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Text and how tightly its outermost operator binds; `axes` counts the axes, `name` marks a plain name.
 
     A power with a number as exponent knows its base and the exponent; `norm` marks what is never negative as a norm is.
@@ -37,8 +38,7 @@ class Piece:
         return self if self.base is None else self.base
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One member of a chain: a matrix, a vector, a diagonal matrix given by its vector, or a vector of ones.
 
     `flipped` says that it is read transposed; `symmetric` that this makes no difference.
@@ -55,8 +55,7 @@ class Part:
         return self if self.symmetric else replace(self, flipped=not self.flipped)
 
 
-@dataclass(frozen=True, slots=True)
-class Monomial:
+class Monomial(Struct, frozen=True):
     """coefficient · Π scalars · body / Π divisors."""
 
     coefficient: Number = 1
@@ -69,8 +68,7 @@ class Monomial:
         return self.body if self.coefficient == 1 and not self.scalars and not self.divisors else None
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """One axis of a slice: a position, or start, stop and step (None where they are natural), or a new axis."""
 
     start: Size | None = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from symdiff.expression import Add, Apply, Constant, Factor, Map, Node, Number, Product
 from symdiff.functions.row import ROWS, ScalarRow
@@ -25,8 +25,7 @@ CLIP = ScalarRow("clip", np.clip, None, result="same", text="clip({0}, {1}, {2})
                  latex=r"\operatorname{{clip}}\left({0}, {1}, {2}\right)")
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(Struct, frozen=True):
     """An operation that is only ever shown."""
 
     name: str

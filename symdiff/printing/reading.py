@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from symdiff.bounds import at_least
 from symdiff.expression import Factor, Node, Product
@@ -15,8 +16,7 @@ Label = int
 MOST = 24
 
 
-@dataclass(slots=True)
-class Flat:
+class Flat(Struct):
     """A product with its nested cores opened: factors, extents, out."""
 
     factors: list[Factor]

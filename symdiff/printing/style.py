@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Sequence
-from dataclasses import replace
 from math import log10
+
+from msgspec.structs import replace
 
 from symdiff.expression import Number
 from symdiff.functions.row import ROWS, ReduceRow, ScalarRow

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+from msgspec.structs import replace
 
 from symdiff.exponential_sums import sum_shared
 from symdiff.expression import Add, Apply, Constant, Map, Node, Number, Product, Reduce, Symbol

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
+
+from msgspec import Struct
 
 from symdiff.expression import Add, Factor, Map, Node, Number, Product
 from symdiff.functions.row import REDUCTIONS, ROWS
@@ -27,8 +28,7 @@ LOG_2 = math.log(2.0)
 REACH = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Exponential:
+class Exponential(Struct, frozen=True):
     """e^(Σ terms) · rest; the rest is None for 1."""
 
     terms: list[Term]

@@ -7,8 +7,10 @@ divisor stands outside.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from fractions import Fraction
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from symdiff.expression import Add, Constant, Factor, Map, Node, Number, Product, Reduce
 from symdiff.functions.row import REDUCTIONS, ROWS
@@ -84,8 +86,7 @@ def power_of_one_plus(base: Add, p: Number) -> Node | None:
     return scale(float(v) ** -float(p), map_node(ROWS["exp"], (scale(exact(-p), softplus(scale(-1, x))),)))
 
 
-@dataclass(frozen=True, slots=True)
-class Divisor:
+class Divisor(Struct, frozen=True):
     """A factor read as (c e^(−m))ᵖ, m a logarithm of a sum of exponentials.
 
     `base` and `sign` give what is left of it: base^(sign · q) for q of the p.  `only` says that m is taken out only for an

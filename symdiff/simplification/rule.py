@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import is_
+
+from msgspec import Struct
 
 from symdiff.expression import METHODS, VALUE_ASKED, Map, Node, Product, Reduce
 from symdiff.settings import debug_level
@@ -24,8 +25,7 @@ MOST_SEEN = 200
 SELECTIONS = frozenset("where guard number maximum minimum abs sign relu step shift stop_gradient".split())
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A named rewrite: `identity` says what it does, `rewrite(node)` gives the new node or None.
 
     `head` says on which nodes it can fire: the name of a scalar function, or of a kind of node (`Add`, `Product`);

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from msgspec import Struct
 
 from symdiff.errors import ArgumentMismatch
 from symdiff.training.line_search import search
@@ -22,8 +22,7 @@ SMALL = 1e-8
 FIRST = 0.1
 
 
-@dataclass(slots=True)
-class Options:
+class Options(Struct):
     """What a user may set; None means the method's own default."""
 
     learning_rate: float | None = None

@@ -121,3 +121,31 @@ def test_no_name_of_the_user_and_no_address_in_the_module() -> None:
     text = sd.compile([sd.sum(sd.sin(secret)), secret @ secret], [secret], target="cpu").llvm
     assert "secret_name" not in text and "inttoptr" not in text
     assert module.emit(scheduled(programs.gradient())) == module.emit(scheduled(programs.gradient()))
+
+
+@pytest.mark.parametrize(("samples", "whole"), [(256, True), (1024, True), (72, True), (250, False), (99, False)])
+def test_ranges_of_whole_vectors_need_no_masks(samples: int, whole: bool) -> None:
+    """Where it is known from the start that vectors fill every tile, what is left of a tile is not written."""
+    x, k = sd.symbol("x", (samples, 3)), sd.symbol("k", 3)
+    y = sd.tanh(x @ k)
+    kernel = sd.compile([sd.sum(y), sd.grad(sd.sum(y), k), y], [x, k], cache=False, threads=2)
+    u, v = RNG.normal(size=(samples, 3)), RNG.normal(size=3)
+    for _ in range(8):
+        total, slope, values = kernel(u, v)
+    right = np.tanh(u @ v)
+    np.testing.assert_allclose(values, right, rtol=1e-11)
+    np.testing.assert_allclose(total, right.sum(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(slope, u.T @ (1 - right**2), rtol=1e-11, atol=1e-12)
+    text = kernel.llvm
+    begin = text.index("define void @range_0(")
+    assert ("masked" in text[begin:text.index("\n}", begin)]) != whole
+
+
+def test_short_loops_around_long_ones_are_not_written_out() -> None:
+    """Three turns around a sum over 400 rows, taken four at a time with none left, are one nest."""
+    x = sd.symbol("x", (3, 400, 16))
+    kernel = sd.compile(sd.sum(x, axis=(0, 1)), cache=False)
+    values = RNG.normal(size=(3, 400, 16))
+    np.testing.assert_allclose(kernel(values), values.sum((0, 1)), rtol=1e-12, atol=1e-12)
+    text = kernel.loop_ir
+    assert "0 : 3 unrolled" not in text and "in 400 : 400" not in text

@@ -9,8 +9,10 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import symdiff as sd
+from codegen.backends.native_code import machine
 from codegen.emitters.llvm.instructions import literal
 from codegen.emitters.llvm.register_products import HIGHEST, copy_function, rows_of_tile, tile_function
 
@@ -100,6 +102,13 @@ def test_not_a_number_stays_where_it_belongs() -> None:
             np.testing.assert_array_equal(found, np.sin(a) @ b)
 
 
+@pytest.fixture()
+def large_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second cache of 2 MiB, whatever this machine has: what is done in registers depends on it."""
+    monkeypatch.setattr(machine(), "processor", replace(machine().processor, cache_bytes=1 << 21))
+
+
+@pytest.mark.usefixtures("large_cache")
 def test_small_products_do_not_call_blas_and_large_ones_do() -> None:
     def calls(*shapes: tuple[int, int]) -> tuple[bool, bool]:
         A, B = (sd.symbol(name, shape) for name, shape in zip("AB", shapes, strict=True))
@@ -112,6 +121,7 @@ def test_small_products_do_not_call_blas_and_large_ones_do() -> None:
 
 @pytest.mark.parametrize("dtype", LEFT)
 @pytest.mark.parametrize("sizes", [(130, 700, 75), (1050, 270, 64)], ids=str)
+@pytest.mark.usefixtures("large_cache")
 def test_panels_that_are_copied(dtype: str, sizes: tuple[int, int, int]) -> None:
     """Several blocks of rows of B and strips of A; sums of products add to what is there, also multiplied by a number."""
     m, k, n = sizes

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from codegen.emitters.llvm.instructions import Ssa
 from codegen.emitters.llvm.products import ProductWriter
@@ -23,8 +25,7 @@ def size_names(program: Program) -> dict[str, str]:
     return {name: f"%.n{k}" for k, name in enumerate(program.sizes)}
 
 
-@dataclass(frozen=True, slots=True)
-class Callee:
+class Callee(Struct, frozen=True):
     """The function of a section: its name, the storage and the sizes that it is given, and what clears and folds instances.
 
     `storages` has the name of each buffer of the section, with that of the first one there that lies in the same storage: one

@@ -9,9 +9,12 @@ Layers of one width are such nests: what they take to compile does not grow with
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from codegen.emitters.llvm.entries import Callee, callee
+from codegen.emitters.llvm.lanes import whole_rows
 from codegen.emitters.llvm.statements import StatementWriter
 from codegen.loop_ir.identity import write
 from codegen.loop_ir.nodes import (
@@ -38,12 +41,15 @@ LEAST_COST, LEAST_WORK = 3, 1024
 MANY = 64
 
 
-@dataclass(frozen=True, slots=True)
-class NestCall:
-    """A nest as a call: of what function, in tiles of how many rows, and which of its buffers stands for each of the first's."""
+class NestCall(Struct, frozen=True):
+    """A nest as a call: of what function, in tiles of how many rows, and which of its buffers stands for each of the first's.
+
+    `whole` divides the rows of every tile, the last one too.
+    """
 
     to: Callee
     rows: int
+    whole: int
     buffers: Mapping[str, str]
 
     def __call__(self, writer: StatementWriter) -> None:
@@ -57,18 +63,19 @@ class NestCall:
 def shared_nests(program: Program, rows: Mapping[str, int]) -> dict[int, NestCall]:
     """What is called in place of nests of the program's sections that are written once, by their identity."""
     known = buffers_of(program)
-    alike: dict[str, list[tuple[Statement, int, list[str]]]] = {}
+    alike: dict[str, list[tuple[Statement, int, int, list[str]]]] = {}
     for section in program.sections:
+        whole = whole_rows(section)
         for statement, tile in nests(section):
             if stands_alone(statement, known):
                 key, order = shape_of(statement, known, rows)
-                alike.setdefault(f"{tile} {key}", []).append((statement, tile, order))
+                alike.setdefault(f"{tile} {whole} {key}", []).append((statement, tile, whole, order))
     calls: dict[int, NestCall] = {}
     for number, same in enumerate(group for group in alike.values() if len(group) > 1):
-        first, tile, names = same[0]
+        first, tile, whole, names = same[0]
         to = callee(f".nest_{number}", Section("range" if tile else "init", 0, (first,)), program)
-        for statement, _, order in same:
-            calls[id(statement)] = NestCall(to, tile, dict(zip(names, order, strict=True)))
+        for statement, _, _, order in same:
+            calls[id(statement)] = NestCall(to, tile, whole, dict(zip(names, order, strict=True)))
     return calls
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
+
+from msgspec import Struct, field
 
 from codegen.emitters.llvm.processor import USUAL
 
@@ -34,8 +35,7 @@ class Ssa(NamedTuple):
         return self.kind if self.lanes == 1 else f"<{self.lanes} x {self.kind}>"
 
 
-@dataclass(slots=True)
-class Block:
+class Block(Struct):
     """A basic block: its label, phis, instructions, and the last one."""
 
     label: str
@@ -44,8 +44,7 @@ class Block:
     end: str = ""
 
 
-@dataclass(slots=True)
-class Scope:
+class Scope(Struct):
     """A region of blocks that follow each other: the function, a loop's body, one side of a branch."""
 
     block: Block

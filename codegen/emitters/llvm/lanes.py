@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import accumulate
+from math import gcd
+
+from msgspec import Struct
 
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import (
@@ -20,12 +22,14 @@ from codegen.loop_ir.nodes import (
     Load,
     Loop,
     SampleLoop,
+    Section,
     SizeValue,
     Statement,
+    TileLoop,
     Update,
 )
 from codegen.loop_ir.scalars import DEAR
-from codegen.loop_ir.walks import loads, panels_of, statements, subvalues, values_of, written
+from codegen.loop_ir.walks import loads, panels_of, part_ends, statements, subvalues, values_of, written
 
 # Vectors of a short loop that are written out, and those that are held in registers around it: as many as there are registers,
 # of which the machine's compiler keeps some in memory, and spares the others their way there (an eighth less time on Zen 3).
@@ -101,6 +105,14 @@ def vectors_in_one(body: tuple[Statement, ...]) -> int:
     return 1 if longest == 0 else 4 if longest <= FEW else 2 if longest <= SEVERAL else 1
 
 
+def whole_rows(section: Section) -> int:
+    """A number that divides the samples of every tile of a section, where it is known from the start; 1 where none is."""
+    if section.kind != "range" or not isinstance(section.extent, int) or section.extent == 0:
+        return 1
+    parts = [(0, section.extent)] if section.cut is None else part_ends(section.cut, section.extent)
+    return gcd(*[hi - lo for lo, hi in parts], *[s.rows for s in section.body if isinstance(s, TileLoop)])
+
+
 def is_written_out(loop: Loop | SampleLoop, width: int, most: int = MOST_WRITTEN) -> bool:
     """Whether a vector loop is written out: its ends are numbers, its vectors are few, and so are the values of its body."""
     if not isinstance(loop, Loop) or not isinstance(loop.lo, int) or not isinstance(loop.hi, int):
@@ -111,8 +123,7 @@ def is_written_out(loop: Loop | SampleLoop, width: int, most: int = MOST_WRITTEN
     return len(values) <= SHORT and not any(isinstance(v, Call) and v.function in DEAR for v in values)
 
 
-@dataclass(frozen=True, slots=True)
-class HeldRow:
+class HeldRow(Struct, frozen=True):
     """A row of a buffer that stays in registers: its elements, counted by `var`, in parts of (start, lanes)."""
 
     buffer: str

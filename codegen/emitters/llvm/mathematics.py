@@ -9,15 +9,15 @@ measures each one's error in units of the last place over its whole range.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from codegen.emitters.llvm.instructions import Function, Ssa, literal
 
 LOG_2 = math.log(2.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Struct, frozen=True):
     """What the recipes need to know of a floating type.
 
     `magic` is 1.5 · 2^(mantissa bits): added to a number it leaves the nearest integer in the low bits.  `exp` are the

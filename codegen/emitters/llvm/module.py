@@ -24,6 +24,7 @@ from codegen.emitters.llvm.entries import (
 )
 from codegen.emitters.llvm.equal_nests import NestCall, shared_nests
 from codegen.emitters.llvm.instructions import Ssa
+from codegen.emitters.llvm.lanes import whole_rows
 from codegen.emitters.llvm.parts import cut_kernel, objects_text
 from codegen.emitters.llvm.processor import USUAL, Processor
 from codegen.emitters.llvm.products import ProductWriter
@@ -69,15 +70,16 @@ def emit(program: Program, processor: Processor = USUAL, fast_math: bool = False
     rows = tile_rows(program)
     calls = shared_nests(program, rows)
 
-    def write(function: Callee, nests: Mapping[int, NestCall], tile: int = 0) -> None:
-        functions.append(section_function(function, program, rows, processor, fast_math, declared, nests, tile))
+    def write(function: Callee, nests: Mapping[int, NestCall], whole: int = 1, tile: int = 0) -> None:
+        functions.append(section_function(function, program, rows, processor, fast_math, declared, nests, whole, tile))
     for call in {call.to.name: call for call in calls.values()}.values():
-        write(call.to, {}, call.rows)
+        write(call.to, {}, call.whole, call.rows)
     for section in program.sections:
         if not section.body:
             continue
         called = callee(section_name(section, taken), section, program)
-        for function in (called, called.clear, called.fold):
+        write(called, calls, whole_rows(section))
+        for function in (called.clear, called.fold):
             if function is not None:
                 write(function, calls)
         callees.append(called)
@@ -98,15 +100,18 @@ def multiplies(program: Program) -> bool:
 
 
 def section_function(of: Callee, program: Program, rows: dict[str, int], processor: Processor,
-                     fast_math: bool, declared: dict[str, str], nests: Mapping[int, NestCall], tile: int) -> str:
-    """The function of a section, in which some nests are calls; or that of such a nest, for the range that is one tile."""
+                     fast_math: bool, declared: dict[str, str], nests: Mapping[int, NestCall], whole: int, tile: int) -> str:
+    """The function of a section, in which some nests are calls; or that of such a nest, for the range that is one tile.
+
+    `whole` divides the samples of each tile.
+    """
     numbers = size_names(program)
     sizes = {size: Ssa(numbers[size], "i64") for size in of.sizes}
     known = buffers_of(program)
     writer = ProductWriter(sizes, {name: known[name] for name in of.storages}, rows)
     writer.processor = processor
     writer.flags = "fast" if fast_math else ""
-    writer.nests, writer.tile_rows = nests, tile
+    writer.nests, writer.tile_rows, writer.whole = nests, tile, whole
     writer.pointers = {name: Ssa(f"%{storage}", "ptr") for name, storage in of.storages.items()}
     ends = []
     if of.section.kind == "range":

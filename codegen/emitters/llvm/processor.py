@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
 def never() -> bool:
@@ -11,8 +12,7 @@ def never() -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Processor:
+class Processor(Struct, frozen=True):
     """Bytes of a vector, and of the second cache of a core; `scales` says whether an instruction multiplies 2ᵏ to vectors."""
 
     vector_bytes: int = 32

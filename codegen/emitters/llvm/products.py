@@ -26,7 +26,7 @@ from codegen.emitters.llvm.register_products import (
 from codegen.emitters.llvm.scalars import resized
 from codegen.emitters.llvm.statements import StatementWriter
 from codegen.loop_ir.nodes import Buffer, MatMul, MatVec, Panel, Variable
-from codegen.loop_ir.walks import suits_blas
+from codegen.loop_ir.panels import suits_blas
 from codegen.runtime.blas import ROUTINES
 from symdiff.errors import CannotLower
 from symdiff.sizes import Size, combine, multiply

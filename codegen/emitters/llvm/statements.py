@@ -61,6 +61,8 @@ class StatementWriter(FoldWriter):
 
     lo: Ssa = ZERO
     hi: Ssa = ZERO
+    # What divides the samples between them.
+    whole = 1
 
     def __init__(self, sizes: dict[str, Ssa], buffers: Mapping[str, Buffer], rows: Mapping[str, int]) -> None:
         super().__init__(sizes, buffers, rows)
@@ -94,10 +96,12 @@ class StatementWriter(FoldWriter):
             case Loop():
                 self.loop(statement, self.size(statement.lo), self.size(statement.hi), statement.step)
             case SampleLoop(step=step, rest=rest):
+                if rest and self.whole % rest == 0:
+                    return
                 self.samples, self.fetching = statement.var, {}
                 group = literal(rest or step, "i64")
-                whole = self.plus(self.lo, self.times(self.quotient("udiv", self.minus(self.hi, self.lo), group), group))
-                whole = self.hi if group.name == "1" else whole
+                whole = self.hi if self.whole % (rest or step) == 0 else self.plus(
+                    self.lo, self.times(self.quotient("udiv", self.minus(self.hi, self.lo), group), group))
                 self.loop(statement, *((whole, self.hi) if rest else (self.lo, whole)), step)
             case TileLoop():
                 self.tiles(statement)
@@ -251,8 +255,8 @@ class StatementWriter(FoldWriter):
         wide, at_once = width * vectors_in_one(loop.body), vectors_at_once(loop.body)
         for lanes, vectors in dict.fromkeys(((wide, at_once), (width, at_once), (width, 1))):
             turn = lanes * vectors
-            stop = self.plus(start, self.times(self.quotient("udiv", self.minus(hi, start), literal(turn, "i64")),
-                                               literal(turn, "i64")))
+            stop = hi if isinstance(loop, SampleLoop) and self.whole % turn == 0 else self.plus(start, self.times(
+                self.quotient("udiv", self.minus(hi, start), literal(turn, "i64")), literal(turn, "i64")))
             if stop.name == start.name:
                 continue
             self.vectors(loop, start, stop, lanes, vectors, folds)
