@@ -31,6 +31,7 @@ from codegen.loop_ir.interpreter import interpret
 from codegen.loop_ir.nodes import Program
 from codegen.lowering.explanation import explain
 from codegen.lowering.programs import lower
+from codegen.planning.common_windows import join_windows
 from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
 from codegen.planning.dead_carries import drop_dead_carries
@@ -115,7 +116,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
                 return share_terms(nodes)
             parted = separate_gathers(join_parts(write_in_windows(join_companions(nodes), hints)))
             ordered = share_products(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
-            return share_terms(take_square_roots(ordered, hints))
+            return share_terms(join_windows(take_square_roots(ordered, hints)))
         roots = plan_loops(arranged(expanded), lambda bodies: arranged(of_turns(bodies, hints)))
         planned = time.perf_counter()
         lowered = lower(roots, inputs, hints)

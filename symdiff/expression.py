@@ -17,6 +17,7 @@ that this floor need not know them.
 
 from __future__ import annotations
 
+import os
 import threading
 import zlib
 from collections.abc import Callable
@@ -37,6 +38,9 @@ METHODS: dict[str, Callable[..., Any]] = {}
 TABLE: dict[tuple[object, ...], Entry] = {}
 # A node may die, and leave the table, while this thread is in it.
 LOCK = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A forked child must not find it held by a thread that it has not.
+    os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
 NAME_KEYS: dict[str, int] = {}
 # A bit of `settled`: the node is a comparison with a number, so it has no truth value.
 VALUE_ASKED = 1

@@ -7,6 +7,7 @@ while a large expression is differentiated or compiled takes a fifth of the time
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from collections.abc import Callable
 from functools import wraps
@@ -50,11 +51,23 @@ def long_call(function: Function) -> Function:
         finally:
             CALLER.line = outer
             with Pause.lock:
-                Pause.asked -= 1
+                Pause.asked = max(Pause.asked - 1, 0)
                 if Pause.asked == 0 and Pause.ran:
                     grow_old()
                     gc.enable()
     return cast(Function, called)
+
+
+def forget_calls() -> None:
+    """In a forked child no other thread's call goes on."""
+    Pause.lock = threading.Lock()
+    if Pause.asked and Pause.ran:
+        gc.enable()
+    Pause.asked = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_calls)
 
 
 def grow_old() -> None:

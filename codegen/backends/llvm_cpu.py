@@ -23,6 +23,7 @@ from codegen.emitters.llvm.parts import entry_names
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.walks import parameters, straight_length
 from codegen.runtime import blas
+from codegen.runtime.forks import renewed_in_children
 from codegen.runtime.kernel_store import KernelStore
 from codegen.scheduling.independent_parts import with_instances
 from codegen.scheduling.schedule import VECTOR_SCHEDULE
@@ -41,7 +42,8 @@ class Better:
 
     def __init__(self, seconds: float, make: Callable[[], LlvmExecutable]) -> None:
         self.left, self.make = PATIENCE * seconds, make
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        renewed_in_children(self)
         # The tables of fast calls, and how many calls of each have been counted.
         self.tables: list[tuple[Any, int]] = []
 

@@ -20,6 +20,7 @@ from codegen.backends.protocol import Array, Code
 from codegen.emitters.llvm.entries import DATA_OFFSET
 from codegen.emitters.llvm.processor import Processor
 from codegen.emitters.llvm.split_modules import pieces
+from codegen.runtime.forks import WRITING, renewed_in_children
 from codegen.runtime.kernel_store import KernelStore
 from symdiff.settings import default_threads
 
@@ -57,6 +58,9 @@ class Machine:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         self.binding = binding
+        # llvmlite's lock, which its objects take when they die too.
+        known = getattr(getattr(binding.ffi.lib, "_lock", None), "_lock", None)
+        WRITING.locks += [known] if hasattr(known, "acquire") else []
         self.cpu = binding.get_host_cpu_name()
         features = binding.get_host_cpu_features()
         self.features = features.flatten()
@@ -70,7 +74,8 @@ class Machine:
         self.count = 0
         self.fast: tuple[Any, list[int]] | None = None
         self.objects = objects_are_known()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        renewed_in_children(self)
 
     def described(self, opt: int = 3) -> Any:
         """The processor as LLVM knows it.
@@ -132,22 +137,24 @@ class Machine:
             except BaseException as fault:  # told to the caller, whichever thread met it
                 faults.append(fault)
         others = [threading.Thread(target=write, args=(k,)) for k in range(1, len(texts))]
-        for other in others:
-            other.start()
-        write(0)
-        for other in others:
-            other.join()
+        with WRITING:
+            for other in others:
+                other.start()
+            write(0)
+            for other in others:
+                other.join()
         for fault in faults:
             raise fault
         return packed(objects)
 
     def assembly_of(self, text: str) -> str:
         """The machine code of a module, to read."""
-        return str(self.described(effort(text)).emit_assembly(self.binding.parse_assembly(text)))
+        with WRITING:
+            return str(self.described(effort(text)).emit_assembly(self.binding.parse_assembly(text)))
 
     def load(self, code: bytes, *names: str) -> tuple[Any, list[int]]:
         """(what keeps it loaded, the addresses of its functions)."""
-        with self.lock:
+        with WRITING, self.lock:
             self.count += 1
             builder = self.binding.JITLibraryBuilder().add_current_process()
             for made in unpacked(code):
@@ -220,7 +227,9 @@ LOCK = threading.Lock()
 
 def machine() -> Machine:
     """The machine, described when it is first asked for."""
-    with LOCK:
+    if MACHINES:
+        return MACHINES[0]
+    with WRITING, LOCK:
         if not MACHINES:
             MACHINES.append(Machine())
         return MACHINES[0]

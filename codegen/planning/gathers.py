@@ -14,11 +14,16 @@ from typing import TypeGuard
 
 from codegen.planning.openings import together
 from codegen.planning.rewriting import rewritten
-from symdiff.expression import Factor, Node, Product
+from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.gathers import Solved, holds_marks, index_of, solved_labels, written
 from symdiff.index_notation import Index, Label, labels_of, rename
+from symdiff.normal_form.cores import is_one_hot
+from symdiff.normal_form.numbers import times
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
+
+# Sums of one-hot factors are written out in a product up to so many.
+MOST_MARKS = 16
 
 
 def is_gather(node: Node) -> bool:
@@ -36,8 +41,47 @@ def is_scatter(node: Node) -> bool:
 
 def separate_gathers(roots: Sequence[Node]) -> list[Node]:
     """The roots with gathers and scatters taken out of the contractions that they stand in."""
-    opened = rewritten(roots, lambda node: with_marks_opened(node) if is_core(node) else node)
+    spread = rewritten(roots, lambda node: mark_by_mark(node) if is_core(node) else node)
+    opened = rewritten(spread, lambda node: with_marks_opened(node) if is_core(node) else node)
     return rewritten(opened, lambda node: with_gathers_apart(node) if is_core(node) else node)
+
+
+def mark_by_mark(node: Product) -> Node:
+    """The core with sums of one-hot factors in it written out, where each then tells a label.
+
+    before:  Σ_k (one_hot(i_k, a) - one_hot(j_k, a)) w[k] one_hot(j_k, b)       for each k all a
+    after:   Σ_k one_hot(i_k, a) w[k] one_hot(j_k, b) - …                        for each k a few elements
+    """
+    terms: list[tuple[Number, Product]] = [(1, node)]
+    while len(terms) <= MOST_MARKS:
+        place = next((k for k, (_, core) in enumerate(terms) if sum_of_marks(core) is not None), None)
+        if place is None:
+            break
+        c, core = terms[place]
+        at = sum_of_marks(core)
+        assert at is not None
+        total, indices = core.factors[at]
+        assert isinstance(total, Add)
+        parts = []
+        for k, part in total.terms:
+            factors = (*core.factors[:at], (part, indices), *core.factors[at + 1:])
+            if isinstance(part, Product) and not part.is_core:
+                parts.append((times(c, times(k, part.coefficient)), together(core, factors, at)))
+            else:
+                parts.append((times(c, k), Product(core.coefficient, factors, core.out, core.extents, core.type)))
+        terms[place:place + 1] = parts
+    if len(terms) == 1 or len(terms) > MOST_MARKS or not all(solved_labels(core) for _, core in terms):
+        return node
+    return Add(tuple(terms), node.type)
+
+
+def sum_of_marks(node: Product) -> int | None:
+    """The place of a factor that is a sum of one-hot factors, turned or not, and nothing else."""
+    for place, (f, at) in enumerate(node.factors):
+        if isinstance(f, Add) and f.dtype == node.dtype and all(type(i) is int for i in at) and len(set(at)) == len(at) and all(
+                is_one_hot(t) or (isinstance(t, Product) and t.dense and holds_marks(t)) for t in f.children):
+            return place
+    return None
 
 
 def is_core(node: Node) -> TypeGuard[Product]:

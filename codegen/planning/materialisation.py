@@ -26,6 +26,8 @@ COSTLY_OPERATIONS = 4
 REREAD = 1.5
 # No more are looked for.
 MOST_POSITIONS = 8
+# Fewer operations on arrays that are there are done again at each position.
+AGAIN_OF_LEAVES = 8
 # Operations that are done again in another pass rather than that their result is stored and loaded.
 LITTLE = 6
 CHEAP = {"abs", "sign", "minimum", "maximum", "floor", "ceil", "trunc", "round", "where", "guard", "number", "as_integer",
@@ -172,8 +174,9 @@ def store_windows(order: Sequence[Node], stored: dict[Node, str], users: Mapping
     work: dict[Node, int] = {}
     for node in order:
         work[node] = operations(node, lambda node: Counter([child for child, _, _ in readings(node)]), stored, work)
-        if work[node] < COSTLY_OPERATIONS or not node.shape or node in stored or is_pattern(node) or is_view(node) or (
-                node in divisors):
+        leaves = all(is_leaf(f) for child in node.children for f in (child.children or (child,)))
+        if not node.shape or node in stored or is_pattern(node) or is_view(node) or node in divisors or (
+                work[node] < (AGAIN_OF_LEAVES if leaves else COSTLY_OPERATIONS)):
             continue
         read = sum([hints.count(sizes) for sizes in positions(node, users).values()])
         if read >= REREAD * hints.count(node.shape):

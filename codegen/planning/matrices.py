@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from codegen.planning.costs import Hints
-from symdiff.expression import Node, Product
+from symdiff.expression import Add, Node, Product
 from symdiff.index_notation import Index, Label, form_of, injective, inside, labels_of, rename
 from symdiff.normal_form.merging import placed
 from symdiff.sizes import Size, multiply
@@ -95,6 +95,8 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None, layout
     if found is None:
         return None
     a, b, rows, columns, inner = found
+    if not columns and is_of_fewer(a.node):
+        return None
     c = Operand(node, node.out)
     everything = dict.fromkeys([label for f in (a, b) for index in f.at for label in labels_of(index)])
     lying = [f.lying(layouts) for f in (a, b, c)]
@@ -118,6 +120,23 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None, layout
             turned = MatrixForm(b, a, form.columns, form.rows, form.inner, batch)
             return next((replace(f, symmetric=True) for f in (form, turned) if is_symmetric(node, f, sample)), form)
     return None
+
+
+def is_of_fewer(node: Node) -> bool:
+    """Whether a matrix is sums and products of what has fewer axes, as x[i] - x[j] is.
+
+    Times a vector, where each element is read once, it takes longer to load it than to compute it.
+    """
+    pending = [node]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Add):
+            pending.extend(part.children)
+        elif isinstance(part, Product) and part.dense and part.factors:
+            pending.extend([f for f, at in part.factors if len(at) == part.ndim])
+        else:
+            return False
+    return True
 
 
 def is_symmetric(node: Product, form: MatrixForm, sample: Label | None) -> bool:

@@ -79,8 +79,8 @@ def spread_for_all(roots: Sequence[Node], owned: dict[Node, set[Node]], hints: H
         spreads = [spread for reader, place in zip(around, places, strict=True)
                    if (spread := term_by_term(reader, place, own, hints)) is not None]  # type: ignore[arg-type]
         parts = [part for spread in spreads for _, part in spread]
-        inside = read_in_terms(node, own)
-        left = inside.intersection([f for part in parts for f in part.children])
+        inside = read_in_terms([node], own)
+        left = read_in_terms(parts, inside)
         if len(spreads) == len(around) and cost_of([*parts, *left], hints) < WORTH_FOR_ALL * cost_of([*around, *inside], hints):
             now.update(zip(around, spreads, strict=True))
     if not now:
@@ -164,8 +164,8 @@ def spread(node: Product, single: set[Node], hints: Hints) -> Node:
     parts = term_by_term(node, place, single, hints)
     if parts is None:
         return whole
-    inside = read_in_terms(node.factors[place][0], single)
-    left = inside.intersection([f for _, part in parts for f in part.children])
+    inside = read_in_terms([node.factors[place][0]], single)
+    left = read_in_terms([part for _, part in parts], inside)
     before, after = cost_of([node, *inside], hints), cost_of([*[part for _, part in parts], *left], hints)
     return Add(tuple(parts), node.type) if after < WORTH * before else whole
 
@@ -187,9 +187,9 @@ def term_by_term(node: Product, place: int, single: set[Node], hints: Hints) -> 
     return parts
 
 
-def read_in_terms(terms: Node, single: set[Node]) -> set[Node]:
-    """The cores among `single` that the terms of a sum are, or are made of."""
-    return {f for term in terms.children for f in (term, *term.children) if f in single and isinstance(f, Product)}
+def read_in_terms(nodes: Iterable[Node], single: set[Node]) -> set[Node]:
+    """The cores among `single` that the terms of sums, or the factors of products, are, or are made of."""
+    return {f for node in nodes for term in node.children for f in (term, *term.children) if f in single and isinstance(f, Product)}
 
 
 def cost_of(nodes: Iterable[Node], hints: Hints) -> int:

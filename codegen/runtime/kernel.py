@@ -17,6 +17,7 @@ from codegen.loop_ir.counts import flops_of, least_bytes
 from codegen.loop_ir.nodes import Program
 from codegen.loop_ir.text import program_text
 from codegen.loop_ir.walks import statements
+from codegen.runtime.forks import renewed_in_children
 from codegen.runtime.inlined import Inlined
 from codegen.runtime.storage import Frame, Storage, fresh_outputs, given_outputs
 from symdiff.binding.arguments import NO_DEMANDS, Argument, Binder, values_by_name
@@ -84,6 +85,7 @@ class Kernel:
         self.binder = Binder(arguments, check, demands=demands)
         self.formula_text, self.threads = formula, threads
         self.lock = threading.RLock()
+        renewed_in_children(self)
         self.most_variants = most_variants
         self.variants: dict[tuple[tuple[str, int | str], ...], Variant] = {}
         # Sizes and variant of the latest call, at one: other threads read them.

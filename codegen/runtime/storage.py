@@ -14,6 +14,7 @@ import numpy as np
 
 from codegen.loop_ir.nodes import Buffer, Program
 from codegen.loop_ir.walks import INPUTS, parameters, storage_shape, tile_rows
+from codegen.runtime.forks import renewed_in_children
 from symdiff.errors import ArgumentMismatch
 from symdiff.sizes import value_of
 
@@ -73,7 +74,8 @@ class Storage:
         self.program = program
         self.rows = tile_rows(program)
         self.frames: OrderedDict[tuple[int, ...], Frame] = OrderedDict()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        renewed_in_children(self)
 
     def frame(self, sizes: tuple[int, ...]) -> Frame:
         """The frame for the sizes, in the program's order."""

@@ -42,7 +42,8 @@ class Job:
                 if part >= self.parts:
                     return
                 try:
-                    self.work(place, part)
+                    if self.failure is None:
+                        self.work(place, part)
                 except BaseException as failure:  # told by the thread that asked
                     self.failure = failure
                 if next(self.ended) == self.parts:
@@ -51,10 +52,22 @@ class Job:
             self.busy.discard(place)
 
     def abandon(self) -> None:
-        """Begin no more parts, and wait for those that are being run: they write to storage that others will use."""
+        """Begin no more parts, and wait for those that are being run: they write to storage that others will use.
+
+        Whatever is raised meanwhile, such as by Ctrl-C once more, waits for them too.
+        """
         self.parts = 0
-        while self.busy - {0}:
-            time.sleep(1e-4)
+        raised: BaseException | None = None
+        waiting = True
+        while waiting:
+            try:
+                while self.busy - {0}:
+                    time.sleep(1e-4)
+                waiting = False
+            except BaseException as another:
+                raised = another
+        if raised is not None:
+            raise raised
 
 
 class Pool:

@@ -56,17 +56,21 @@ def fused(body: Sequence[Statement], name: Iterator[str]) -> tuple[Statement, ..
     """A body with its loops fused, outer ones first."""
     found: list[Statement] = []
     for statement in body:
-        joined = joined_before(found, statement, name) if isinstance(statement, Loop) else None
-        if joined is None:
-            found.append(statement)
-        else:
-            place, loops = joined
+        latest: Statement | None = statement
+        while latest is not None:
+            joined = joined_before(found, latest, name) if isinstance(latest, Loop) else None
+            if joined is None:
+                found.append(latest)
+                break
+            place, loops, whole = joined
             found[place:] = loops
+            # What both have become may be like a loop before it.
+            latest = found.pop() if loops[-1] is whole else None
     return tuple([replace(s, body=fused(s.body, name)) if isinstance(s, (Loop, SampleLoop, TileLoop, If)) else s for s in found])
 
 
-def joined_before(before: Sequence[Statement], loop: Loop, name: Iterator[str]) -> tuple[int, list[Statement]] | None:
-    """The place from which on other statements stand where a loop is joined to one before it, and those."""
+def joined_before(before: Sequence[Statement], loop: Loop, name: Iterator[str]) -> tuple[int, list[Statement], Statement] | None:
+    """The place from which on other statements stand where a loop is joined to one before it, those, and what both are now."""
     for place in reached(before, loop):
         last, between = before[place], before[place + 1:]
         assert isinstance(last, Loop)
@@ -74,8 +78,27 @@ def joined_before(before: Sequence[Statement], loop: Loop, name: Iterator[str]) 
         one = None if ahead is None else together(last, loop)
         parts = [one] if one is not None else None if ahead is None else overlapping(last, loop, name)
         if parts is not None and ahead is not None:
-            return place, [*ahead, *parts, *[s for s in between if s not in ahead]]
+            return place, [*ahead, *parts, *[s for s in between if s not in ahead]], parts[-1]
+    for place in following(before):
+        common = touched(before[place]).keys() & touched(loop).keys()
+        one = together(before[place], loop) if common else None  # type: ignore[arg-type]
+        if one is not None:
+            return place, [*before[place + 1:], one], one
     return None
+
+
+def following(before: Sequence[Statement]) -> Iterator[int]:
+    """The places of the loops that may move past the statements behind them, the nearest first, as far as those are loops."""
+    writes: set[str] = set()
+    reads: set[str] = set()
+    for place in range(len(before) - 1, max(len(before) - 1 - MOST_PASSED, 0) - 1, -1):
+        loop = before[place]
+        if not isinstance(loop, Loop) or not is_plain(loop) or carried_in(loop):
+            return
+        if writes and written_in(loop).isdisjoint(writes | reads) and read_in(loop).isdisjoint(writes):
+            yield place
+        writes |= written_in(loop)
+        reads |= read_in(loop)
 
 
 def reached(before: Sequence[Statement], loop: Loop) -> Iterator[int]:
@@ -113,6 +136,8 @@ def together(first: Loop, second: Loop) -> Loop | None:
     """Two loops as one, None where that is not the same or not wanted."""
     if not alike(first, second):
         return in_turn(first, second)
+    if bool(carried_in(first)) != bool(carried_in(second)) and not touched(first).keys() & touched(second).keys():
+        return None  # they share nothing, and what carries a sum joins no loop over other turns
     if any(name in written_in(first) for name, _ in loads(second)) or not meet_in_turn(first, second):
         return None
     fresh = counted_as(first.var, second)

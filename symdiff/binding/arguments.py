@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from symdiff.binding.conversions import as_argument, check_finite
-from symdiff.binding.demands import Demands, check_demands, check_positions
+from symdiff.binding.demands import Demands, PositionCheck, check_demands
 from symdiff.binding.solving import SizeSource, size_sources
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import Symbol
@@ -87,6 +87,7 @@ class Binder:
         self.expected = [(np.dtype(a.dtype), len(a.shape)) for a in arguments]
         self.sources = size_sources([a.shape for a in arguments])
         self.solved: dict[Shapes, dict[str, int]] = {}
+        self.check_positions = PositionCheck(demands.positions)
 
     def bind(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[list[Array], dict[str, int]]:
         """The arrays in the order of the arguments, and the sizes that their shapes tell.
@@ -113,7 +114,7 @@ class Binder:
                 self.solved.clear()
             self.solved[shapes] = sizes
         if self.demands.positions:
-            check_positions(self.demands.positions, {a.name: array for a, array in zip(self.arguments, arrays, strict=True)}, sizes)
+            self.check_positions({a.name: array for a, array in zip(self.arguments, arrays, strict=True)}, sizes)
         if self.check:
             for a, array in zip(self.arguments, arrays, strict=True):
                 check_finite(array, a.name, a.where)

@@ -108,25 +108,64 @@ def cheap_symbols(index: Node) -> tuple[Symbol, ...]:
     return tuple(s for s in order if isinstance(s, Symbol)) if light else ()
 
 
-def check_positions(demands: Sequence[Positions], values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
-    """Raise `ArgumentMismatch` for an array that holds a position outside of the axis that it indexes."""
-    def elements(symbol: Symbol) -> Range | None:
-        array = values[symbol.name]
-        return (array.min().item(), array.max().item()) if array.size else None
-    known = ranges_of(topological([demand.index for demand in demands]), elements, sizes)
-    for demand in demands:
-        size = value_of(demand.size, sizes)
-        low, high = known.get(demand.index, (-math.inf, math.inf))
-        if -size <= low and high < size:
-            continue
-        arrays: dict[Node, Any] = {symbol: values[symbol.name] for symbol in demand.symbols}
-        array = arrays[demand.index] if isinstance(demand.index, Symbol) else evaluate_nodes([demand.index], arrays, sizes)[0]
-        if array.size and not (-size <= array.min() and array.max() < size):
-            wrong = array[(array < -size) | (array >= size)].flat[0]
-            origin = f" at {demand.node.origin}" if demand.node.origin else ""
-            raise ArgumentMismatch(f"{shortened(str(demand.index))} holds position {wrong}, which is outside of an axis of size "
-                                   f"{size}", where=shortened(str(demand.node)) + origin,
-                                   mend=f"give positions from {-size} to {size - 1}")
+class PositionCheck:
+    """Whether all that is asked of positions holds for the arguments of a call.
+
+    Between which values they lie is kept of the last call for which that told, with some room: what lies there is not asked again.
+    """
+
+    def __init__(self, demands: Sequence[Positions]) -> None:
+        self.demands = demands
+        self.order = topological([demand.index for demand in demands])
+        self.symbols = tuple(dict.fromkeys(symbol for demand in demands for symbol in demand.symbols))
+        self.proved: tuple[Mapping[str, int], list[Range]] | None = None
+
+    def __call__(self, values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+        """Raise `ArgumentMismatch` for an array that holds a position outside of the axis that it indexes."""
+        arrays = [values[symbol.name] for symbol in self.symbols]
+        spans = [(a.min().item(), a.max().item()) if a.size else None for a in arrays]
+        if self.proved is not None and self.proved[0] == sizes and all(
+                span is not None and low <= span[0] and span[1] <= high
+                for span, (low, high) in zip(spans, self.proved[1], strict=True)):
+            return
+        untold = self.untold(spans, sizes)
+        for demand in untold:
+            check_elements(demand, values, sizes)
+        told = [span for span in spans if span is not None]
+        if not untold and len(told) == len(spans):
+            wide = [widened(span) for span in told]
+            self.proved = dict(sizes), told if self.untold(wide, sizes) else wide
+
+    def untold(self, spans: Sequence[Range | None], sizes: Mapping[str, int]) -> list[Positions]:
+        """What does not follow from the least and the greatest elements of the symbols."""
+        known = ranges_of(self.order, dict(zip(self.symbols, spans, strict=True)).__getitem__, sizes)
+        found = []
+        for demand in self.demands:
+            size = value_of(demand.size, sizes)
+            low, high = known.get(demand.index, (-math.inf, math.inf))
+            if not (-size <= low and high < size):
+                found.append(demand)
+        return found
+
+
+def widened(span: Range) -> Range:
+    """A range with a tenth of its length more on each side, of one number a hundredth of that; whole numbers stay whole."""
+    low, high = span
+    room = (high - low) / 10 or abs(low) / 100
+    return (low - int(room), high + int(room)) if isinstance(low, int) else (low - room, high + room)
+
+
+def check_elements(demand: Positions, values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+    """Raise `ArgumentMismatch` where an index, which is computed, holds a position outside of its axis."""
+    size = value_of(demand.size, sizes)
+    arrays: dict[Node, Any] = {symbol: values[symbol.name] for symbol in demand.symbols}
+    array = arrays[demand.index] if isinstance(demand.index, Symbol) else evaluate_nodes([demand.index], arrays, sizes)[0]
+    if array.size and not (-size <= array.min() and array.max() < size):
+        wrong = array[(array < -size) | (array >= size)].flat[0]
+        origin = f" at {demand.node.origin}" if demand.node.origin else ""
+        raise ArgumentMismatch(f"{shortened(str(demand.index))} holds position {wrong}, which is outside of an axis of size "
+                               f"{size}", where=shortened(str(demand.node)) + origin,
+                               mend=f"give positions from {-size} to {size - 1}")
 
 
 def direct_positions(demands: Sequence[Positions], sizes: Mapping[str, int]) -> dict[str, int]:

@@ -224,6 +224,8 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
     if not (touched or alone):
         return None
     closed = set() if repeated else closed_windows(node, indices, target, bool(summed))
+    if len(target.factors) > 1 and not repeated:
+        closed |= {term for _, term in node.terms if term.__class__ is Product and joins(term)}
     outer = {term for _, term in node.terms if outer_product(term, indices, set(summed))} if summed else set()
     if len(outer) > OUTER_LIMIT:
         outer = set()

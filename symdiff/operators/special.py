@@ -69,7 +69,7 @@ def rel_entr(x: Value, y: Value) -> Node:
     quotient = divide(a, b)
     is_told = logical_and(greater(quotient, LEAST_QUOTIENT), less(quotient, 1 / LEAST_QUOTIENT))
     logarithm = where(is_told, log(quotient), subtract(log(a), log(b)))
-    known = where(logical_and(greater(a, 0), greater(b, 0)), multiply(a, logarithm), where(nothing, 0.0, math.inf))
+    known = where(nothing, 0.0, where(logical_and(greater(a, 0), greater(b, 0)), multiply(a, logarithm), math.inf))
     return where(logical_or(isnan(a), isnan(b)), add(a, b), known)
 
 

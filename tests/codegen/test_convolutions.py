@@ -113,3 +113,25 @@ def test_gradients_of_windows_over_steps_cost_a_few_times_the_value(name: str) -
     sd.check_derivatives(loss, weights, at=dict(zip([s.name for s in inputs], values, strict=True)), limit=6)
     # The bound of reverse differentiation (Griewank and Walther, Evaluating Derivatives, 2nd ed., 3.3).
     assert both.stats()["flops"] < 5 * alone.stats()["flops"]
+
+
+def test_deep_residual_convolutions_take_three_products_each() -> None:
+    """A value and two gradients: what later layers hand back is summed before it is multiplied, also for the first layer."""
+    def products(depth: int) -> int:
+        x, stem = sd.symbol("x", (2, 3, 8, 8)), sd.symbol("stem", (8, 3, 3, 3))
+        weights = [sd.symbol(f"w{k}", (8, 8, 3, 3)) for k in range(2 * depth)]
+        stream = sd.nn.conv2d(x, stem, padding=1)
+        for first, second in zip(weights[::2], weights[1::2], strict=True):
+            inner = sd.nn.conv2d(stream, first, padding=1)
+            inner = inner - sd.mean(inner, axis=(0, 2, 3), keepdims=True)
+            stream = stream + sd.nn.conv2d(sd.relu(inner), second, padding=1)
+        loss = sd.mean(sd.mean(stream, axis=(2, 3))**2)
+        inputs = [x, stem, *weights]
+        kernel = sd.compile([loss, *sd.grad(loss, [stem, *weights])], inputs, cache=False)
+        rng = np.random.default_rng(0)
+        values = [rng.normal(size=s.shape) / 5 for s in inputs]
+        wanted = sd.evaluate([loss, *sd.grad(loss, [stem, *weights])], dict(zip(inputs, values, strict=True)))
+        for mine, right in zip(kernel(*values), wanted, strict=True):
+            np.testing.assert_allclose(mine, right, rtol=1e-9, atol=1e-11)
+        return kernel.loop_ir.count("matmul")
+    assert products(5) - products(3) <= 3 * 4

@@ -113,3 +113,19 @@ def test_gradients_by_the_weights_of_one_column_go_along_rows(rows: Any) -> None
     for one, other in zip(kernel(*values), wanted, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
     assert " in 0 : 1 " not in kernel.loop_ir, kernel.loop_ir
+
+
+@pytest.mark.parametrize("size", ["mat_bodies", 701])
+def test_differences_of_positions_are_not_stored_for_a_product_with_a_vector(size: Any) -> None:
+    """Of Σ_j m_j (x_i - x_j) / r_ij³ each difference is read once: it is computed there, not stored for all pairs."""
+    x, m = sd.symbol("x", (size, 3)), sd.symbol("m", size)
+    apart = x[:, None, :] - x[None, :, :]
+    energy = -0.5 * sd.sum(m[:, None] * m[None, :] / sd.sqrt(sd.sum(apart**2, axis=-1) + 1e-3))
+    kernel = sd.compile([energy, sd.grad(energy, x)], [x, m], cache=False)
+    rng = np.random.default_rng(0)
+    positions, masses = rng.normal(size=(701, 3)), rng.uniform(size=701)
+    found = kernel(positions, masses)
+    between = positions[:, None] - positions[None]
+    cubes = (np.sum(between**2, axis=-1) + 1e-3)**1.5
+    np.testing.assert_allclose(found[1], np.einsum("i,j,ijk,ij->ik", masses, masses, between, 1 / cubes), rtol=1e-9, atol=1e-9)
+    assert not any(f"float64[{size}, {size}, 3]" in line for line in kernel.loop_ir.split("\n") if " full " in line)

@@ -266,3 +266,74 @@ def test_sums_without_rows_are_no_end_of_the_others(threads: int) -> None:
 
 def test_a_job_without_parts_ends() -> None:
     workers.run(0, lambda place, part: pytest.fail("there is no part"), 0)
+
+
+FORKED_WHILE_COMPILING = """
+    import os, signal, threading, time, warnings
+    import numpy as np
+    import symdiff as sd
+    warnings.simplefilter("ignore")  # Python 3.12 warns of threads at a fork
+    p, stop, begun = sd.symbol("p", 6), False, threading.Event()
+    latest = [None]
+
+    def compile_on_and_on():
+        k = 1.0
+        while not stop:
+            k += 1
+            latest[0] = sd.compile(sd.sum(sd.sin(k * p) ** 3), [p], cache=False)
+            begun.set()
+            latest[0](np.ones(6))
+    other = threading.Thread(target=compile_on_and_on)
+    other.start()
+    begun.wait()
+    statuses = []
+    for turn in range(12):
+        time.sleep(0.02)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            if turn % 2:
+                latest[0](np.ones(6))
+            os._exit(int(sd.compile(sd.sum(sd.cos(7 * p)), [p], cache=False)(np.zeros(6)) != 6))
+        statuses.append(os.waitpid(child, 0)[1])
+    stop = True
+    other.join()
+    assert statuses == [0] * 12, statuses
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_forked_while_another_thread_compiles_compiles_too() -> None:
+    """It finds neither LLVM in the middle of something, nor a lock that nobody gives back."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(FORKED_WHILE_COMPILING)], timeout=500, check=False,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_whatever_comes_between_waits_for_parts_that_are_being_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C again and again: the storage of the parts is not given back before they end."""
+    job = workers.Job(2, lambda place, part: None)
+    job.busy.add(1)
+    asked = 0
+
+    def interrupted(_: float) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            job.busy.discard(1)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(workers.time, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        job.abandon()
+    assert asked == 3 and not job.busy
+
+
+def test_no_part_begins_after_one_has_failed() -> None:
+    begun: list[int] = []
+
+    def work(place: int, part: int) -> None:
+        begun.append(part)
+        raise ValueError("no")
+    with pytest.raises(ValueError, match="no"):
+        workers.run(50, work, 1)
+    assert begun == [0]

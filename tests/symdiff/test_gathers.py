@@ -250,3 +250,19 @@ def test_messages_along_edges_are_added_up_once() -> None:
     for found, wanted in zip(kernel(*values), [np.sum(added**2), back], strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
     assert kernel.stats()["flops"] < 20 * edges * width
+
+
+@pytest.mark.parametrize("target", ["cpu", "interpreter"])
+def test_second_derivatives_through_several_reads_take_no_loop_over_the_table(target: str) -> None:
+    """The Hessian of Σ f(s[i] - 2 s[j] + s[k]) adds nine numbers a sample, wherever i, j and k point."""
+    s, w = sd.symbol("s", 13), sd.symbol("w", "m")
+    i, j, k = sd.symbols("i j k", "m", "int64")
+    value = sd.sum(w * sd.log(1 + sd.exp(s[i] - 2 * s[j] + s[k])))
+    hessian = sd.hessian(value, s)
+    rng = np.random.default_rng(5)
+    m = 40
+    values = {s: rng.normal(size=13), w: rng.normal(size=m), **{a: rng.integers(-13, 13, m) for a in (i, j, k)}}
+    kernel = sd.compile(hessian, [*values], target=target, cache=False)
+    np.testing.assert_allclose(kernel(*values.values()), sd.evaluate(hessian, values), rtol=1e-12, atol=1e-14)
+    samples = [part for part in kernel.loop_ir.split("\n  for ") if "select(less(" in part]
+    assert samples and not any(" in 0 : 13 " in part for part in samples)

@@ -102,3 +102,20 @@ def test_a_range_holds_the_exact_value_where_terms_cancel(seed: int) -> None:
     assert found is not None
     exact = Fraction(a) * Fraction(x) + Fraction(b) * Fraction(y) - Fraction(rest)
     assert found[0] <= exact <= found[1] and found[1] - found[0] < 1e-4
+
+
+def test_what_was_told_of_one_call_is_asked_again_where_the_next_goes_further() -> None:
+    """Positions that drift within what was proved, then leave it, then the axis; NaN; other sizes."""
+    table = sd.symbol("table", "m")
+    f = sd.compile(sd.sum(table[sd.floor(10 * u).astype("int64")]), [u, table], cache=False)
+    few = np.arange(20.0)
+    for scale in (1.0, 1.01, 0.5, 1.5, 1.9, 0.0, 1.99):
+        values = np.array([0.1, 0.55, 0.999]) * scale
+        assert f(values, few) == few[np.floor(10 * values).astype(int)].sum()
+    for wrong in ([0.1, 2.1], [-2.11, 0.5], [0.1, np.nan], [0.1, np.inf], [2.0]):
+        with pytest.raises(ArgumentMismatch, match="position"):
+            f(np.array(wrong), few)
+        assert f(np.array([1.99]), few) == 19.0
+    with pytest.raises(ArgumentMismatch, match="axis of size 10"):
+        f(np.array([1.0]), few[:10])
+    assert f(np.array([]), few) == 0.0 and f(np.array([0.95]), few[:10]) == 9.0

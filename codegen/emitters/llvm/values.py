@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from codegen.emitters.llvm.indices import ZERO, IndexWriter, Place
-from codegen.emitters.llvm.instructions import KINDS, Ssa, literal, type_of
+from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal, type_of
 from codegen.emitters.llvm.recurring_functions import called
 from codegen.emitters.llvm.scalars import CODES, cast, resized
 from codegen.loop_ir.nodes import (
@@ -29,6 +29,8 @@ from symdiff.sizes import Size, combine, multiply
 NOWHERE = "@nowhere"
 # Bytes of a line of the cache; and how far ahead data is fetched: some 130 ns at the 15 GB/s at which a core reads memory.
 LINE, AHEAD = 64, 2048
+# Bytes of a vector of AVX-512.
+WIDE = 64
 BYTES = {"double": 8, "float": 4, "i64": 8, "i32": 4, "i8": 1}
 
 
@@ -234,8 +236,24 @@ class ValueWriter(IndexWriter):
         suffix = {"double": "f64", "float": "f32"}.get(kind, kind)
         full = f"llvm.masked.load.v{self.lanes}{suffix}.p0"
         self.declare(full, f"declare {vector} @{full}(ptr, i32, {mask.type}, {vector})")
-        return self.here(f"call {vector} @{full}(ptr {pointer.name}, i32 {BYTES[kind]}, {mask.type} {mask.name}, "
+        read = self.here(f"call {vector} @{full}(ptr {pointer.name}, i32 {BYTES[kind]}, {mask.type} {mask.name}, "
                          f"{vector} zeroinitializer)", kind, self.lanes)
+        return self.opaque(read) if self.processor.vector_bytes == WIDE else read
+
+    def opaque(self, value: Ssa) -> Ssa:
+        """The same value, of which LLVM does not know what read it.
+
+        With AVX-512 it joins a masked read and masked arithmetic to one instruction, and parts them again where registers ask
+        for it, into a read of all lanes (seen in LLVM 20 to 22): beyond the end of an array, which may be the end of memory.
+        """
+        widest, least = WIDE * 8 // BITS[value.kind], 128 // BITS[value.kind]
+        if value.lanes > widest:
+            half = value.lanes // 2
+            first, second = (self.opaque(self.part(value, start, half)) for start in (0, half))
+            return self.chosen(first, second, range(value.lanes))
+        whole = value if value.lanes >= least else self.chosen(value, value, [k % value.lanes for k in range(least)])
+        read = self.here(f'call {whole.type} asm "", "=v,0"({whole.type} {whole.name})', whole.kind, whole.lanes)
+        return read if read.lanes == value.lanes else self.part(read, 0, value.lanes)
 
     def store(self, name: str, index: tuple[Affine, ...], value: Ssa, mask: Ssa | None = None) -> None:
         """buffer[index] = value in each lane; only where the mask holds."""
