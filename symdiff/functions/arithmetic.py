@@ -44,6 +44,12 @@ def ratio(x: Array, y: Array) -> Array:
     return np.where(both_zero, x, np.divide(x, y))
 
 
+@quiet
+def softsign(x: Array) -> Array:
+    """x/(1 + |x|)."""
+    return np.divide(x, 1 + np.abs(x))
+
+
 def shift(x: Array) -> Array:
     """x, and 0 where it is not finite."""
     return np.where(np.isfinite(x), x, np.zeros_like(x))
@@ -148,6 +154,12 @@ define(
     expansion=lambda x, z: ROWS["where"](
         ROWS["logical_and"](ROWS["equal"](x, 0), ROWS["equal"](z, 0)), 0, x / z),
     doc="x/z, and 0 where both are 0; the derivative of x log z: ∂x = 1/z, ∂z = −x/z².",
+)
+define(
+    "softsign", softsign, (lambda x, y: 1 / (1 + ROWS["abs"](x)) ** 2,),
+    text="{0} / (1 + |{0}|)", latex=r"\frac{{{0}}}{{1 + \left|{0}\right|}}", infix="product", traits="odd increasing zero_at_zero",
+    expansion=lambda x: x / (1 + ROWS["abs"](x)),
+    doc="x/(1 + |x|): ∂ = 1/(1 + |x|)², not 1/(1 + |x|) − |x|/(1 + |x|)², which cancels.",
 )
 define(
     "safe_sqrt", quiet(np.sqrt), (lambda x, y: ROWS["guard"](y > 0) / (2 * y),),

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from symdiff.expression import Node
-from symdiff.operators.arithmetic import add, clip, divide, multiply, negative, where
-from symdiff.operators.elementwise import abs, erfc, expm1, greater, sigmoid, softplus, tanh
+from symdiff.operators.arithmetic import clip, divide, multiply, negative, row_function, where
+from symdiff.operators.elementwise import erfc, expm1, greater, sigmoid, softplus, tanh
 from symdiff.operators.reductions import floating
 
 Value = Any
@@ -59,7 +59,4 @@ def hard_tanh(x: Value) -> Node:
     return clip(floating(x), -1.0, 1.0)
 
 
-def softsign(x: Value) -> Node:
-    """x / (1 + |x|)."""
-    node = floating(x)
-    return divide(node, add(1, abs(node)))
+softsign = row_function("softsign")

@@ -19,6 +19,7 @@ from symdiff.traversal import transform
 PLAIN: dict[str, Callable[..., Any]] = {
     "xlogy": lambda x, y: x * ROWS["log"](y),
     "ratio": lambda x, y: x / y,
+    "softsign": lambda x: x / (1 + ROWS["abs"](x)),
     "direction": lambda x, y: x / ROWS["hypot"](x, y),
 }
 CLIP = ScalarRow("clip", np.clip, None, result="same", text="clip({0}, {1}, {2})", arity=3,

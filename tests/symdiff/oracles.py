@@ -134,7 +134,7 @@ ORACLES: dict[str, Oracle] = {
     "sigmoid_difference": lambda x, z: mp.zero if x == -mp.inf else strict(lambda d: sigmoid(d))(x - z),
     "xlog1py": strict(lambda x, z: mp.zero if x == 0 else x * mp.log1p(z)),
     "weighted": strict(lambda w, x: mp.zero if w == 0 else w * x),
-    "one_less_square": strict(lambda x: 1 - x * x),
+    "one_less_square": strict(lambda x: 1 - x * x), "softsign": strict(lambda x: x / (1 + abs(x))),
     "log1mexp": strict(lambda x: mp.log(-mp.expm1(-x))),
     "shift": lambda x: x if mp.isfinite(x) else mp.zero,
     "power": power, "hypot": hypot, "safe_sqrt": strict(mp.sqrt), "floor_divide": floor_divide,
