@@ -174,13 +174,18 @@ def store_windows(order: Sequence[Node], stored: dict[Node, str], users: Mapping
     work: dict[Node, int] = {}
     for node in order:
         work[node] = operations(node, lambda node: Counter([child for child, _, _ in readings(node)]), stored, work)
-        leaves = all(is_leaf(f) for child in node.children for f in (child.children or (child,)))
-        if not node.shape or node in stored or is_pattern(node) or is_view(node) or node in divisors or (
-                work[node] < (AGAIN_OF_LEAVES if leaves else COSTLY_OPERATIONS)):
+        if work[node] < least_work(node) or not node.shape or node in stored or is_pattern(node) or is_view(node) or (
+                node in divisors):
             continue
         read = sum([hints.count(sizes) for sizes in positions(node, users).values()])
         if read >= REREAD * hints.count(node.shape):
             stored[node] = f"{work[node]} operations, and read at several positions"
+
+
+def least_work(node: Node) -> int:
+    """The operations of which a value is worth storing that is read at several places."""
+    parts = [part for child in node.children for part in (child.children or (child,))]
+    return AGAIN_OF_LEAVES if all(map(is_leaf, parts)) else COSTLY_OPERATIONS
 
 
 def readings(node: Node) -> list[tuple[Node, tuple[Index, ...], tuple[Size, ...]]]:
@@ -225,7 +230,7 @@ def share(order: Sequence[Node], stored: dict[Node, str], users: dict[Node, list
             if len(found) > 8:
                 break
         readers[node] = found
-        if len(found) > 1 and work[node] >= COSTLY_OPERATIONS and node.shape and node not in stored and not (
+        if len(found) > 1 and work[node] >= least_work(node) and node.shape and node not in stored and not (
                 is_leaf(node) or is_pattern(node) or is_view(node) or node in divisors):
             if len({passes.level[reader] for reader in found}) == len(found) and is_little(
                     node, stored, passes, 2 if len(found) == 2 else 1):
