@@ -22,7 +22,7 @@ from codegen.runtime.inlined import Inlined
 from codegen.runtime.storage import Frame, Storage, fresh_outputs, given_outputs
 from symdiff.binding.arguments import NO_DEMANDS, Argument, Binder, values_by_name
 from symdiff.binding.demands import Demands, direct_positions
-from symdiff.errors import ArgumentMismatch, BackendUnavailable
+from symdiff.errors import ArgumentMismatch, BackendUnavailable, TypeMismatch
 from symdiff.expression import Symbol
 
 Array = np.ndarray[Any, Any]
@@ -101,6 +101,16 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"Kernel({', '.join(a.name for a in self.binder.arguments)})"
+
+    def __copy__(self) -> Kernel:
+        return self  # as Python's functions do
+
+    def __deepcopy__(self, _: Any) -> Kernel:
+        return self
+
+    def __reduce_ex__(self, _: Any) -> Any:
+        raise TypeMismatch("a kernel is code of this process, and is not pickled", where=repr(self),
+                           mend="pickle the expressions, and compile them again: what is kept on disk loads in milliseconds")
 
     def __call__(self, /, *args: Any, out: Tree = None, **named: Any) -> Tree:
         """The outputs for the values given; with `out=`, arrays of the same structure, they are written there."""
@@ -273,7 +283,10 @@ class Kernel:
 
     @property
     def njit(self) -> Any:
-        """The kernel for the user's own Numba code: takes the inputs in order, returns an output or a tuple of them."""
+        """The kernel for the user's own Numba code: takes the inputs in order, returns an output or a tuple of them.
+
+        Positions in arrays of integers are not looked at there: what would be read outside of its axis is 0.
+        """
         variant = self.looked_at()
         return Inlined(self.build(variant).inline(variant.planned.constants), self.binder)
 

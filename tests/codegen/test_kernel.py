@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +17,7 @@ from codegen.backends.registry import backend
 from codegen.loop_ir.nodes import Buffer, Program, Section, Store
 from codegen.runtime.kernel import Kernel, Planned
 from symdiff.binding.arguments import Argument
-from symdiff.errors import ArgumentMismatch, BackendUnavailable
+from symdiff.errors import ArgumentMismatch, BackendUnavailable, TypeMismatch
 from tests.codegen import programs
 
 RNG = np.random.default_rng(2)
@@ -241,3 +243,15 @@ def test_explanation_tells_passes_parts_and_why_values_are_stored() -> None:
     assert "per sample, since costly, and read at 2 places: σ(-y ⊙ (X w))" in text
     assert "since an output: " in text and "an operand of a matrix product" in text
     assert "recomputed where it is read:\n  at 2 places, cheaper than to store and load it: -y ⊙ (X w)" in text
+
+
+def test_copies_and_pickles() -> None:
+    """A kernel is its own copy, before and after it is called past Python; pickle is told what to do instead."""
+    x = sd.symbol("x", 3)
+    f = sd.compile(sd.sum(x**2), [x])
+    for _ in range(4):
+        assert f(np.ones(3)) == 3
+        for copied in (copy.copy(f), copy.deepcopy(f), copy.deepcopy([f])[0]):
+            assert copied is f
+        with pytest.raises(TypeMismatch, match="pickle the expressions"):
+            pickle.dumps(f)
