@@ -116,7 +116,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
                 return share_terms(nodes)
             parted = separate_gathers(join_parts(write_in_windows(join_companions(nodes), hints)))
             ordered = share_products(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
-            return share_terms(join_windows(take_square_roots(ordered, hints)))
+            return join_windows(share_terms(take_square_roots(ordered, hints)))
         roots = plan_loops(arranged(expanded), lambda bodies: arranged(of_turns(bodies, hints)))
         planned = time.perf_counter()
         lowered = lower(roots, inputs, hints)

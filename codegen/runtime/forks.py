@@ -16,7 +16,7 @@ class Gate:
     >>> gate = Gate()
     >>> with gate, gate:
     ...     gate.close()
-    >>> gate.open()
+    ...     gate.open()
     """
 
     def __init__(self) -> None:

@@ -162,6 +162,7 @@ OWN: dict[str, Callable[..., Array]] = {
     **{"a" + name: getattr(np, "arc" + name) for name in "sin cos tan sinh cosh tanh".split()},
     "safe_sqrt": np.sqrt, "exp2": lambda z: np.exp(z * math.log(2)), "cbrt": cbrt, "abs": by_sign, "hypot": length,
     "direction": direction, "atan2": angle, "sigmoid": sigmoid, "softplus": softplus, "logaddexp": logaddexp,
+    "softsign": lambda z: z / (1 + by_sign(z)),
     "exp_difference": exp_difference, "xlogy": xlogy, "ratio": ratio, "power": power, "minimum": smaller,
     "maximum": larger, "relu": lambda z: np.where(np.real(z) > 0, z, 0), "where": np.where, "stop_gradient": np.real,
     "shift": np.real,

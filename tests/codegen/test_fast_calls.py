@@ -389,5 +389,5 @@ def test_constants_and_scratch() -> None:
         values = RNG.normal(size=(4, 3)), RNG.normal(size=3)
         for ours, theirs in zip(kernel(*values), sd.evaluate([loss, *sd.grad(loss, [w, v])], {w: values[0], v: values[1]}),
                                 strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-15)
     assert kernel.fast_calls() == 3
