@@ -16,7 +16,7 @@ from codegen.planning.rewriting import rewritten
 from symdiff.expression import Add, Node, Number, Product
 from symdiff.gathers import solved_labels
 from symdiff.index_notation import Index
-from symdiff.normal_form.numbers import times
+from symdiff.normal_form.numbers import as_float, times
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
 
@@ -79,7 +79,7 @@ def inside(term: Product) -> Node:
 
 def common(numbers: Sequence[Number]) -> Number:
     """The least of some numbers where they are whole multiples of it, else 1."""
-    least = min(numbers, key=lambda c: abs(float(c)))
+    least = min(numbers, key=lambda c: abs(as_float(c)))
     if least == 0 or not all(isinstance(quotient(c, least), int) for c in numbers):
         return 1
     return least
@@ -88,7 +88,7 @@ def common(numbers: Sequence[Number]) -> Number:
 def quotient(a: Number, b: Number) -> Number:
     """a / b, a whole number where it is one exactly."""
     if isinstance(a, float) or isinstance(b, float):
-        near = a / b
+        near = as_float(a) / as_float(b)
         return int(near) if near.is_integer() and near * b == a else near  # type: ignore[union-attr]
     exact = Fraction(a) / Fraction(b)
     return int(exact) if exact.denominator == 1 else exact
