@@ -20,7 +20,7 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self.changed = threading.Condition(threading.Lock())
+        self.changed = threading.Condition()
         self.inside: dict[int, int] = {}
         # Locks of others that are held over a fork, once nobody is inside.
         self.locks: list[Any] = []
