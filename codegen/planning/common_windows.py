@@ -88,7 +88,8 @@ def common(numbers: Sequence[Number]) -> Number:
 def quotient(a: Number, b: Number) -> Number:
     """a / b, a whole number where it is one exactly."""
     if isinstance(a, float) or isinstance(b, float):
-        near = as_float(a) / as_float(b)
-        return int(near) if near.is_integer() and near * b == a else near  # type: ignore[union-attr]
+        x, y = as_float(a), as_float(b)
+        near = x / y
+        return int(near) if near.is_integer() and near * y == x else near
     exact = Fraction(a) / Fraction(b)
     return int(exact) if exact.denominator == 1 else exact
