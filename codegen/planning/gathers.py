@@ -52,27 +52,25 @@ def mark_by_mark(node: Product) -> Node:
     before:  Σ_k (one_hot(i_k, a) - one_hot(j_k, a)) w[k] one_hot(j_k, b)       for each k all a
     after:   Σ_k one_hot(i_k, a) w[k] one_hot(j_k, b) - …                        for each k a few elements
     """
-    terms: list[tuple[Number, Product]] = [(1, node)]
-    while len(terms) <= MOST_MARKS:
-        place = next((k for k, (_, core) in enumerate(terms) if sum_of_marks(core) is not None), None)
+    terms: list[tuple[Number, Product]] = []
+    pending: list[tuple[Number, Product]] = [(1, node)]
+    while pending:
+        c, core = pending.pop()
+        place = sum_of_marks(core)
         if place is None:
-            break
-        c, core = terms[place]
-        at = sum_of_marks(core)
-        assert at is not None
-        total, indices = core.factors[at]
+            terms.append((c, core))
+            continue
+        total, at = core.factors[place]
         assert isinstance(total, Add)
-        parts = []
-        for k, part in total.terms:
-            factors = (*core.factors[:at], (part, indices), *core.factors[at + 1:])
-            if isinstance(part, Product) and not part.is_core:
-                parts.append((times(c, times(k, part.coefficient)), together(core, factors, at)))
+        for k, part in reversed(total.terms):
+            factors = (*core.factors[:place], (part, at), *core.factors[place + 1:])
+            if isinstance(part, Product):
+                pending.append((times(c, times(k, part.coefficient)), together(core, factors, place)))
             else:
-                parts.append((times(c, k), Product(core.coefficient, factors, core.out, core.extents, core.type)))
-        terms[place:place + 1] = parts
-    if len(terms) == 1 or len(terms) > MOST_MARKS or not all(solved_labels(core) for _, core in terms):
-        return node
-    return Add(tuple(terms), node.type)
+                pending.append((times(c, k), Product(core.coefficient, factors, core.out, core.extents, core.type)))
+        if len(pending) + len(terms) > MOST_MARKS:
+            return node
+    return Add(tuple(terms), node.type) if len(terms) > 1 and all(solved_labels(core) for _, core in terms) else node
 
 
 def sum_of_marks(node: Product) -> int | None:

@@ -11,7 +11,7 @@ after:   for i in 0 : n
            for j in 0 : m - 1; y[i, j + 1] += x[i, j]          the row is at hand, and these loops may become one in turn
 
 Two nests may be one where each position that both touch, and one of them writes, is touched in the same turn.  A loop moves
-past statements that neither write what it reads nor read or write what it writes.
+past statements that neither write what it reads nor read or write what it writes, up to one before it, or that one down to it.
 """
 
 from __future__ import annotations
