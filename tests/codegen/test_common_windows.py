@@ -13,7 +13,8 @@ from symdiff.expression import Number
 
 @pytest.mark.parametrize(("numbers", "least"), [
     ([0.6, -0.6], 0.6), ([0.2, -0.4, 0.2], 0.2), ([Fraction(1, 2), 3], Fraction(1, 2)), ([0.3, 0.5], 1), ([2, 3], 1), ([0, 0.5], 1),
-    ([10**400, -3 * 10**400], 10**400), ([Fraction(10**400, 3), 0.5], 1), ([math.inf, 0.5], 1), ([math.inf, 10**400], 1), ([math.nan, 0.5], 1)])
+    ([10**400, -3 * 10**400], 10**400), ([Fraction(10**400, 3), 0.5], 1), ([math.inf, 0.5], 1),
+    ([math.inf, 10**400], 1), ([math.nan, 0.5], 1)])
 def test_what_numbers_have_in_common(numbers: list[Number], least: Number) -> None:
     assert common(numbers) == least
     if least != 1:
