@@ -249,7 +249,7 @@ class ValueWriter(IndexWriter):
         """The same value, of which LLVM does not know what read it.
 
         With AVX-512 it joins a masked read and masked arithmetic to one instruction, and parts them again where registers ask
-        for it, into a read of all lanes (seen in LLVM 20 to 22): beyond the end of an array, which may be the end of memory.
+        for it, into a read of all lanes (seen in LLVM 22): beyond the end of an array, which may be the end of memory.
         """
         widest, least = WIDE * 8 // BITS[value.kind], 128 // BITS[value.kind]
         if value.lanes > widest:
