@@ -54,6 +54,7 @@ from symdiff.binding import argument_of, demands_of, refuse_inner
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
 from symdiff.long_calls import long_call
+from symdiff.loops import is_scan
 from symdiff.namesakes import refuse_doubles, refuse_namesakes
 from symdiff.option_values import check_number, check_switch
 from symdiff.reference import evaluate_nodes
@@ -61,7 +62,7 @@ from symdiff.resizing import resized
 from symdiff.settings import cache_folder, checks_programs, default_target, default_threads
 from symdiff.simplification.phases import before_differentiation
 from symdiff.tensor_type import dtype_name
-from symdiff.traversal import symbols_of
+from symdiff.traversal import symbols_of, topological
 from symdiff.trees import flatten, flatten_like, places
 
 Tree = Any
@@ -160,7 +161,8 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
 
 def of_turns(nodes: Sequence[Node], hints: Hints) -> list[Node]:
     """The nodes in the vocabulary of the loop IR, with loops that do what is asked for alone, and in their turns what changes."""
-    return expand_functions(sink(hoist(drop_dead_carries(nodes), hints)), hints)
+    has_loops = any(map(is_scan, topological(nodes)))
+    return expand_functions(sink(hoist(drop_dead_carries(nodes), hints)) if has_loops else nodes, hints)
 
 
 def unchecked(program: Program) -> Program:

@@ -103,7 +103,8 @@ def factors_read(node: Product) -> Sequence[Factor]:
 
 def children_read(node: Node) -> Sequence[Node]:
     """The nodes whose values give that of a node."""
-    return [f for f, _ in factors_read(node)] if node.__class__ is Product and holds_marks(node) else node.children
+    return [f for f, _ in factors_read(node)] if (
+        node.__class__ is Product and node.extents and holds_marks(node)) else node.children
 
 
 def holds_marks(node: Node) -> bool:

@@ -36,7 +36,8 @@ class SharedSteps:
         # Nodes that are put together of a shared step, or of one that is.
         self.gainful: set[Node] = set()
         for node, made in self.made.items():
-            for step in set(node.children if made is None else [part for _, part in made.parts]):
+            steps = node.children if made is None else [part for _, part in made.parts]
+            for step in set(steps) if len(steps) > 1 else steps:
                 self.users[step] = self.users.get(step, 0) + 1
         for node, made in self.made.items():
             if made is not None and self.gains(node, made):
@@ -58,8 +59,8 @@ class SharedSteps:
         opened: dict[Node, Node] = {}
 
         def below(node: Node) -> Sequence[Node]:
-            opened[node] = self.opened(node)
-            return opened[node].children
+            written = opened[node] = self.opened(node) if node in self.gainful else node
+            return written.children
         return topological(self.given, below), opened
 
     def opened(self, node: Node) -> Node:

@@ -233,6 +233,8 @@ def used_registers(statement: Statement) -> frozenset[str]:
 
 def written(statement: Statement) -> tuple[str, ...]:
     """The buffers that a statement itself writes."""
+    if statement.__class__ is Let:  # most statements are that
+        return ()
     match statement:
         case Store(buffer=name) | Accumulate(buffer=name) | Fill(buffer=name) | Mirror(buffer=name):
             return (name,)
@@ -302,12 +304,14 @@ def statement_sizes(statement: Statement) -> Iterator[Size]:
 def section_buffers(section: Section, program: Program) -> list[Buffer]:
     """The buffers that a section reads or writes, in the program's order."""
     known, places = places_of(program)
-    used = {name for s in statements(section.body) for name in (*read(s), *written(s))}
+    used = {name for s in statements(section.body) for names in (read(s), written(s)) for name in names}
     return [known[name] for name in sorted(used, key=places.__getitem__)]
 
 
 def section_sizes(section: Section, program: Program) -> list[str]:
     """The names of the sizes that the statements of a section need, in the program's order."""
+    if not program.sizes:
+        return []
     used = {name for s in statements(section.body) for size in statement_sizes(s) for name in named_sizes(size)}
     for s in statements(section.body):
         if isinstance(s, (Mirror, Fill)):

@@ -162,6 +162,8 @@ class Elements:
         if isinstance(node, Map):
             return self.map_rule(node, request)
         if isinstance(node, Product) and (not node.is_core or is_gather(node)):
+            if not node.extents and not node.out and not any([at for _, at in node.factors]):
+                return self.numbers_rule(node, request)
             return self.product_rule(node, request)
         raise CannotLower(f"{type(node).__name__} has no formula", where=str(node))
 
@@ -204,13 +206,14 @@ class Elements:
         value, conditions = yield from self.factors_rule(node, solution.labels, solution.conditions, request.free)
         return guarded(value, conditions, node.dtype)
 
+    def numbers_rule(self, node: Product, request: Request) -> Rule:
+        """coefficient · Π factors, all of them numbers."""
+        value, conditions = yield from self.multiplied(node, [(f, ()) for f, _ in node.factors], [], request.free)
+        return guarded(value, conditions, node.dtype)
+
     def factors_rule(self, node: Product, labels: dict[int, Affine], conditions: list[Value],
                      free: bool) -> Generator[Request, Value, tuple[Value, list[Value]]]:
         """coefficient · Π factors at given labels, and all conditions under which it is not zero."""
-        if not node.extents and not conditions:
-            plain = [(f, tuple([placed(i, labels) for i in there])) for f, there in node.factors]
-            if not any([there for _, there in plain]):
-                return (yield from self.multiplied(node, plain, [], free))
         conditions = list(conditions)
         labels = dict(labels)
         solved = solved_labels(node)

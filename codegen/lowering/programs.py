@@ -26,7 +26,7 @@ from codegen.planning.cuts import parts, plan_passes, tile_rows
 from codegen.planning.layouts import choose_layouts
 from codegen.planning.materialisation import choose_stored
 from codegen.planning.matrices import Layouts, MatrixForm, matrix_form
-from codegen.planning.passes import Passes, is_leaf
+from codegen.planning.passes import Passes, is_leaf, is_of_numbers
 from symdiff.expression import Constant, Node, Product, Symbol
 from symdiff.gathers import children_read
 from symdiff.loops import deep, is_scan, loop_of
@@ -54,7 +54,9 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     # Layouts may make a product of what none was thought to be, and whose operands are stored nowhere then.
     forms: dict[Node, MatrixForm] = {node: form for node, form in found if form is not None and all(
         f.node in stored or is_leaf(f.node) for f in (form.A, form.B))}
-    naming = Naming(roots, inputs, order, passes, layouts)
+    inside = deep(distinct)
+    bodies = [body for node in inside if is_scan(node) for body in (*loop_of(node)[0].nexts, *loop_of(node)[0].stacks)]
+    naming = Naming(roots, inputs, [*everything, *topological(bodies, children_read)], order, passes, layouts)
     shared = use_counts(everything)
     sections: list[Section] = []
     names = Names()
@@ -92,7 +94,7 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
             nests.copy(name, node)
         sections.append(Section("finish", count, nests.statements()))
     sizes = tuple(sorted({name for buffer in naming.table for s in buffer.shape for name in named_sizes(s)}
-                         | {name for node in deep(distinct) for name in sizes_of(node)}))
+                         | {name for node in inside if not is_of_numbers(node) for name in sizes_of(node)}))
     program = kept_whole(Program("kernel", sizes, tuple(naming.table), tuple(sections)))
     return Lowered(program, tuple(naming.constants), lambda: notes_of(everything, naming.buffers, stored, forms, passes,
                                                                                  layouts))
@@ -141,8 +143,8 @@ def fills(during: Sequence[Node], naming: Naming, passes: Passes) -> list[Statem
 class Naming:
     """Buffers: arguments a0 …, constants c0 …, outputs o0 …, temporaries t0 and so on."""
 
-    def __init__(self, roots: Sequence[Node], inputs: Sequence[Symbol], order: Sequence[Node], passes: Passes,
-                 layouts: Layouts) -> None:
+    def __init__(self, roots: Sequence[Node], inputs: Sequence[Symbol], everything: Sequence[Node], order: Sequence[Node],
+                 passes: Passes, layouts: Layouts) -> None:
         self.layouts = layouts
         self.table: list[Buffer] = []
         self.buffers: dict[Node, str] = {}
@@ -151,10 +153,8 @@ class Naming:
         for k, symbol in enumerate(inputs):
             axis = passes.sample.get(symbol)
             self.add(symbol, f"a{k}", "arg", axis)
-        inner = [node for node in deep(roots) if is_scan(node)]
-        bodies = [body for node in inner for body in (*loop_of(node)[0].nexts, *loop_of(node)[0].stacks)]
-        for node in topological([*roots, *bodies], children_read):
-            if isinstance(node, Constant) and isinstance(node.value, np.ndarray):
+        for node in everything:
+            if isinstance(node, Constant) and isinstance(node.value, np.ndarray) and node not in self.buffers:
                 self.add(node, f"c{len(self.constants)}", "const", None)
                 self.constants.append(node.value)
         self.copies: list[tuple[str, Node]] = []

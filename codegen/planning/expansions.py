@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from operator import is_
 
 from codegen.loop_ir.scalars import SCALARS
 from codegen.planning.costs import Hints
@@ -36,29 +37,32 @@ WRITTEN = {"where": "select", "guard": "", "number": "cast", "as_integer": "cast
 
 def expand_functions(roots: Sequence[Node], hints: Hints) -> list[Node]:
     """The roots in the scalar vocabulary of the loop IR."""
-    current, names = list(roots), functions_in(roots)
+    current, order = list(roots), topological(roots)
+    names = {node.function.name for node in order if isinstance(node, (Map, Reduce))}
     if "logsumexp" in names:
         current = share_exponentials(current, hints)
     if not names.isdisjoint(LENGTHS):
         current = transform(current, by_one_length)
-    while any(is_expandable(node) for node in topological(current)):
+    if not all(map(is_, current, roots)):
+        order = topological(current)
+    while any(map(is_expandable, order)):
         current = transform(current, expansion)
+        order = topological(current)
     return current
-
-
-def functions_in(roots: Sequence[Node]) -> set[str]:
-    """The names of the functions under the roots, and of the reductions."""
-    return {node.function.name for node in topological(roots) if isinstance(node, (Map, Reduce))}
 
 
 def narrow_truths(roots: Sequence[Node]) -> list[Node]:
     """The roots with truth values as numbers of the dtype of the product that they stand in, not wider."""
+    def is_wide(node: Node) -> bool:
+        return isinstance(node, Product) and node.dtype == "float32" and any(
+            [isinstance(f, Map) and f.function.name == "number" and f.dtype != node.dtype for f in node.children])
+
     def narrowed(node: Node) -> Node:
-        if not isinstance(node, Product) or node.dtype != "float32":
+        if not is_wide(node):
             return node
         return over(node, [Map(f.function, f.children, TensorType(node.dtype, f.shape))
                            if isinstance(f, Map) and f.function.name == "number" else f for f in node.children])
-    return rewritten(roots, narrowed)
+    return rewritten(roots, narrowed) if any(map(is_wide, topological(roots))) else list(roots)
 
 
 def is_expandable(node: Node) -> bool:

@@ -24,6 +24,8 @@ def plan_loops(roots: Sequence[Node], plan: Plan) -> list[Node]:
     for node in order:
         if is_scan(node):
             members.setdefault(key_of(node), []).append(node)
+    if not members:
+        return list(roots)
     joined = {key: joint(key, nodes, plan) for key, nodes in members.items()}
     done: dict[Node, Node] = {}
     for node in order:

@@ -71,6 +71,8 @@ def choose_stored(roots: Sequence[Node], order: Sequence[Node], passes: Passes, 
     for node in passes.full:
         if not is_leaf(node):
             stored.setdefault(node, "another pass reads it, or another sample")
+    if all(is_of_numbers(node) or is_leaf(node) for node in order):
+        return stored
     users: dict[Node, list[Node]] = {}
     for node in order:
         for child in dict.fromkeys(children_read(node)):

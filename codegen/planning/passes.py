@@ -126,6 +126,8 @@ def walked_axes(order: Sequence[Node]) -> set[tuple[Node, int]]:
     """The axes of symbols along which more is read than what an index tells."""
     found: set[tuple[Node, int]] = set()
     for node in order:
+        if is_of_numbers(node):
+            continue
         if isinstance(node, Product):
             told = {s.label for s in solved_labels(node)}
             found |= {(f, axis) for f, at in factors_read(node) for axis, i in enumerate(at) if not told.intersection(labels_of(i))}
@@ -137,6 +139,9 @@ def walked_axes(order: Sequence[Node]) -> set[tuple[Node, int]]:
 def placed(order: Sequence[Node], size: Size | None) -> Passes:
     """The passes with samples along axes of a size."""
     passes = Passes(size)
+    if size is None:  # there are no samples: all is computed once, before any pass
+        passes.level, passes.ready = dict.fromkeys(order, 0), dict.fromkeys(order, 0)
+        return passes
     for node in order:
         place(node, passes)
     return passes

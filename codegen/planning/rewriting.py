@@ -19,17 +19,22 @@ def rewritten(roots: Sequence[Node], change: Callable[[Node], Node]) -> list[Nod
 
 
 def over(node: Node, children: Sequence[Node]) -> Node:
-    """The node over other children; the node itself where they are its own."""
+    """The node over other children, its steps kept; the node itself where they are its own."""
+    fresh = as_written(node, children)
+    if fresh is not node:
+        keep_steps(fresh, node, children)
+    return fresh
+
+
+def as_written(node: Node, children: Sequence[Node]) -> Node:
+    """The node over other children, without its steps; the node itself where they are its own."""
     if all(map(is_, children, node.children)):
         return node
-    if isinstance(node, (Add, Product)):
-        if isinstance(node, Add):
-            fresh: Node = Add(tuple([(c, child) for (c, _), child in zip(node.terms, children, strict=True)]), node.type)
-        else:
-            factors = tuple([(child, at) for (_, at), child in zip(node.factors, children, strict=True)])
-            fresh = Product(node.coefficient, factors, node.out, node.extents, node.type)
-        keep_steps(fresh, node, children)
-        return fresh
+    if isinstance(node, Add):
+        return Add(tuple([(c, child) for (c, _), child in zip(node.terms, children, strict=True)]), node.type)
+    if isinstance(node, Product):
+        factors = tuple([(child, at) for (_, at), child in zip(node.factors, children, strict=True)])
+        return Product(node.coefficient, factors, node.out, node.extents, node.type)
     if isinstance(node, Reduce):
         return Reduce(node.function, children[0], node.axes, node.type)
     if isinstance(node, Apply):

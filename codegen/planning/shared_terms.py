@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import TypeGuard
 
-from codegen.planning.rewriting import over
+from codegen.planning.rewriting import as_written
 from symdiff.expression import Add, Node, Number, Product
 from symdiff.normal_form.numbers import times
 from symdiff.shared_steps import SharedSteps, multiple
@@ -22,45 +22,48 @@ def share_terms(roots: Sequence[Node]) -> list[Node]:
     users = Counter(child for node in order for child in opened[node].children)
     done: dict[Node, Node] = {}
     for node in order:
-        changed = over(opened[node], [done[child] for child in opened[node].children])
-        alone = [users[child] == 1 for child in opened[node].children]
-        if isinstance(changed, Product):
-            changed = with_numbers_outside(changed, alone)
-        elif isinstance(changed, Add):
-            changed = with_numbers_before(changed, alone)
-        done[node] = changed
+        written = opened[node]
+        children = [done[child] for child in written.children]
+        alone = [users[child] == 1 for child in written.children]
+        if isinstance(written, Product):
+            done[node] = with_numbers_outside(written, children, alone)
+        elif isinstance(written, Add):
+            done[node] = with_numbers_before(written, children, alone)
+        else:
+            done[node] = as_written(written, children)
     return [done[root] for root in roots]
 
 
-def with_numbers_outside(node: Product, alone: Sequence[bool]) -> Node:
-    """A product with the numbers in its factors before it, a sum of products with those outside of it: Σ (2 x) y → 2 Σ x y.
+def with_numbers_outside(node: Product, children: Sequence[Node], alone: Sequence[bool]) -> Node:
+    """A product over other factors with the numbers in them before it, a sum of products outside of it: Σ (2 x) y → 2 Σ x y.
 
     `alone` says which factors nothing else reads.
     """
-    coefficient: Number = 1
-    factors = []
-    for (factor, at), is_alone in zip(node.factors, alone, strict=True):
-        c, plain = taken_apart(factor, is_alone)
-        coefficient = times(coefficient, c)
-        factors.append((plain, at))
+    if not children:
+        return node
+    inner = [taken_apart(factor, is_alone) for factor, is_alone in zip(children, alone, strict=True)]
+    coefficient = reduce(times, [c for c, _ in inner])
     if coefficient == 1:
-        return node
+        return as_written(node, children)
+    factors = tuple([(plain, at) for (_, plain), (_, at) in zip(inner, node.factors, strict=True)])
     if not node.is_core:
-        return Product(times(node.coefficient, coefficient), tuple(factors), node.out, node.extents, node.type)
-    return multiple(coefficient, Product(node.coefficient, tuple(factors), node.out, node.extents, node.type))
+        return Product(times(node.coefficient, coefficient), factors, node.out, node.extents, node.type)
+    return multiple(coefficient, Product(node.coefficient, factors, node.out, node.extents, node.type))
 
 
-def with_numbers_before(node: Add, alone: Sequence[bool]) -> Node:
-    """A sum with the numbers in its terms before them: 0.5 (2 x) + y → x + y."""
-    inner = [taken_apart(term, is_alone) for (_, term), is_alone in zip(node.terms, alone, strict=True)]
+def with_numbers_before(node: Add, children: Sequence[Node], alone: Sequence[bool]) -> Node:
+    """A sum over other terms with the numbers in them before them: 0.5 (2 x) + y → x + y."""
+    inner = [taken_apart(term, is_alone) for term, is_alone in zip(children, alone, strict=True)]
     if all([c == 1 for c, _ in inner]):
-        return node
+        return as_written(node, children)
     return Add(tuple([(times(before, c), term) for (before, _), (c, term) in zip(node.terms, inner, strict=True)]), node.type)
 
 
 def taken_apart(node: Node, is_alone: bool) -> tuple[Number, Node]:
     """A number, and what the node is that number times; what is a product of several is changed where nothing else reads it."""
     coefficient: Number = 1
+    if node.__class__ is not Product:
+        return coefficient, node
     while is_multiple(node):
         coefficient, node = times(coefficient, node.coefficient), node.factors[0][0]
     if not is_alone or not isinstance(node, Product) or node.is_core:

@@ -49,10 +49,7 @@ def live_buffers(program: Program) -> set[str]:
     live = {b.name for b in program.buffers if b.role == "out"}
     for section in program.sections:
         for statement in statements(section.body):
-            if isinstance(statement, MatMul):
-                live |= {statement.A.buffer, statement.B.buffer}
-            elif isinstance(statement, MatVec):
-                live |= {statement.A.buffer, statement.x.buffer}
+            live.update([panel.buffer for panel in panels_of(statement)[:2]])
             live.update([name for name, _ in loads(statement)])
     return live
 
@@ -97,6 +94,9 @@ def without_overwritten(body: tuple[Statement, ...]) -> list[Statement]:
     again: dict[str, list[tuple[Affine, ...]]] = {}
     for statement in reversed(body):
         if isinstance(statement, Store) and statement.index in again.get(statement.buffer, ()):
+            continue
+        if statement.__class__ is Let and not loads(statement):
+            kept.append(statement)
             continue
         for inner in statements((statement,)) if again else ():
             for name, index in (*loads(inner), (inner.buffer, inner.index)) if isinstance(inner, Accumulate) else loads(inner):

@@ -53,9 +53,10 @@ def as_float(value: Number) -> float:
 
 def times(a: Number, b: Number) -> Number:
     """The product of two coefficients, exact where both are."""
-    if a == 1:
+    # A coefficient that is one is the integer; to ask a fraction whether it is takes long.
+    if a.__class__ is int and a == 1:
         return b
-    if b == 1:
+    if b.__class__ is int and b == 1:
         return a
     if isinstance(a, float) or isinstance(b, float):
         return exact(as_float(a) * as_float(b))

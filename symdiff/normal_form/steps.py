@@ -100,19 +100,25 @@ def with_steps(roots: Iterable[Node]) -> dict[Node, PutTogether | None]:
     order: dict[Node, PutTogether | None] = {}
     open: dict[Node, PutTogether | None] = {}
     steps: dict[Node, Any] = {}
-    stack: list[tuple[Node, bool]] = [(root, False) for root in roots][::-1]
+    stack = list(roots)[::-1]
     while stack:
-        node, is_done = stack.pop()
-        if is_done:
+        node = stack.pop()
+        if node in order:
+            continue
+        if node in open:  # what stands above it is done, and nothing that is open is put there
             order[node] = open.pop(node)
-        elif node not in order and node not in open:
-            made = made_of(node, steps)
+            continue
+        made = made_of(node, steps)
+        if made is not None and any([part is node or part in open for _, part in made.parts]):
+            made = None
+        below = node.children if made is None else (*node.children, *[part for _, part in made.parts])
+        pending = [child for child in reversed(below) if child not in order and child not in open]
+        if pending:
             open[node] = made
-            if made is not None and any([part in open for _, part in made.parts]):
-                made = open[node] = None
-            stack.append((node, True))
-            below = node.children if made is None else (*node.children, *[part for _, part in made.parts])
-            stack.extend([(child, False) for child in reversed(below) if child not in order])
+            stack.append(node)
+            stack += pending
+        else:
+            order[node] = made
     return order
 
 

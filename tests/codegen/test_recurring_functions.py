@@ -57,3 +57,18 @@ def test_functions_of_two_values_and_very_large_angles() -> None:
                    ) + sum(np.sum(np.cos(1e300 * x)) for x in values)
     np.testing.assert_allclose(kernel(*values), expected, rtol=1e-12)
     assert "@.cos.double" in kernel.llvm
+
+
+@pytest.mark.parametrize("function", [lambda a, b: 1 - sd.tanh(a) ** 2, sd.logaddexp, lambda a, b: a % b, lambda a, b: a // b])
+def test_long_functions_of_numbers_are_called_in_straight_code(function: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first few are written out; the bits are the same."""
+    xs = [sd.symbol(f"x{k}") for k in range(12)]
+    outputs = [function(a, b) * (k + 1) for k, (a, b) in enumerate(pairwise(xs))]
+    values = list(np.random.default_rng(2).uniform(0.5, 2.0, size=12))
+    called = sd.compile(outputs, xs, cache=False)
+    found = called(*values)
+    monkeypatch.setattr(recurring_functions, "LONG_ALONE", frozenset())
+    written = sd.compile(outputs, xs, cache=False)
+    np.testing.assert_array_equal(found, written(*values))
+    assert called.llvm.count("\n") < written.llvm.count("\n")
+    np.testing.assert_allclose(found, sd.evaluate(outputs, dict(zip(xs, values, strict=True))), rtol=1e-14)

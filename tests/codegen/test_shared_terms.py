@@ -222,9 +222,9 @@ def test_numbers_stand_before_sums_and_products() -> None:
     x, y = sd.symbol("x", 3), sd.symbol("y", 3)
     double = Product(2, ((x, (0,)),), (0,), (3,), x.type)
     half = Add(((0.5, double), (1, y)), x.type)
-    assert with_numbers_before(half, [False, False]).terms == ((1.0, x), (1, y))
-    assert with_numbers_before(Add(((0.5, x), (1, y)), x.type), [True, True]).terms == ((0.5, x), (1, y))
-    found = with_numbers_outside(Product(1, ((double, (0,)), (y, (0,))), (0,), (3,), x.type), [False, False])
+    assert with_numbers_before(half, half.children, [False, False]).terms == ((1.0, x), (1, y))
+    assert with_numbers_before(Add(((0.5, x), (1, y)), x.type), [x, y], [True, True]).terms == ((0.5, x), (1, y))
+    found = with_numbers_outside(Product(1, ((double, (0,)), (y, (0,))), (0,), (3,), x.type), [double, y], [False, False])
     assert isinstance(found, Product) and found.coefficient == 2 and found.children == (x, y)
 
 

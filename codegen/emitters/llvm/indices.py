@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from codegen.emitters.llvm.instructions import Function, Ssa, counted, literal
@@ -114,8 +114,10 @@ class IndexWriter(Function):
         inner = self.spread(self.place(variable.index.const, variable.index.terms))
         return self.quotient(op, inner, self.splat(self.size(variable.divisor), self.lanes))
 
-    def place(self, constant: Size, terms: Iterable[tuple[Variable | Ssa, Size]]) -> Place:
+    def place(self, constant: Size, terms: Sequence[tuple[Variable | Ssa, Size]]) -> Place:
         """constant + Σ coefficient · variable in each lane."""
+        if not terms:
+            return Place(self.size(constant), ZERO, None)
         parts = [self.size(constant)]
         step = ZERO
         apart: Ssa | None = None

@@ -134,9 +134,9 @@ class Function:
         scope = self.chain[depth]
         value = scope.known.get(line)
         if value is None:
-            value = Ssa(self.fresh(), kind, lanes, depth)
-            scope.block.lines.append(f"{value.name} = {line}")
-            scope.known[line] = value
+            name = self.fresh()
+            value = scope.known[line] = Ssa(name, kind, lanes, depth)
+            scope.block.lines.append(f"{name} = {line}")
         return value
 
     def here(self, line: str, kind: str, lanes: int = 1) -> Ssa:

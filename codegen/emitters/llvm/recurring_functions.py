@@ -1,4 +1,4 @@
-"""Functions of vectors that one loop takes many times: their code stands in the module once, and is called.
+"""Functions that code takes many times, one loop of vectors or straight code: theirs stands in the module once, and is called.
 
 before:  s = sin(x) by some forty instructions, t = sin(y) by as many, …        after:  s = call .sin(x), t = call .sin(y), …
 
@@ -19,6 +19,10 @@ from codegen.loop_ir.walks import statements, subvalues, values_of
 # time that calls take (a twentieth) counts for more than time to write code.
 LEAST_COST, LEAST_OF_SHORT, LEAST_OF_LONG = 9, 200, 450
 SHORT = 64
+# What takes a dozen instructions for a number, too, of which other functions share none; and how often straight code has it
+# written out before it is called.
+LONG_ALONE = frozenset({"floor_divide", "logaddexp", "remainder", "sech_squared"})
+WRITTEN_ALONE = 4
 
 
 def recurring(loop: Loop | SampleLoop) -> frozenset[str]:

@@ -26,10 +26,14 @@ def floating(x: Ssa) -> bool:
 
 def arithmetic(name: str) -> Code:
     """`fadd` or `add` and the like, by the type."""
+    of_floats = f"f{name}"
+
     def code(w: Function, a: Ssa, b: Ssa, kind: str) -> Ssa:
+        if kind in FLOATS:
+            return w.binary(f"{of_floats} {w.flags}" if w.flags else of_floats, a, b)
         if kind == "i1":
             return w.logic("and" if name == "mul" else "or" if name == "add" else "xor", a, b)
-        return w.binary(f"f{name} {w.flags}".rstrip() if kind in FLOATS else name, a, b)
+        return w.binary(name, a, b)
     return code
 
 

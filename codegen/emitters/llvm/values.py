@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
+from codegen.emitters.llvm import recurring_functions
 from codegen.emitters.llvm.indices import ZERO, IndexWriter, Place
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal, type_of
 from codegen.emitters.llvm.recurring_functions import called
@@ -59,6 +61,8 @@ class ValueWriter(IndexWriter):
         self.lanes_before = 0
         # The functions that the loop that is written takes so often that they are called.
         self.recurring: frozenset[str] = frozenset()
+        # How often functions that take long for numbers, too, have been written in straight code.
+        self.written_alone: Counter[str] = Counter()
         # Rows of the tile that is written, 0 outside of tiles.
         self.tile_rows = 0
         self.told: dict[tuple[str, int], tuple[tuple[Affine, ...], tuple[Size, list[tuple[Variable | Ssa, Size]]]]] = {}
@@ -98,9 +102,17 @@ class ValueWriter(IndexWriter):
         if len(values) > 1 and function != "power_int" and any([v.lanes != values[0].lanes for v in values]):
             values = list(self.alike(*values))
         kind = KINDS[value.dtype]
-        if function in self.recurring and values[0].lanes > 1 and all([v.kind == kind for v in values]):
+        if (self.is_long_alone(function) if values[0].lanes == 1 else function in self.recurring) and all(
+                [v.kind == kind for v in values]):
             return called(self, function, CODES[function], values, kind)
         return CODES[function](self, *values, kind)
+
+    def is_long_alone(self, function: str) -> bool:
+        """Whether a function of numbers, in straight code, is better called: it is long, and has been written some times."""
+        if function not in recurring_functions.LONG_ALONE or self.depth > 0:
+            return False
+        self.written_alone[function] += 1
+        return self.written_alone[function] > recurring_functions.WRITTEN_ALONE
 
     def narrowed(self, mask: Ssa | None, condition: Ssa, value: Value) -> Ssa | None:
         """The mask of a value that is read only where the condition holds."""
@@ -135,7 +147,8 @@ class ValueWriter(IndexWriter):
         constant: Size = 0
         terms: dict[Variable | Ssa, Size] = {}
         for affine, stride in zip(index, self.strides[name], strict=True):
-            constant = combine(((1, constant), (1, multiply(affine.const, stride))))
+            if affine.const != 0:
+                constant = combine(((1, constant), (1, multiply(affine.const, stride))))
             for variable, c in affine.terms:
                 terms[variable] = combine(((1, terms.get(variable, 0)), (1, multiply(c, stride))))
         flat = constant, [(v, c) for v, c in terms.items() if c != 0]
