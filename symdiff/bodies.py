@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from symdiff.expression import Constant, Node, Product, Symbol
+from symdiff.expression import Add, Constant, Factor, Map, Node, Product, Reduce, Symbol
 from symdiff.loops import BOUND, TURN, Loop, bound_symbol
-from symdiff.normal_form import is_guard, number_of
+from symdiff.normal_form import add, is_guard, map_node, number_of, product, reduce_node
 from symdiff.simplification.phases import before_differentiation
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType
@@ -76,3 +76,36 @@ def opened(loop: Loop) -> tuple[Loop, dict[Symbol, Symbol]]:
     count = len(loop.nexts)
     return Loop(renamed(loop.carries), renamed(loop.slices), renamed(loop.invariants), names[loop.turn],
                 tuple(bodies[:count]), tuple(bodies[count:]), loop.length, loop.backward), names
+
+
+def at_all_turns(root: Node, moving: set[Node], rows: Mapping[Node, Node], fixed: Mapping[Node, Node], turns: Size) -> Node:
+    """The values of a node of a body at all turns, along a first axis.
+
+    `rows` are the arrays whose slices change from turn to turn, `fixed` the values of what does not.
+    """
+    done: dict[Node, Node] = dict(rows)
+
+    def whole(node: Node) -> Node:
+        if node in moving:
+            return done[node]
+        value = replaced([node], dict(fixed))[0]
+        return product(1, [(value, tuple(range(1, node.ndim + 1)))], list(range(node.ndim + 1)),
+                       dict(enumerate((turns, *node.shape))), TensorType(node.dtype, (turns, *node.shape)))
+    for node in topological([root]):
+        if node not in moving or node in done:
+            continue
+        type = TensorType(node.dtype, (turns, *node.shape))
+        if isinstance(node, Product):
+            label = len(node.extents)
+            factors: list[Factor] = [(done[f], (label, *at)) if f in moving else (replaced([f], dict(fixed))[0], at)
+                                     for f, at in node.factors]
+            extents: dict[int, Size] = {**dict(enumerate(node.extents)), label: turns}
+            done[node] = product(node.coefficient, factors, [label, *node.out], extents, type)
+        elif isinstance(node, Add):
+            done[node] = add([(c, whole(term)) for c, term in node.terms], type)
+        elif isinstance(node, Map):
+            done[node] = map_node(node.function, tuple([whole(arg) for arg in node.args]))
+        else:
+            assert isinstance(node, Reduce)
+            done[node] = reduce_node(node.function, done[node.arg], tuple([axis + 1 for axis in node.axes]))
+    return done[root]

@@ -7,7 +7,7 @@ x[i] is Σ_k one_hot(i, k, n) x[k]: the label k need not be looped over, it is i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from symdiff.expression import Constant, Factor, Node, Product
 from symdiff.index_notation import Index, Label, labels_of, rename
@@ -112,6 +112,32 @@ def holds_marks(node: Node) -> bool:
     if node.__class__ is Product and not node.extents:
         return False
     return any([is_one_hot(child) for child in node.children])
+
+
+def is_gather(node: Node) -> TypeGuard[Product]:
+    """Whether every label that the node sums is told by an index, so that an element takes no loop."""
+    if not isinstance(node, Product) or not node.is_core:
+        return False
+    told = {s.label for s in solved_labels(node)}
+    return bool(told) and set(node.summed) <= told
+
+
+def with_scatter_opened(node: Product) -> Product:
+    """The product with a factor that adds at positions opened in its place: (Σ_b [i_b = v] e_b) g_d as Σ_b [i_b = v] e_b g_d.
+
+    The coefficient is left out.
+    """
+    for k, (f, at) in enumerate(node.factors if node.dense and not node.is_core else ()):
+        if isinstance(f, Product) and f.is_core and any([index_of(part) for part, _ in f.factors]) and not is_gather(f):
+            names: dict[Label, Index] = dict(zip(f.out, at, strict=True))  # type: ignore[arg-type]
+            names.update({label: len(node.extents) + j for j, label in enumerate(f.summed)})
+            if not all([type(i) is int for _, there in f.factors for i in there]):
+                continue
+            inner = [(part, tuple([names[i] for i in there])) for part, there in f.factors]  # type: ignore[index]
+            factors = (*node.factors[:k], *inner, *node.factors[k + 1:])
+            extents = (*node.extents, *[f.extents[label] for label in f.summed])
+            return Product(1, factors, node.out, extents, node.type)
+    return node if node.coefficient == 1 else Product(1, node.factors, node.out, node.extents, node.type)
 
 
 def written(node: Product, label: Label) -> bool:

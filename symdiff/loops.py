@@ -9,6 +9,7 @@ the place of the result among its parameters.  Bodies hold no node from outside:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import count
 from operator import is_
 from typing import TypeVar
 
@@ -83,6 +84,12 @@ Key = tuple[Loop, tuple[Node, ...]]
 def bound_symbol(role: str, place: int, type: TensorType) -> Symbol:
     """The symbol of a body for its `place`-th carry, slice or invariant: no user's name looks like it."""
     return Symbol(f"{BOUND}{role} {place}⟩", type)
+
+
+def unused_symbol(role: str, type: TensorType, others: Iterable[Symbol]) -> Symbol:
+    """A symbol of a body beside others, whose places may have gaps: what is asked for no more was left out."""
+    names = {symbol.name for symbol in others}
+    return next(symbol for symbol in (bound_symbol(role, place, type) for place in count()) if symbol.name not in names)
 
 
 def shown_name(symbol: Symbol) -> str:

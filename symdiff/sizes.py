@@ -397,4 +397,4 @@ def value_of(size: Size, values: Mapping[str, int]) -> int:
 
 def typical_value(size: Size) -> int:
     """The size that the cost model takes where no call has told one: `typical=` hints, else 100."""
-    return value_of(size, {name: NAMED[name].typical or 100 for name in named_sizes(size)})
+    return size if isinstance(size, int) else value_of(size, {name: NAMED[name].typical or 100 for name in named_sizes(size)})

@@ -15,12 +15,11 @@ from codegen.loop_ir.nodes import Affine, Call, IndexValue, Inside, Let, Literal
 from codegen.lowering.affine import placed, proved_inside, solve, variable
 from codegen.lowering.scalars import add, cast, conjunction, element, integer_power, literal, times
 from codegen.lowering.scopes import At, Scopes
-from codegen.planning.gathers import is_gather
 from codegen.planning.materialisation import is_costly
 from codegen.planning.matrices import AS_WRITTEN, Layouts
 from symdiff.errors import CannotLower
 from symdiff.expression import Add, Constant, Map, Node, Product
-from symdiff.gathers import Solved, solved_labels
+from symdiff.gathers import Solved, is_gather, solved_labels
 from symdiff.normal_form import number_of
 from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.sizes import Dim

@@ -6,13 +6,16 @@ for each turn:  compute the body;  keep what is kept;  copy the new carries over
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from codegen.loop_ir.nodes import Affine, IndexValue
+from codegen.loop_ir.nodes import Accumulate, Affine, If, IndexValue, Value
+from codegen.lowering.affine import placed as placed_at
 from codegen.lowering.affine import variable
 from codegen.lowering.nests import Nests, use_counts
+from codegen.lowering.row_updates import RowUpdate, row_updates, stored_before
+from codegen.lowering.scalars import cast, conjunction, literal, times
 from codegen.lowering.scopes import At, Names, Scopes
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import choose_stored
@@ -21,6 +24,7 @@ from codegen.planning.passes import Passes, is_leaf, placed
 from symdiff.bodies import private
 from symdiff.expression import Constant, Node, Product, Symbol
 from symdiff.gathers import children_read
+from symdiff.index_notation import labels_of
 from symdiff.loops import Loop, final, is_scan, loop_of, split_args, stacked
 from symdiff.sizes import Size, combine
 from symdiff.traversal import topological
@@ -58,7 +62,10 @@ class LoopNests(Nests):
             turn = Affine(combine(((1, loop.length), (-1, 1))), tuple((var, -1) for var, _ in turn.terms))
         self.scopes.least = depth
         rows = {k: self.place(row, (turn,)) for k in range(len(loop.stacks)) if (row := stacked(loop, args, k)) in self.buffers}
-        roots = list(dict.fromkeys([*loop.nexts, *[loop.stacks[k] for k in rows]]))
+        updates = row_updates(loop, [loop.stacks[k] for k in rows])
+        nexts = [new for carry, new in zip(loop.carries, loop.nexts, strict=True) if carry not in updates]
+        before_changes = [part for changes in updates.values() for part in stored_before(changes)]
+        roots = list(dict.fromkeys([*nexts, *[loop.stacks[k] for k in rows], *before_changes]))
         everything = topological(roots, children_read)
         passes = placed(everything, None)
         stored = choose_stored(roots, everything, passes, self.hints)
@@ -85,7 +92,7 @@ class LoopNests(Nests):
         for k, (name, before) in rows.items():
             if names.get(loop.stacks[k]) != name:
                 body.copy(name, loop.stacks[k], before)
-        body.carry_on(loop, names)
+        body.carry_on(loop, names, updates)
         self.scopes.least = least
         self.close_loops(depth)
 
@@ -101,11 +108,11 @@ class LoopNests(Nests):
         else:
             body.elements.outside[symbol] = lambda at: self.elements.value(arg, (*before, *at))
 
-    def carry_on(self, loop: Loop, names: dict[Node, str]) -> None:
-        """Copy the new carries over the old ones; carries that change places go through buffers of their own."""
+    def carry_on(self, loop: Loop, names: dict[Node, str], updates: Mapping[Symbol, Sequence[RowUpdate]]) -> None:
+        """Copy the new carries over the old ones, or change their rows; what changes places goes through buffers of its own."""
         pending: list[tuple[Symbol, Node]] = []
         for carry, new in zip(loop.carries, loop.nexts, strict=True):
-            if new is carry:
+            if new is carry or carry in updates:
                 continue
             if isinstance(new, Symbol) and new in loop.carries:
                 aside = private(new.type)
@@ -113,8 +120,31 @@ class LoopNests(Nests):
                 self.copy(names[aside], new)
                 new = aside
             pending.append((carry, new))
+        for carry, changes in updates.items():
+            for change in changes:
+                self.add_rows(carry, change)
         for carry, new in pending:
             self.copy(names[carry], new, self.elements.prefixes.get(carry, ()))
+
+
+    def add_rows(self, carry: Symbol, update: RowUpdate) -> None:
+        """carry[out(labels)] += coefficient · value(labels)."""
+        extents = update.product.extents
+        telling = list(dict.fromkeys([label for index in update.told.at for label in labels_of(index)]))
+        labels = self.open_loops(telling, extents, None)
+        labels[update.told.label] = self.elements.position(update.mark, update.told, labels)
+        depth, around = len(self.scopes.chain), self.scopes.inner.body
+        labels.update(self.open_loops([k for k in update.labels if k not in labels], extents, None))
+        at = tuple(placed_at(index, labels) for index in update.product.out)
+        one: Value = literal(1, carry.dtype)
+        value = one if update.value is None else self.elements.value(update.value, tuple(labels[k] for k in update.labels))
+        added = times(update.coefficient, cast(value, update.product.dtype, carry.dtype), carry.dtype)
+        tests = self.write_tests(at, carry)
+        self.scopes.inner.body.append(Accumulate("add", self.buffers[carry], self.elements.index(carry, at), added))
+        self.close_loops(depth)
+        if tests:  # the row is there, or is not: its elements are not asked
+            around.append(If(conjunction(tests), (around.pop(),)))
+        self.close_loops(self.floor)
 
 
 def is_array(node: Node) -> bool:

@@ -15,7 +15,7 @@ from typing import TypeGuard
 from codegen.planning.openings import together
 from codegen.planning.rewriting import rewritten
 from symdiff.expression import Add, Factor, Node, Number, Product
-from symdiff.gathers import Solved, holds_marks, index_of, solved_labels, written
+from symdiff.gathers import Solved, holds_marks, index_of, is_gather, solved_labels, written
 from symdiff.index_notation import Index, Label, labels_of, rename
 from symdiff.normal_form.cores import is_one_hot
 from symdiff.normal_form.numbers import times
@@ -24,14 +24,6 @@ from symdiff.tensor_type import TensorType
 
 # Sums of one-hot factors are written out in a product up to so many.
 MOST_MARKS = 16
-
-
-def is_gather(node: Node) -> bool:
-    """Whether every label that the node sums is told by an index, so that an element takes no loop."""
-    if not is_core(node):
-        return False
-    told = {s.label for s in solved_labels(node)}
-    return bool(told) and set(node.summed) <= told
 
 
 def is_scatter(node: Node) -> bool:

@@ -8,19 +8,16 @@ One large matrix product takes the place of small ones that read their matrix an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from codegen.planning.costs import Hints
 from codegen.planning.rewriting import over
-from symdiff.bodies import replaced
-from symdiff.expression import Add, Apply, Factor, Map, Node, Product, Reduce
+from symdiff.bodies import at_all_turns, replaced
+from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import solved_labels
-from symdiff.loops import SCAN, Key, bound_symbol, is_scan, key_of, loop_of, split_args
-from symdiff.normal_form import add, map_node, product, reduce_node
-from symdiff.sizes import Size
-from symdiff.tensor_type import TensorType
+from symdiff.loops import SCAN, Key, is_scan, key_of, loop_of, split_args, unused_symbol
 from symdiff.traversal import reaching, topological
 
 # Elements of a matrix that is worth reading less often, and how much longer than a product with it: with more rows a turn a
@@ -79,44 +76,13 @@ def without(node: Node, children: Sequence[Node], taken: Sequence[Product]) -> N
     rows: dict[Node, Node] = dict(zip(loop.slices, xs, strict=True))
     fixed: dict[Node, Node] = dict(zip(loop.invariants, outside, strict=True))
     moving = reaching(topological(taken), loop.slices)
-    arrays = [for_all_turns(part, moving, rows, fixed, loop.length) for part in taken]
-    symbols = [bound_symbol("x", len(loop.slices) + j, part.type) for j, part in enumerate(taken)]
+    arrays = [at_all_turns(part, moving, rows, fixed, loop.length) for part in taken]
+    symbols: list[Symbol] = []
+    for part in taken:
+        symbols.append(unused_symbol("x", part.type, (*loop.bound, *symbols)))
     names: dict[Node, Node] = dict(zip(taken, symbols, strict=True))
     bodies = replaced([*loop.nexts, *loop.stacks], names)
     count = len(loop.nexts)
     fresh = replace(loop, slices=(*loop.slices, *symbols), nexts=tuple(bodies[:count]), stacks=tuple(bodies[count:]))
     args = (*inits, *xs, *arrays, *outside)
     return Apply(SCAN, args, (fresh, kind, k), node.type)
-
-
-def for_all_turns(root: Node, moving: set[Node], rows: Mapping[Node, Node], fixed: Mapping[Node, Node], turns: Size) -> Node:
-    """The values of a node of a body at all turns, along a first axis.
-
-    `rows` are the arrays whose slices change from turn to turn, `fixed` the values of what does not.
-    """
-    done: dict[Node, Node] = dict(rows)
-
-    def whole(node: Node) -> Node:
-        if node in moving:
-            return done[node]
-        value = replaced([node], dict(fixed))[0]
-        return product(1, [(value, tuple(range(1, node.ndim + 1)))], list(range(node.ndim + 1)),
-                       dict(enumerate((turns, *node.shape))), TensorType(node.dtype, (turns, *node.shape)))
-    for node in topological([root]):
-        if node not in moving or node in done:
-            continue
-        type = TensorType(node.dtype, (turns, *node.shape))
-        if isinstance(node, Product):
-            label = len(node.extents)
-            factors: list[Factor] = [(done[f], (label, *at)) if f in moving else (replaced([f], dict(fixed))[0], at)
-                                     for f, at in node.factors]
-            extents: dict[int, Size] = {**dict(enumerate(node.extents)), label: turns}
-            done[node] = product(node.coefficient, factors, [label, *node.out], extents, type)
-        elif isinstance(node, Add):
-            done[node] = add([(c, whole(term)) for c, term in node.terms], type)
-        elif isinstance(node, Map):
-            done[node] = map_node(node.function, tuple([whole(arg) for arg in node.args]))
-        else:
-            assert isinstance(node, Reduce)
-            done[node] = reduce_node(node.function, done[node.arg], tuple([axis + 1 for axis in node.axes]))
-    return done[root]

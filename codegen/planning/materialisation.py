@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from codegen.planning.costs import Hints
-from codegen.planning.gathers import is_gather
 from codegen.planning.matrices import matrix_form
 from codegen.planning.passes import Passes, is_leaf, is_of_numbers, is_pattern, is_small_power
 from symdiff.expression import Apply, Map, Node, Product, Reduce, Symbol
-from symdiff.gathers import children_read, factors_read, solved_labels
+from symdiff.gathers import children_read, factors_read, is_gather, solved_labels
 from symdiff.index_notation import Index, injective, inside, labels_of
 from symdiff.normal_form.numbers import base_and_exponent
 from symdiff.sizes import Size

@@ -19,7 +19,7 @@ from codegen.planning.passes import FEW_OPERATIONS, is_leaf, is_pattern
 from codegen.planning.rewriting import over
 from symdiff.bodies import replaced
 from symdiff.expression import Add, Apply, Factor, Map, Node, Product, Symbol
-from symdiff.loops import SCAN, Loop, bound_symbol, is_scan, loop_of, split_args
+from symdiff.loops import SCAN, Loop, is_scan, loop_of, split_args, unused_symbol
 from symdiff.normal_form import add, map_node, number, number_of, product
 from symdiff.tensor_type import TensorType
 from symdiff.traversal import topological
@@ -110,7 +110,7 @@ class Bodies(Struct):
         if value is not None:
             return number(value, type.dtype, type.shape)
         if is_leaf(node) or is_scan(node) or is_contraction(node):
-            return self.slices.setdefault(node, bound_symbol("x", len(self.loop.slices) + len(self.slices), type))
+            return self.symbol_of(node, "x", type, self.slices)
         if isinstance(node, Add):
             return add([(c, self.slice_of(term)) for c, term in node.terms], type)
         if isinstance(node, Map):
@@ -125,4 +125,10 @@ class Bodies(Struct):
 
     def unchanging(self, node: Node) -> Symbol:
         """The symbol of what is the same in all turns."""
-        return self.invariants.setdefault(node, bound_symbol("p", len(self.loop.invariants) + len(self.invariants), node.type))
+        return self.symbol_of(node, "p", node.type, self.invariants)
+
+    def symbol_of(self, node: Node, role: str, type: TensorType, symbols: dict[Node, Symbol]) -> Symbol:
+        """The symbol among some that stands for an array, a new one where none does."""
+        if node not in symbols:
+            symbols[node] = unused_symbol(role, type, (*self.loop.bound, *symbols.values()))
+        return symbols[node]

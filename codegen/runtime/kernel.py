@@ -92,7 +92,7 @@ class Kernel:
         self.last: tuple[dict[str, int], Variant] | None = None
         self.scratch_bytes = 0
         # What a call must ask besides shapes, dtypes, and positions in arguments as they are, is asked in Python.
-        self.goes_past = not check and all(isinstance(p.index, Symbol) for p in demands.positions)
+        self.goes_past = not check and all(isinstance(p.index, Symbol) or not p.symbols for p in demands.positions)
         self.last_shapes: list[tuple[int, ...]] | None = None
         # The function for calls that go past Python, the variant that it runs, and the shapes that one was last asked for.
         self.fast: Any = None

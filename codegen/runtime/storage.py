@@ -139,8 +139,24 @@ def check_output(name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[
                                "expected", mend=f"pass np.empty({shape}, {str(dtype)!r})")
     if not array.flags.writeable:
         raise ArgumentMismatch(f"{name} cannot be written", mend="pass an array that owns its data")
-    if any(step == 0 and size > 1 for step, size in zip(array.strides, shape, strict=True)):
+    if not array.flags.c_contiguous and shares_elements(array):
         raise ArgumentMismatch(f"the elements of {name} share memory", mend="pass an array that owns its data")
+
+
+def shares_elements(array: Array) -> bool:
+    """Whether two elements of an array stand at places that have bytes in common."""
+    reach = array.itemsize
+    for step, size in sorted((abs(step), size) for step, size in zip(array.strides, array.shape, strict=True) if size > 1):
+        if step < reach:
+            break
+        reach += (size - 1) * step
+    else:
+        return False
+    # Along two axes it goes over the same places: their starts tell.
+    starts = np.zeros((), np.int64)
+    for step, size in zip(array.strides, array.shape, strict=True):
+        starts = np.add.outer(starts, np.arange(size) * step)
+    return bool((np.diff(np.sort(starts, axis=None)) < array.itemsize).any())
 
 
 def overlap(a: Array, b: Array) -> bool:

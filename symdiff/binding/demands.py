@@ -12,18 +12,23 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from symdiff.binding.ranges import Range, ranges_of
+from symdiff.bodies import at_all_turns
 from symdiff.bounds import at_least
 from symdiff.errors import ArgumentMismatch
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
-from symdiff.gathers import solved_labels
+from symdiff.gathers import is_count, is_gather, solved_labels
 from symdiff.loops import Loop, deep, is_scan, loop_of, split_args
 from symdiff.normal_form import number_of
 from symdiff.normal_form.cores import is_one_hot
+from symdiff.normal_form.numbers import is_size_constant
 from symdiff.reference import evaluate_nodes
 from symdiff.sizes import Size, named_sizes, value_of
-from symdiff.traversal import topological
+from symdiff.tensor_type import TensorType
+from symdiff.traversal import reaching, topological
 
 LONGEST = 60
+# What an index may be made of, of products those that read at positions alone.
+ELEMENTWISE = (Symbol, Constant, Add, Map, Product)
 
 
 class Demand(Struct, frozen=True):
@@ -67,10 +72,10 @@ def index_demands(roots: Iterable[Node]) -> list[Positions]:
     """
     found: dict[tuple[Node, Size], Positions] = {}
     # Bodies of different loops may share symbols, so each is looked at with its own arguments.
-    pending: list[tuple[list[Node], dict[Node, Node | None]]] = [(list(roots), {})]
+    pending: list[tuple[list[Node], dict[Node, Node | None], Loop | None]] = [(list(roots), {}, None)]
     seen: set[tuple[Loop, tuple[Node, ...]]] = set()
     while pending:
-        bodies, bound = pending.pop()
+        bodies, bound, around = pending.pop()
         for node in topological(bodies):
             if is_scan(node) and (loop_of(node)[0], node.children) not in seen:
                 loop = loop_of(node)[0]
@@ -79,11 +84,13 @@ def index_demands(roots: Iterable[Node]) -> list[Positions]:
                 inner: dict[Node, Node | None] = dict.fromkeys(loop.bound)
                 inner.update((symbol, seen_outside(arg, bound)) for symbol, arg in zip(
                     (*loop.slices, *loop.invariants), (*xs, *outside), strict=True))
-                pending.append(([*loop.nexts, *loop.stacks], inner))
+                pending.append(([*loop.nexts, *loop.stacks], inner, loop))
             for given, size in told_positions(node) if isinstance(node, Product) else ():
                 index = seen_outside(given, bound)
+                if index is None and around is not None:
+                    index = over_turns(given, around, bound)
                 symbols = () if index is None else cheap_symbols(index)
-                if index is not None and symbols:
+                if index is not None and (symbols or is_of_counts(index)):
                     found.setdefault((index, size), Positions(index, symbols, size, node))
     return list(found.values())
 
@@ -101,11 +108,31 @@ def seen_outside(node: Node, bound: Mapping[Node, Node | None]) -> Node | None:
     return None if any(n in bound for n in topological([node])) else node
 
 
+def over_turns(node: Node, loop: Loop, bound: Mapping[Node, Node | None]) -> Node | None:
+    """A node of a body at all turns of its loop, as one of the formula; None where it depends on what the loop carries."""
+    order = topological([node])
+    used = [n for n in order if n in bound and n is not loop.turn]
+    if any(bound[n] is None for n in used) or not all(isinstance(n, ELEMENTWISE) for n in order):
+        return None
+    arguments = {n: bound[n] for n in used}
+    rows: dict[Node, Node] = {n: arguments[n] for n in loop.slices if n in arguments}  # type: ignore[misc]
+    fixed: dict[Node, Node] = {n: arguments[n] for n in loop.invariants if n in arguments}  # type: ignore[misc]
+    rows[loop.turn] = Constant("arange", TensorType("int64", (loop.length,)))
+    moving = reaching(order, rows)
+    return at_all_turns(node, moving, rows, fixed, loop.length) if node in moving else None
+
+
 def cheap_symbols(index: Node) -> tuple[Symbol, ...]:
-    """The symbols that an index is made of, none where it takes more than elementwise work."""
+    """The symbols that an index is made of, none where it takes more than elementwise work and reads at positions."""
     order = topological([index])
-    light = all(isinstance(n, (Symbol, Constant, Add, Map)) or (isinstance(n, Product) and not n.is_core) for n in order)
+    light = all(isinstance(n, ELEMENTWISE) and (not isinstance(n, Product) or not n.is_core or is_gather(n)) for n in order)
     return tuple(s for s in order if isinstance(s, Symbol)) if light else ()
+
+
+def is_of_counts(index: Node) -> bool:
+    """Whether sizes tell an index: how many turns a loop takes, say."""
+    return all(isinstance(n, (Add, Map)) or is_count(n) or (isinstance(n, Product) and not n.is_core) or is_size_constant(n)
+               for n in topological([index]))
 
 
 class PositionCheck:

@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 
 from symdiff.expression import Add, Constant, Map, Node, Product, Symbol
+from symdiff.gathers import is_gather, solved_labels
+from symdiff.normal_form.windows import is_window, meet
 from symdiff.sizes import Dim, value_of
 
 Range = tuple[Any, Any]
+# Of so many arrays that were joined it is asked whether they lie beside one another.
+MOST_JOINED = 64
 # The least and the greatest number that a type holds, as integers, and those of all other types.
 HELD = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in ("int64", "int32")}
 FINITE = (-float(np.finfo(np.float64).max), float(np.finfo(np.float64).max))
@@ -40,8 +44,9 @@ def ranges_of(order: Sequence[Node], elements: Callable[[Symbol], Range | None],
             if isinstance(node, Symbol):
                 found = elements(node)
             else:
-                parts = [known[c] for c in node.children if c in known]
-                found = range_of_node(node, parts, known, sizes) if len(parts) == len(node.children) else None
+                read = table_read(node) if is_gather(node) else node.children
+                parts = [known[c] for c in read if c in known]
+                found = range_of_node(node, parts, known, sizes) if len(parts) == len(read) else None
             if found is None:
                 continue
             low, high = found
@@ -76,6 +81,10 @@ def range_of_node(node: Node, parts: Sequence[Range], known: Mapping[Node, Range
             return (node.value.min().item(), node.value.max().item()) if node.value.size else None
         size = value_of(node.value if isinstance(node.value, Dim) else node.shape[0], sizes)
         return (size, size) if isinstance(node.value, Dim) else (0, max(size - 1, 0))
+    if isinstance(node, Add) and lie_apart(node):
+        # Of joined arrays each element is one of them, or of what is left out 0.
+        spans = [times(c, known[term]) for c, term in node.terms]
+        return min([0, *[low for low, _ in spans]]), max([0, *[high for _, high in spans]])
     if isinstance(node, Add):
         # x n − x is (n − 1) x: the same x, and n is known.
         multiples: dict[Node, Any] = {}
@@ -84,6 +93,8 @@ def range_of_node(node: Node, parts: Sequence[Range], known: Mapping[Node, Range
             multiples[base] = multiples.get(base, 0) + c * number
         spans = [times(c, known[base]) for base, c in multiples.items()]
         return sum([low for low, _ in spans]), sum([high for _, high in spans])
+    if is_gather(node) and len(parts) == 1:
+        return parts[0]  # where that is read is asked for itself
     if isinstance(node, Product) and not node.is_core:
         low, high = node.coefficient, node.coefficient
         for part in parts:
@@ -102,6 +113,18 @@ def range_of_node(node: Node, parts: Sequence[Range], known: Mapping[Node, Range
     ends = zip(*parts, strict=True)
     low, high = (node.function.numpy(*[np.asarray(x, arg.dtype) for x, arg in zip(end, node.args, strict=True)]) for end in ends)
     return low.item(), high.item()
+
+
+def lie_apart(node: Add) -> bool:
+    """Whether the terms are arrays that were joined, each beside the others."""
+    windows = {term for _, term in node.terms if is_window(term)}
+    return len(windows) <= MOST_JOINED and not meet(node, windows)
+
+
+def table_read(node: Product) -> list[Node]:
+    """What a product reads at positions that an index tells, beside the index."""
+    marks = {s.position for s in solved_labels(node)}
+    return [f for k, (f, _) in enumerate(node.factors) if k not in marks]
 
 
 def as_multiple(node: Node, known: Mapping[Node, Range]) -> tuple[Any, Node]:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from symdiff.differentiation.blocked import refuse_blocked
-from symdiff.differentiation.sweeps import forward, identity_seed, reverse
+from symdiff.differentiation.sweeps import changes, identity_seed, reverse
 from symdiff.errors import ArgumentMismatch, NotDifferentiable, ShapeMismatch, TypeMismatch
 from symdiff.expression import Add, Map, Node, Product, Symbol
 from symdiff.fitting import fitted
@@ -165,9 +165,9 @@ def jvp(f: Any, wrt: Tree, tangent: Tree) -> Node:
     """
     targets, _ = targets_of("jvp", wrt, f)
     node = differentiable("jvp", f)
-    changes = vectors_of("jvp", "tangent", tangent, wrt)
+    vectors = vectors_of("jvp", "tangent", tangent, wrt)
     refuse_blocked(node, targets)
-    return simplify(forward(node, changes))
+    return simplify(changes([node], vectors)[0])
 
 
 @long_call
@@ -175,9 +175,9 @@ def hvp(f: Any, wrt: Tree, vector: Tree) -> Tree:
     """The Hessian times a vector, as the change of the gradient along the vector: the Hessian is never formed."""
     targets, back = targets_of("hvp", wrt, f)
     node = differentiable("hvp", scalar("hvp", f))
-    changes = vectors_of("hvp", "vector", vector, wrt)
+    vectors = vectors_of("hvp", "vector", vector, wrt)
     gradients = simplify(reverse(node, number(1, node.dtype), targets))
-    return back(simplify([forward(before_differentiation(g), changes) for g in gradients]))
+    return back(simplify(changes([before_differentiation(g) for g in gradients], vectors)))
 
 
 def vectors_of(operation: str, what: str, tree: Tree, wrt: Tree) -> dict[Node, Node]:

@@ -76,11 +76,6 @@ def adjoints(roots: Sequence[tuple[Node, Node]], s: tuple[Size, ...], targets: l
     return result
 
 
-def forward(root: Node, tangents: dict[Node, Node]) -> Node:
-    """The change of the root for the given changes of the targets."""
-    return changes([root], tangents)[0]
-
-
 def changes(roots: Sequence[Node], tangents: dict[Node, Node]) -> list[Node]:
     """The changes of several roots, in one walk; a change that is zero has the shape of its root alone."""
     order, opened = SharedSteps(roots).over_steps()

@@ -90,7 +90,11 @@ def absorb(target: Contraction, node: Product, indices: tuple[Index, ...]) -> Co
             result = target.copy()
             result.coefficient = times(target.coefficient, node.coefficient)
             for inner, at in node.factors:
-                result.factors.append((inner, tuple([names[i] if type(i) is int else placed(i, names) for i in at])))
+                there = tuple([names[i] if type(i) is int else placed(i, names) for i in at])
+                if any([type(i) is not int and outside(i, size, result.extents)
+                        for i, size in zip(there, inner.shape, strict=True)]):
+                    raise Vanishes  # it is read where it is zero
+                result.factors.append((inner, there))
             return result
     try:
         return solve(target.copy(), node, indices)

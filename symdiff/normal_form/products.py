@@ -12,7 +12,7 @@ from symdiff.index_notation import Index, Label, injective, labels_of, rename
 from symdiff.normal_form.cores import components, core, least_reading
 from symdiff.normal_form.merging import Contraction, Vanishes, absorb, placed, tighten
 from symdiff.normal_form.numbers import base_and_exponent, exact, is_size_constant, number, times
-from symdiff.normal_form.windows import closed_windows, patterned
+from symdiff.normal_form.windows import closed_windows, patterned, shows_a_sum
 from symdiff.sizes import Size
 from symdiff.tensor_type import INTEGRAL, TensorType, promote
 
@@ -207,7 +207,7 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
     A part is a term of the sum whose diagonal or scatter pattern interacts with the rest of the product (one of its labels
     is summed, shared or repeated), or a term that is a true outer product losing a label, where there are few: layers that add one
     each would meet every layer before.  The other terms stay together, and so do windows, where there are many and not each of
-    them is seen whole or not at all.
+    them is seen whole or not at all, or where several are seen.
     A sum read alone through a permutation, or written at positions of a larger array, is distributed too, so that views of sums
     are sums of views; but not parts of long ones, of which only terms that are patterns themselves stand apart.
     """
@@ -222,6 +222,8 @@ def distribution(target: Contraction, position: int, node: Add, indices: tuple[I
     summed = [label for label in labels if label not in kept]
     touched = repeated or bool(summed) or any(label in others for label in labels)
     if not (touched or alone):
+        return None
+    if not (repeated or summed or alone) and shows_a_sum(node, indices, target):
         return None
     closed = set() if repeated else closed_windows(node, indices, target, bool(summed))
     if len(target.factors) > 1 and not repeated:

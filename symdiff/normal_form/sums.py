@@ -285,6 +285,9 @@ def share_carriers(terms: list[Term], type: TensorType) -> list[Term]:
             break
         key = open_keys[0]
         rests = [(current[place][0][0], next(rest for k, rest in current[place][1] if k == key)) for place in members[key]]
+        if add_up(rests):
+            refused.add(key)
+            continue
         NESTED.depth += 1
         try:
             together = joined(rests, key, type)
@@ -364,3 +367,21 @@ def joined(rests: list[tuple[Number, Rest]], key: tuple[object, ...], type: Tens
     terms = expand_product(1, [(carrier, signature), *guards, (inner, tuple(shared))],  # type: ignore[arg-type, list-item]
                            list(range(len(type.shape))), dict(extents), type)
     return terms[0] if len(terms) == 1 else None
+
+
+def add_up(rests: list[tuple[Number, Rest]]) -> bool:
+    """Whether a sum among the rests shares terms of the same sign with another, that is no multiple of it: both are steps.
+
+    Of z₂ = z₁ + c (b − A z₁), z₃ = z₂ + c (b − A z₂) and so on, A z₁ + A z₂ would be A (2 z₁ + c b − c A z₁): powers of A with
+    coefficients that grow with each step, and all but cancel.
+    """
+    alone = [(c, *factors[0]) for c, (factors, *_) in rests if len(factors) == 1]
+    if not any([node.__class__ is Add for _, node, _ in alone]):
+        return False
+    # Of multiples of one sum the first stands for all.
+    sums: dict[object, list[object]] = {}
+    for c, node, at in alone:
+        terms = node.terms if isinstance(node, Add) else [unscaled(node)]
+        sums.setdefault((at, frozenset([term for _, term in terms])), [(term, at, (c < 0) != (k < 0)) for k, term in terms])
+    signed = [term for terms in sums.values() for term in terms]
+    return len(set(signed)) < len(signed)

@@ -12,6 +12,8 @@ from symdiff.sizes import Size, combine
 
 # Of more windows none is viewed or multiplied for itself: a program whose steps are stencils would grow several times with each.
 WINDOW_LIMIT = 2
+# For no more than these sums of products are written for each of them, as for the gates of a recurrent network.
+SUMMED_LIMIT = 4
 
 
 def patterned(node: Node) -> bool:
@@ -22,15 +24,30 @@ def patterned(node: Node) -> bool:
 def closed_windows(node: Add, indices: tuple[Index, ...], target: Contraction, summed: bool) -> set[Node]:
     """The windows of a sum that stay together: many, unless there is nothing else and each is seen whole or not at all.
 
-    In a product that is summed those that meet others or dense terms do: such a sum is a step of its own.
+    In a product that is summed those that meet others or dense terms do, and many that were joined: such a sum is a step of its
+    own, where each product with it would be as many.
     """
-    windows = {term for _, term in node.terms if is_window(term)}
+    windows: set[Node] = {term for _, term in node.terms if is_window(term)}
     if summed:
-        return windows if windows and meet(node, windows) else set()
+        return windows if windows and (len(windows) > SUMMED_LIMIT or meet(node, windows)) else set()
     if len(windows) <= WINDOW_LIMIT:
         return set()
-    all_seen = len(windows) == len(node.terms) and all([seen_whole(window, indices, target) for window in windows])
-    return set() if all_seen else windows
+    all_told = len(windows) == len(node.terms) and all(is_seen(window, indices, target) is not None for window in windows)
+    return set() if all_told else windows
+
+
+def shows_a_sum(node: Add, indices: tuple[Index, ...], target: Contraction) -> bool:
+    """Whether a sum is windows alone of which several are seen whole, and of the others nothing.
+
+    Were each multiplied for itself, a program whose steps join such sums would meet the terms of all steps before.
+    """
+    count = 0
+    for _, term in node.terms:
+        seen = is_seen(term, indices, target) if is_window(term) else None
+        if seen is None:
+            return False
+        count += seen
+    return count > 1
 
 
 def meet(node: Add, windows: set[Node]) -> bool:
@@ -55,17 +72,17 @@ def is_window(node: Node) -> bool:
     return len(labels) == len(set(labels)) and all([len(form_of(index)[1]) < 2 for index in node.out])
 
 
-def seen_whole(window: Node, indices: tuple[Index, ...], target: Contraction) -> bool:
-    """Whether all that is read at the indices lies in the window, or nothing of it."""
+def is_seen(window: Node, indices: tuple[Index, ...], target: Contraction) -> bool | None:
+    """Whether all that is read at the indices lies in the window, or nothing of it; None for a part, or where that is not told."""
     assert isinstance(window, Product)
     extents = dict(enumerate(window.extents))
     is_inside = True
     for at, index in zip(window.out, indices, strict=True):
         written, read = bounds(at, extents), bounds(index, target.extents)
         if written is None or read is None:
-            return False
+            return None
         (low, high), (first, last) = written, read
         if is_less(last, low) or is_less(high, first):
-            return True
+            return False
         is_inside = is_inside and at_least(first, low) and at_least(high, last)
-    return is_inside
+    return is_inside or None

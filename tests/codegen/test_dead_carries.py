@@ -8,7 +8,7 @@ import pytest
 import symdiff as sd
 from codegen.planning.dead_carries import drop_dead_carries
 from symdiff.loops import is_scan, loop_of
-from symdiff.traversal import topological
+from symdiff.traversal import symbols_of, topological
 
 A, x, y, v = sd.symbol("A", (3, 3)), sd.symbol("x", 3), sd.symbol("y", (5, 3)), sd.symbol("v", 3)
 
@@ -54,3 +54,27 @@ def test_what_stands_before_a_loop_goes_with_it() -> None:
     after = sd.fori(0, 5, lambda t, c: (c[0] + A @ c[1], A @ c[1]), (before, v))
     assert carried(after[1]) == [1]
     assert sorted(carried(after[0])) == [1, 2]
+
+
+def test_what_enters_a_loop_later_has_a_name_of_its_own() -> None:
+    """Of sequences and invariants those of the first carry are left out; what is hoisted and sunk is named beside the rest."""
+    rng = np.random.default_rng(0)
+    a, b, V = sd.symbol("a", (9, 16)), sd.symbol("b", (9, 16)), sd.symbol("V", (16, 16))
+    (_, hoisted), _ = sd.scan(lambda c, z: ((c[0] + z[0], sd.tanh(0.5 * c[1] + V @ z[1]) + z[1]), None),
+                              (sd.zeros(16), sd.zeros(16)), (a, b))
+    q, r, s, w = (sd.symbol(name, 3) for name in "qrsw")
+    (_, sunk), _ = sd.scan(lambda c, z: ((sd.sin(c[0] * r) + sd.cos(c[0] * s), sd.tanh(c[1] * w + z)), None),
+                           (sd.zeros(3), sd.zeros(3)), y * q)
+    B, C = sd.symbol("B", (3, 3)), sd.symbol("C", (3, 3))
+
+    def turn(h: sd.Expression, row: sd.Expression) -> tuple[sd.Expression, sd.Expression]:
+        h = v * h + B @ row
+        return h, C @ h
+    _, seen = sd.scan(turn, sd.zeros(3), y)
+    for root in (hoisted, *sd.grad(sd.sum(hoisted**2), [b, V]), sunk, *sd.grad(sd.sum(sunk**2), [q, y]),
+                 sd.hvp(sd.sum(seen**2), B, sd.ones((3, 3)))):
+        inputs = symbols_of([root])
+        values = [0.3 * rng.normal(size=[int(size) for size in symbol.shape]) for symbol in inputs]
+        wanted = sd.compile(root, inputs, target="numpy")(*values)
+        for target in ("cpu", "numba", "interpreter"):
+            np.testing.assert_allclose(sd.compile(root, inputs, target=target)(*values), wanted, rtol=1e-11)

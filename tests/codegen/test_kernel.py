@@ -116,6 +116,22 @@ def test_outputs_may_not_share_memory(kernel):
         kernel(X, Y, W, out=[np.empty(()), both[:3], both.reshape(3, 3)])
 
 
+@pytest.mark.parametrize("strides", [(8, 8), (16, 8), (8, 16), (0, 8), (4, 24)])
+def test_elements_of_an_output_may_not_share_memory(strides: tuple[int, int]) -> None:
+    storage = np.empty(40)
+    given = np.lib.stride_tricks.as_strided(storage, (3, 3), strides)
+    with pytest.raises(ArgumentMismatch, match="elements of out share memory"):
+        sd.compile(2 * sd.symbol("X", (3, 3)))(np.eye(3), out=given)
+
+
+def test_an_output_may_have_gaps_and_stand_in_any_order() -> None:
+    double, X = sd.compile(2 * sd.symbol("X", (3, 3))), np.arange(9.0).reshape(3, 3)
+    storage = np.zeros(40)
+    for strides in ((8, 24), (80, 16), (16, 48), (40, 8)):
+        given = np.lib.stride_tricks.as_strided(storage, (3, 3), strides)
+        np.testing.assert_array_equal(double(X, out=given), 2 * X)
+
+
 def test_planned_once_and_only_when_needed():
     log = []
     lazy = make(programs.mean(), "interpreter", log=log)

@@ -51,10 +51,22 @@ def matrices(xp: Any, u: Any, v: Any, k: Any) -> tuple[Any, Any]:
     return u + k * u.T * v - k * u * v.T + k * xp.tanh(u), v
 
 
+def couplings(xp: Any, u: Any, v: Any, k: Any) -> tuple[Any, Any]:
+    """A layer of a normalising flow: one half is scaled and moved by what the other says, then the halves change places."""
+    half = u.shape[0] // 2
+    one, other = u[:half], u[half:]
+    return xp.concat([other * xp.exp(k * v * one) + k * one, one]), v
+
+
+def branches(xp: Any, u: Any, v: Any, k: Any) -> tuple[Any, Any]:
+    """Side by side three layers on all of what the last three gave."""
+    return xp.concat([xp.tanh(v[rows] @ u) for rows in (slice(0, 2), slice(2, 4), slice(4, 6))]), v
+
+
 n, m = 24, 6
 STEPS: dict[Step, tuple[tuple[int, ...], tuple[int, ...]]] = {
     around: ((n,), ()), rod: ((n,), ()), wave: ((n,), (n,)), upwind: ((n,), ()), signals: ((m,), (m, m)), plane: ((m, m), ()),
-    matrices: ((m, m), (m, m))}
+    matrices: ((m, m), (m, m)), couplings: ((m,), (m // 2,)), branches: ((m,), (m, m))}
 
 
 def loss(xp: Any, step: Step, u: Any, v: Any, k: Any, count: int) -> Any:

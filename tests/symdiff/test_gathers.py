@@ -168,6 +168,35 @@ def test_positions_inside_a_loop_are_refused_too() -> None:
         kernel(VALUES["X"], good, [-7])
 
 
+def test_positions_told_by_the_turn_are_refused_too() -> None:
+    """Rows of minibatches, rows of rows, neighbours: what an array or the number of turns tells."""
+    rows, order = sd.symbol("rows", ("turns_told", 3), "int64"), sd.symbol("order", "table_told", "int64")
+    table, shift = sd.symbol("table", ("table_told", 2)), sd.symbol("shift", (), "int64")
+    batches = sd.fori(0, sd.shape(rows)[0], lambda t, c: c + sd.sum(table[rows[t]]), 0.0)
+    mixed = sd.fori(0, sd.shape(rows)[0], lambda t, c: c + sd.sum(table[order[rows[t] + shift]]), 0.0)
+    near = sd.fori(1, sd.shape(order)[0], lambda t, c: c + table[t - 1, 0] * table[t, 1], 0.0)
+    beyond = sd.fori(0, sd.shape(order)[0], lambda t, c: c + table[t + 1, 0], 0.0)
+    values = np.arange(12.0).reshape(6, 2)
+    places = np.array([[0, 5, -6], [1, 2, 3]])
+    turned = np.array([5, 4, 3, 2, 1, 0])
+    for target in ("cpu", "numpy"):
+        kernel = sd.compile(batches, [table, rows], target=target)
+        assert kernel(values, places) == values[places].sum()
+        for wrong in (6, -7):
+            with pytest.raises(ArgumentMismatch, match=f"rows.* holds position {wrong}, which is outside of an axis of size 6"):
+                kernel(values, np.where(places == 5, wrong, places))
+        kernel = sd.compile(mixed, [table, rows, order, shift], target=target)
+        assert kernel(values, places, turned, 0) == values[turned[places]].sum()
+        with pytest.raises(ArgumentMismatch, match="holds position 6, which is outside of an axis of size 6"):
+            kernel(values, places, turned, 1)
+        with pytest.raises(ArgumentMismatch, match="holds position 9, which is outside of an axis of size 6"):
+            kernel(values, places, np.where(turned == 5, 9, turned), 0)
+        kernel = sd.compile(near, [table, order], target=target)
+        assert kernel(values, turned) == np.sum(values[:-1, 0] * values[1:, 1])
+        with pytest.raises(ArgumentMismatch, match="holds position 6, which is outside of an axis of size 6"):
+            sd.compile(beyond, [table, order], target=target)(values, turned)
+
+
 def test_what_is_no_position_is_refused() -> None:
     with pytest.raises(TypeMismatch, match="positions are integers, not float64"):
         X[sd.symbol("w", "m")]

@@ -30,7 +30,8 @@ sd.ceil(v * 7).astype("int32"); sd.minimum(i, j) + 2; sd.maximum(sd.trunc(u * 3)
 sd.clip(i, 0, 4); sd.round(v).astype("int64") - j; sd.pad(i + 9, 1)[1:]; u / 3 - v / 7; sd.exp(u) - 0.5 * sd.tanh(v)
 (i + 1) % 5; (i - j) % n; abs(i) - abs(j); sd.where(i > 0, i, 3); sd.where(i > j, i, j) + sd.where(i > j, j, i)
 sd.where(u > v, i, j); sd.where(u < v, v, u); u % 0.7; sd.floor(u * (n - 1)).astype("int64") + 1; u * v - 2 * u; -i * j * n
-sd.asarray([3, 1, 2])[:, None] + i; sd.broadcast_to(i + 2, (4, n)); i[::2] + 1; sd.sqrt(u * 1.5)""".replace("\n", "; ")
+sd.asarray([3, 1, 2])[:, None] + i; sd.broadcast_to(i + 2, (4, n)); i[::2] + 1; sd.sqrt(u * 1.5)
+sd.concat([i, 2 * j - 1]); sd.stack([i + 3, i - 3], axis=1); sd.concat([i + 9, [7, 8], -i])""".replace("\n", "; ")
 
 
 @pytest.mark.parametrize("text", WRITTEN.split("; "))

@@ -26,6 +26,8 @@ STEPS: dict[str, tuple[Step, tuple[int, ...]]] = {
     "a difference of rows": (lambda c, i, j: sd.tanh(c + (E[i] - E[j[0]]) * w[j[1]]), (WIDTH,)),
     "a row by the state": (lambda c, i, j: 0.3 * c + E[sd.astype(sd.floor(6 * sd.sigmoid(c[0])), "int64")] @ W, (WIDTH,)),
     "counts": (lambda c, i, j: sd.tanh(c + sd.sum(w[j])), ()),
+    "rows together": (lambda c, i, j: sd.tanh(W @ c + sd.sum(E[j], axis=0)), (WIDTH,)),
+    "rows by the carry": (lambda c, i, j: 0.9 * c - 0.1 * sd.sum(E[j] @ c - 1.0) * W[0], (WIDTH,)),
     "masks": (lambda c, i, j: sd.where(w[i] > 0, sd.log(sd.abs(w[i])) * E[i], c), (WIDTH,)),
 }
 
@@ -63,7 +65,8 @@ def test_values_and_derivatives(name: str, backward: bool) -> None:
     np.testing.assert_allclose(slope, (up[0] - down[0]) / 2e-6, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["a row", "rows", "an element", "elements", "a difference of rows"])
+@pytest.mark.parametrize("name", ["a row", "rows", "an element", "elements", "a difference of rows", "rows together",
+                                  "rows by the carry"])
 def test_no_table_is_carried_or_kept(name: str) -> None:
     """Gradients add up rows of tables after the loop: nothing that long is carried, or kept for every turn."""
     for node in deep(outputs_of(name, False)[1:3]):
