@@ -14,7 +14,7 @@ from codegen.loop_ir.nodes import Accumulate, Affine, If, IndexValue, Value
 from codegen.lowering.affine import placed as placed_at
 from codegen.lowering.affine import variable
 from codegen.lowering.nests import Nests, use_counts
-from codegen.lowering.row_updates import RowUpdate, row_updates, stored_before
+from codegen.lowering.row_updates import PatternUpdate, RowUpdate, Update, row_updates, stored_before
 from codegen.lowering.scalars import cast, conjunction, literal, times
 from codegen.lowering.scopes import At, Names, Scopes
 from codegen.planning.costs import Hints
@@ -71,7 +71,9 @@ class LoopNests(Nests):
         stored = choose_stored(roots, everything, passes, self.hints)
         order = [node for node in everything if node in stored and not is_leaf(node)]
         names: dict[Node, str] = {node: self.buffers[node] for node in topological(roots) if is_array(node)}
-        body = LoopNests(passes, names, use_counts(everything), self.scopes.names, self.hints, self.fresh_buffer, self.scopes)
+        patterns = [u.pattern for changes in updates.values() for u in changes if isinstance(u, PatternUpdate)]
+        shared = use_counts(topological([*roots, *patterns], children_read))
+        body = LoopNests(passes, names, shared, self.scopes.names, self.hints, self.fresh_buffer, self.scopes)
         prefixes = body.elements.prefixes
         for symbol, (name, before) in zip(loop.carries, carries, strict=True):
             names[symbol], prefixes[symbol] = name, before
@@ -108,7 +110,7 @@ class LoopNests(Nests):
         else:
             body.elements.outside[symbol] = lambda at: self.elements.value(arg, (*before, *at))
 
-    def carry_on(self, loop: Loop, names: dict[Node, str], updates: Mapping[Symbol, Sequence[RowUpdate]]) -> None:
+    def carry_on(self, loop: Loop, names: dict[Node, str], updates: Mapping[Symbol, Sequence[Update]]) -> None:
         """Copy the new carries over the old ones, or change their rows; what changes places goes through buffers of its own."""
         pending: list[tuple[Symbol, Node]] = []
         for carry, new in zip(loop.carries, loop.nexts, strict=True):
@@ -122,7 +124,10 @@ class LoopNests(Nests):
             pending.append((carry, new))
         for carry, changes in updates.items():
             for change in changes:
-                self.add_rows(carry, change)
+                if isinstance(change, RowUpdate):
+                    self.add_rows(carry, change)
+                else:
+                    self.push(carry, change.pattern, change.coefficient, fresh=False)
         for carry, new in pending:
             self.copy(names[carry], new, self.elements.prefixes.get(carry, ()))
 

@@ -1,9 +1,10 @@
-"""Row updates: a carry of a loop to which rows are added at computed positions is changed there, and stays where it is.
+"""Row updates: a carry of a loop that changes at some positions alone is changed there, and stays where it is.
 
 before:  for each turn:  new[v, d] = U[v, d] − s [i = v] g[d]  for all v;  U = new
 after:   for each turn:  U[i, d] −= s g[d]
 
-What is added, and where, is stored before any carry is changed: it may be made of rows of the same or of another one.
+What is added at computed positions, and these, are stored before any carry is changed: they may be made of rows of the same or of
+another one.  What is added at the positions of a pattern, such as an element, is made of no array that is carried.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from codegen.planning.gathers import labels_in
+from codegen.planning.materialisation import must_push
+from codegen.planning.passes import is_pattern
 from symdiff.expression import Add, Node, Number, Product, Symbol
 from symdiff.gathers import Solved, index_of, with_scatter_opened, written
 from symdiff.loops import Loop
@@ -33,14 +36,25 @@ class RowUpdate(Struct, frozen=True):
     labels: tuple[int, ...]
 
 
-def row_updates(loop: Loop, stacks: Sequence[Node]) -> dict[Symbol, list[RowUpdate]]:
+class PatternUpdate(Struct, frozen=True):
+    """carry += coefficient · pattern, at the positions of the pattern."""
+
+    coefficient: Number
+    pattern: Product
+
+
+Update = RowUpdate | PatternUpdate
+
+
+def row_updates(loop: Loop, stacks: Sequence[Node]) -> dict[Symbol, list[Update]]:
     """The updates of each carry that is changed at rows alone, and whose new value nothing else asks for."""
-    found: dict[Symbol, list[RowUpdate]] = {}
+    found: dict[Symbol, list[Update]] = {}
+    arrays = {carry for carry in loop.carries if carry.ndim}
     for k, (carry, new) in enumerate(zip(loop.carries, loop.nexts, strict=True)):
-        updates = updates_of(carry, new)
+        updates = updates_of(carry, new, arrays)
         others = topological([*loop.nexts[:k], *loop.nexts[k + 1:], *stacks])
         if updates and new not in set(others) and not any(
-                is_changing(part, loop) for u in updates for part in (u.value, u.told.given)):
+                is_changing(part, loop) for u in updates if isinstance(u, RowUpdate) for part in (u.value, u.told.given)):
             found[carry] = updates
     return found
 
@@ -50,15 +64,27 @@ def is_changing(node: Node | None, loop: Loop) -> bool:
     return node in loop.carries if isinstance(node, Symbol) else False
 
 
-def updates_of(carry: Symbol, new: Node) -> list[RowUpdate]:
-    """The updates that make the new value of a carry; none where it is no sum of the carry and of rows."""
+def updates_of(carry: Symbol, new: Node, arrays: set[Symbol]) -> list[Update]:
+    """The updates that make the new value of a carry; none where it is no sum of the carry and of what changes it in part.
+
+    `arrays` are those that are carried.
+    """
     if not isinstance(new, Add) or not carry.ndim or not any(term is carry and c == 1 for c, term in new.terms):
         return []
-    found = [update_of(c, term) for c, term in new.terms if term is not carry]
-    return [update for update in found if update is not None] if None not in found else []
+    found: list[Update] = []
+    for c, term in new.terms:
+        update: Update | None = row_update(c, term)
+        if update is None and isinstance(term, Product) and is_pattern(term) and not must_push(term) and arrays.isdisjoint(
+                topological([term])):
+            update = PatternUpdate(c, term)
+        if update is not None:
+            found.append(update)
+        elif term is not carry:
+            return []
+    return found
 
 
-def update_of(coefficient: Number, term: Node) -> RowUpdate | None:
+def row_update(coefficient: Number, term: Node) -> RowUpdate | None:
     """The update that adds a multiple of a term, where that is one at rows that an index tells."""
     if not isinstance(term, Product) or term.narrows:
         return None
@@ -87,7 +113,8 @@ def update_of(coefficient: Number, term: Node) -> RowUpdate | None:
     return RowUpdate(coefficient, term, mark, told, value, labels)
 
 
-def stored_before(updates: Sequence[RowUpdate]) -> list[Node]:
-    """What is computed before any carry is changed."""
-    parts = [part for update in updates for part in (update.value, update.told.given)]
+def stored_before(updates: Sequence[Update]) -> list[Node]:
+    """What is computed before any carry is changed: what patterns are made of, for they are read where they stand."""
+    parts = [part for update in updates if isinstance(update, RowUpdate) for part in (update.value, update.told.given)]
+    parts += [part for update in updates if isinstance(update, PatternUpdate) for part in update.pattern.children if part.ndim]
     return [part for part in parts if part is not None and not isinstance(part, Symbol) and number_of(part) is None]

@@ -9,18 +9,22 @@ after:   Σ_i one_hot(u_i, k) (Σ_j A[i,j] B[j,f])  a matrix product, added at i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TypeGuard
 
 from codegen.planning.openings import together
-from codegen.planning.rewriting import rewritten
+from codegen.planning.rewriting import over, rewritten
+from codegen.planning.shared_terms import is_multiple
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.gathers import Solved, holds_marks, index_of, is_gather, solved_labels, written
 from symdiff.index_notation import Index, Label, labels_of, rename
-from symdiff.normal_form.cores import is_one_hot
+from symdiff.normal_form.cores import is_guard, is_one_hot
 from symdiff.normal_form.numbers import times
+from symdiff.shared_steps import multiple
 from symdiff.sizes import Size
-from symdiff.tensor_type import TensorType
+from symdiff.tensor_type import FLOATING, TensorType
+from symdiff.traversal import topological
 
 # Sums of one-hot factors are written out in a product up to so many.
 MOST_MARKS = 16
@@ -29,6 +33,36 @@ MOST_MARKS = 16
 def is_scatter(node: Node) -> bool:
     """Whether the node adds at positions that an index tells."""
     return is_core(node) and any(written(node, s.label) for s in solved_labels(node))
+
+
+def with_numbers_added(roots: Sequence[Node]) -> list[Node]:
+    """The roots with the numbers before scatters in what these add: 2 Σ_i one_hot(u_i, k) x_i is Σ_i one_hot(u_i, k) (2 x_i).
+
+    So the result is the table to which is added, and no second one.
+    """
+    order = topological(roots)
+    if not any(map(is_scatter, order)):
+        return list(roots)
+    users = Counter(child for node in order for child in node.children)
+    users.update(roots)
+    done: dict[Node, Node] = {}
+    for node in order:
+        fresh = over(node, [done[child] for child in node.children])
+        alone = is_multiple(node) and users[node.factors[0][0]] == 1
+        done[node] = with_number_added(fresh) if alone and isinstance(fresh, Product) else fresh
+    return [done[root] for root in roots]
+
+
+def with_number_added(node: Product) -> Product:
+    """A multiple of a scatter as a scatter of multiples, any other node as it is."""
+    inner = node.factors[0][0]
+    if not isinstance(inner, Product) or not is_scatter(inner) or node.dtype not in FLOATING:
+        return node
+    place = next((k for k, (f, _) in enumerate(inner.factors) if not is_guard(f) and f.dtype == node.dtype), None)
+    if place is None:
+        return node
+    factors = [(multiple(node.coefficient, f), at) if k == place else (f, at) for k, (f, at) in enumerate(inner.factors)]
+    return Product(1, tuple(factors), inner.out, inner.extents, inner.type)
 
 
 def separate_gathers(roots: Sequence[Node]) -> list[Node]:

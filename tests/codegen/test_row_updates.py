@@ -40,6 +40,9 @@ STEPS: dict[str, tuple[Any, Any, bool]] = {
     "a row of itself": (lambda c, t: (at_row(c, t[0], c[t[1][0]]), None), U, True),
     "twice": (lambda c, t: (at_row(at_row(c, t[0], c[t[1][0]]), t[1][1], 0.3 * c[t[0]]), None), U, True),
     "by the state": (lambda c, t: ((c[0] + 1, at_row(c[1], c[0] % 5, c[1][t[0]])), None), (sd.constant(0), U), True),
+    "places": (lambda c, t: (c + sd.pad(sd.stack([t[2], sd.sin(t[2])]), (2, 5)) - sd.pad(2 * t[2] * sd.ones(3), (6, 0)), None),
+               sd.zeros(9), True),
+    "places of itself": (lambda c, t: (c + sd.pad(t[2] * c[3:5], (0, 7)) + sd.pad(sd.sin(c[:2]), (7, 0)), None), sd.ones(9), True),
     "kept": (lambda c, t: ((n := at_row(c, t[0], c[t[1][0]])), sd.sum(n**2)), U, False),
     "another reads it": (lambda c, t: ((n := at_row(c[0], t[0], c[0][t[1][0]])), c[1] + n[t[1][1]]), (U, U[0]), True),
     "changing places": (lambda c, t: ((c[1], at_row(c[0], t[0], c[1][t[1][0]])), None), (U, 2 * U), False),
@@ -90,6 +93,18 @@ def test_no_turn_passes_over_the_table(name: str) -> None:
         kernel(*values)
         flops.append(kernel.stats()["flops"])
     assert (flops[1] == flops[0]) is STEPS[name][2]
+
+
+def test_gradients_by_a_vector_live_in_registers() -> None:
+    """What each turn adds to the elements of a small vector is carried number by number, as several numbers would be."""
+    x, p = sd.symbol("x", 100), sd.symbol("p", 3)
+    _, rows = sd.scan(lambda c, s: ((h := sd.tanh(p[0] * c + p[1] * s + p[2])), (h - s) ** 2), 0.0, x)
+    outputs = sd.value_and_grad(sd.sum(rows), p)
+    values = np.random.default_rng(0).normal(size=100), np.array([0.5, -0.3, 0.1])
+    kernel = sd.compile(outputs, [x, p])
+    for found, expected in zip(kernel(*values), sd.evaluate(outputs, dict(zip((x, p), values, strict=True))), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert "float64[3]" not in [line.split()[2] for line in kernel.loop_ir.splitlines() if line.startswith("  full")]
 
 
 def test_positions_outside_change_nothing() -> None:

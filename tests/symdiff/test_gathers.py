@@ -295,3 +295,21 @@ def test_second_derivatives_through_several_reads_take_no_loop_over_the_table(ta
     np.testing.assert_allclose(kernel(*values.values()), sd.evaluate(hessian, values), rtol=1e-12, atol=1e-14)
     samples = [part for part in kernel.loop_ir.split("\n  for ") if "select(less(" in part]
     assert samples and not any(" in 0 : 13 " in part for part in samples)
+
+
+def test_gradients_by_tables_are_added_up_in_what_is_returned() -> None:
+    """The number before the sum goes into what is added: no second table is stored, and none is passed over."""
+    table, at = sd.symbol("table", ("gtab", 3)), sd.symbol("at", "gat", "int64")
+    gradient = sd.grad(sd.sum(sd.tanh(table[at]) ** 2), table)
+    kernel = sd.compile(gradient, [table, at])
+    rng = np.random.default_rng(0)
+    for rows in (5, 5_000):
+        values, places = rng.normal(size=(rows, 3)), rng.integers(-5, 5, 40)
+        expected = np.zeros((rows, 3))
+        np.add.at(expected, places, 2 * np.tanh(values[places]) / np.cosh(values[places]) ** 2)
+        np.testing.assert_allclose(kernel(values, places), expected, rtol=1e-12, atol=1e-14)
+    assert kernel.stats()["scratch_bytes"] < 10_000
+    # Where the table is asked for as it is, too, it is added up once.
+    both = sd.compile([gradient, gradient / 2], [table, at])
+    for found, number in zip(both(values, places), (1, 0.5), strict=True):
+        np.testing.assert_allclose(found, number * expected, rtol=1e-12, atol=1e-14)
