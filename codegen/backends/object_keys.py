@@ -21,9 +21,9 @@ TOP = Path(__file__).parents[2]
 WRITERS = (
     "codegen/emitters/llvm", "codegen/backends/llvm_cpu.py", "codegen/backends/native_code.py", "codegen/backends/object_keys.py",
     "codegen/runtime/blas.py",
-    "codegen/loop_ir/arithmetic.py", "codegen/loop_ir/dtypes.py", "codegen/loop_ir/folds.py", "codegen/loop_ir/identity.py",
-    "codegen/loop_ir/nodes.py", "codegen/loop_ir/panels.py", "codegen/loop_ir/references.py", "codegen/loop_ir/scalars.py",
-    "codegen/loop_ir/walks.py",
+    "codegen/loop_ir/arithmetic.py", "codegen/loop_ir/digits.py", "codegen/loop_ir/dtypes.py", "codegen/loop_ir/folds.py",
+    "codegen/loop_ir/identity.py", "codegen/loop_ir/nodes.py", "codegen/loop_ir/panels.py", "codegen/loop_ir/references.py",
+    "codegen/loop_ir/scalars.py", "codegen/loop_ir/walks.py",
     "codegen/scheduling/independent_parts.py",
     "symdiff/functions/row.py", "symdiff/functions/trigonometric.py", "symdiff/sizes.py",
 )

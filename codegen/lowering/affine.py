@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from codegen.loop_ir.digits import put_together
 from codegen.loop_ir.nodes import Affine, Call, IndexValue, Inside, Literal, Quotient, Remainder, Value, Variable
 from symdiff.bounds import at_least
 from symdiff.index_notation import Index, form_of, mixed_radix
@@ -25,6 +26,7 @@ def total(constant: Size, terms: list[tuple[Variable, Size]]) -> Affine:
     sums: dict[Variable, Size] = {}
     for var, c in terms:
         sums[var] = combine(((1, sums.get(var, 0)), (1, c)))
+    constant = combine(((1, constant), (1, put_together(sums))))
     return Affine(constant, tuple((var, c) for var, c in sums.items() if c != 0))
 
 
@@ -105,7 +107,21 @@ def split(index: Affine, divisor: Size, sizes: Bounds) -> tuple[Affine, Affine]:
     low = Affine(index.const, tuple(rest))
     if proved_inside(low, divisor, sizes):
         return Affine(0, tuple(whole)), low
-    return Affine(0, ((Quotient(index, divisor), 1),)), Affine(0, ((Remainder(index, divisor), 1),))
+    span = bounds(low, sizes)
+    if span is None or not at_least(span[0], 0):
+        return Affine(0, ((Quotient(index, divisor), 1),)), Affine(0, ((Remainder(index, divisor), 1),))
+    quotient, remainder = Affine(0, ((Quotient(low, divisor), 1),)), Affine(0, ((Remainder(low, divisor), 1),))
+    for _, step in rest:
+        # (step a + b) / (step n) is a / n for 0 ≤ b < step.
+        parts = divide_exactly(divisor, step) if step != 1 else None
+        steps = [(var, c) for var, c in rest if divide_exactly(c, step) is not None]
+        small = Affine(index.const, tuple([term for term in rest if term not in steps]))
+        if parts is not None and proved_inside(small, step, sizes):
+            counted = Affine(0, tuple([(var, divide_exactly(c, step) or 0) for var, c in steps]))
+            quotient, inner = split(counted, parts, sizes)
+            remainder = total(small.const, [*[(var, multiply(c, step)) for var, c in inner.terms], *small.terms])
+            break
+    return total(0, [*whole, *quotient.terms]), remainder
 
 
 class Solution(Struct):

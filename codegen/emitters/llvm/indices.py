@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from codegen.emitters.llvm.instructions import Function, Ssa, counted, literal
-from codegen.loop_ir.nodes import Affine, Quotient, Variable
+from codegen.loop_ir.nodes import Affine, Quotient, Remainder, Variable
 from codegen.loop_ir.walks import index_variables
 from symdiff.sizes import Monomial, Named, Size, monomials
 
@@ -35,6 +35,8 @@ class IndexWriter(Function):
         self.variables: dict[str, Ssa] = {}
         self.registers: dict[str, Ssa] = {}
         self.lane_variable = ""
+        # Whether the vectors of the loop begin at multiples of their lanes.
+        self.from_zero = False
         self.lanes = 1
 
     def plus(self, a: Ssa, b: Ssa) -> Ssa:
@@ -104,7 +106,17 @@ class IndexWriter(Function):
             return False
         if isinstance(variable, str):
             return variable not in self.variables and self.registers[variable].lanes > 1
+        if isinstance(variable, Quotient) and self.in_one_block(variable):
+            return False
         return any(name == self.lane_variable or self.differs(name) for name in index_variables(variable.index))
+
+    def in_one_block(self, variable: Quotient | Remainder) -> bool:
+        """Whether no vector crosses a multiple of the divisor: its lanes have one quotient, and remainders one after another."""
+        index, lanes = variable.index, self.lanes
+        numbers = [variable.divisor, index.const, *[c for v, c in index.terms if v != self.lane_variable]]
+        return self.from_zero and (self.lane_variable, 1) in index.terms and all(
+            isinstance(c, int) and c % lanes == 0 for c in numbers) and not any(
+            v != self.lane_variable and self.differs(v) for v, _ in index.terms)
 
     def differing(self, variable: Variable) -> Ssa:
         """The value in each lane of a variable that differs from lane to lane."""
@@ -125,6 +137,9 @@ class IndexWriter(Function):
             coefficient = self.size(c)
             if isinstance(variable, Ssa):
                 parts.append(self.times(variable, coefficient))
+            elif isinstance(variable, Remainder) and self.lanes > 1 and self.in_one_block(variable):
+                parts.append(self.times(self.variable(variable), coefficient))
+                step = self.plus(step, coefficient)
             elif self.differs(variable):
                 value = self.differing(variable)
                 value = self.binary("mul", value, coefficient) if coefficient.name != "1" else value
@@ -132,7 +147,7 @@ class IndexWriter(Function):
             else:
                 parts.append(self.times(self.variable(variable), coefficient))
                 if self.lanes > 1 and variable == self.lane_variable:
-                    step = coefficient
+                    step = self.plus(step, coefficient)
         total = ZERO
         for part in sorted(parts, key=lambda p: p.depth):
             total = self.plus(total, part)

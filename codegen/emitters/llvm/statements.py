@@ -249,6 +249,7 @@ class StatementWriter(FoldWriter):
         width = lanes_for(loop.body, self.buffers, self.processor.vector_bytes)
         folds = {name: op for name, op in folds_of(loop.body).items() if name in self.registers}
         self.lane_variable, before, self.recurring = loop.var, self.recurring, self.recurring | recurring(loop)
+        self.from_zero = lo.name == "0"
         if isinstance(loop, Loop) and any(c < 0 for _, c in monomials(combine(((1, loop.hi), (-1, loop.lo))))):
             hi = self.select(self.compare("icmp slt", hi, lo), lo, hi)  # vectors are counted without a sign
         start = lo
@@ -277,7 +278,7 @@ class StatementWriter(FoldWriter):
                 self.vectors(loop, start, hi, narrow, 1, folds)
             else:
                 self.rest(loop, start, hi, narrow, folds)
-        self.lane_variable, self.recurring = "", before
+        self.lane_variable, self.recurring, self.from_zero = "", before, False
 
     def most_written(self) -> int:
         """How many vectors of a loop are written out: all that a row can have, where registers hold one, for one straight body."""

@@ -10,6 +10,7 @@ from codegen.emitters.llvm.indices import ZERO, IndexWriter, Place
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal, type_of
 from codegen.emitters.llvm.recurring_functions import called
 from codegen.emitters.llvm.scalars import CODES, cast, resized
+from codegen.loop_ir.digits import put_together
 from codegen.loop_ir.nodes import (
     TURNS_AT_ONCE,
     Affine,
@@ -151,6 +152,7 @@ class ValueWriter(IndexWriter):
                 constant = combine(((1, constant), (1, multiply(affine.const, stride))))
             for variable, c in affine.terms:
                 terms[variable] = combine(((1, terms.get(variable, 0)), (1, multiply(c, stride))))
+        constant = combine(((1, constant), (1, put_together(terms))))
         flat = constant, [(v, c) for v, c in terms.items() if c != 0]
         # The index is kept beside it, so that no other one gets its number.
         self.told[name, id(index)] = index, flat
