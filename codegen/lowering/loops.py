@@ -13,8 +13,8 @@ import numpy as np
 from codegen.loop_ir.nodes import Accumulate, Affine, If, IndexValue, Value
 from codegen.lowering.affine import placed as placed_at
 from codegen.lowering.affine import variable
+from codegen.lowering.changed_rows import PatternUpdate, RowUpdate, Update, row_updates, stored_before
 from codegen.lowering.nests import Nests, use_counts
-from codegen.lowering.row_updates import PatternUpdate, RowUpdate, Update, row_updates, stored_before
 from codegen.lowering.scalars import cast, conjunction, literal, times
 from codegen.lowering.scopes import At, Names, Scopes
 from codegen.planning.costs import Hints

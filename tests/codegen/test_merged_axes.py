@@ -59,8 +59,7 @@ def test_values(name: str, target: str) -> None:
 
 
 def group_norm(x: Node, scale: Node, groups: int) -> Node:
-    batch, channels, *space = x.shape
-    z = sd.reshape(x, (batch, groups, -1))
+    z = sd.reshape(x, (x.shape[0], groups, -1))
     z = z - sd.mean(z, axis=2, keepdims=True)
     z = z / sd.sqrt(sd.mean(z**2, axis=2, keepdims=True) + 1e-3)
     return sd.tanh(sd.reshape(z, x.shape) * scale[:, None, None])
@@ -83,7 +82,7 @@ def test_groups_of_channels(places: tuple[int, int], target: str, dtype: str) ->
 
 
 def test_what_was_merged_is_walked_along_as_it_lies() -> None:
-    """Quotients and remainders that stand together again are the index that they were: vectors are loaded, no lanes are gathered."""
+    """Quotients and remainders that stand together again are the index that they were: vectors are loaded, not gathered."""
     image, scale = sd.symbol("image", (2, 6, 16, 16)), sd.symbol("scale", 6)
     loss = sd.sum(group_norm(image, scale, 3) ** 2)
     kernel = sd.compile([loss, sd.grad(loss, image)], [image, scale], cache=False)

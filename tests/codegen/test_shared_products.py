@@ -8,7 +8,7 @@ import numpy as np
 
 import symdiff as sd
 from codegen.planning.shared_products import join_companions, share_products
-from symdiff.differentiation.loops import terms_of
+from symdiff.differentiation.late_sums import terms_of
 from symdiff.expression import Product
 from symdiff.loops import is_scan
 from symdiff.normal_form import product
