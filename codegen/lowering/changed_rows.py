@@ -49,19 +49,16 @@ Update = RowUpdate | PatternUpdate
 def row_updates(loop: Loop, stacks: Sequence[Node]) -> dict[Symbol, list[Update]]:
     """The updates of each carry that is changed at rows alone, and whose new value nothing else asks for."""
     found: dict[Symbol, list[Update]] = {}
-    arrays = {carry for carry in loop.carries if carry.ndim}
+    carries = set(loop.carries)
+    arrays = {carry for carry in carries if carry.ndim}
     for k, (carry, new) in enumerate(zip(loop.carries, loop.nexts, strict=True)):
         updates = updates_of(carry, new, arrays)
-        others = topological([*loop.nexts[:k], *loop.nexts[k + 1:], *stacks])
-        if updates and new not in set(others) and not any(
-                is_changing(part, loop) for u in updates if isinstance(u, RowUpdate) for part in (u.value, u.told.given)):
+        # Of a carry as it is no copy is made.
+        read = {part for u in updates if isinstance(u, RowUpdate) for part in (u.value, u.told.given)}
+        if updates and carries.isdisjoint(read) and new not in set(
+                topological([*loop.nexts[:k], *loop.nexts[k + 1:], *stacks])):
             found[carry] = updates
     return found
-
-
-def is_changing(node: Node | None, loop: Loop) -> bool:
-    """Whether a node is a carry as it is, of which no copy is made."""
-    return node in loop.carries if isinstance(node, Symbol) else False
 
 
 def updates_of(carry: Symbol, new: Node, arrays: set[Symbol]) -> list[Update]:

@@ -113,10 +113,11 @@ class LoopNests(Nests):
     def carry_on(self, loop: Loop, names: dict[Node, str], updates: Mapping[Symbol, Sequence[Update]]) -> None:
         """Copy the new carries over the old ones, or change their rows; what changes places goes through buffers of its own."""
         pending: list[tuple[Symbol, Node]] = []
+        carries = set(loop.carries)
         for carry, new in zip(loop.carries, loop.nexts, strict=True):
             if new is carry or carry in updates:
                 continue
-            if isinstance(new, Symbol) and new in loop.carries:
+            if isinstance(new, Symbol) and new in carries:
                 aside = private(new.type)
                 names[aside] = self.fresh_buffer(new.dtype, new.shape)
                 self.copy(names[aside], new)
