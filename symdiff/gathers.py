@@ -128,7 +128,8 @@ def with_scatter_opened(node: Product) -> Product:
     The coefficient is left out.
     """
     for k, (f, at) in enumerate(node.factors if node.dense and not node.is_core else ()):
-        if isinstance(f, Product) and f.is_core and any([index_of(part) for part, _ in f.factors]) and not is_gather(f):
+        if isinstance(f, Product) and f.is_core and any(
+                [(known := index_of(part)) is not None and there[known[1]] in f.out for part, there in f.factors]):
             names: dict[Label, Index] = dict(zip(f.out, at, strict=True))  # type: ignore[arg-type]
             names.update({label: len(node.extents) + j for j, label in enumerate(f.summed)})
             if not all([type(i) is int for _, there in f.factors for i in there]):
