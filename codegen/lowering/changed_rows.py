@@ -1,4 +1,4 @@
-"""Row updates: a carry of a loop that changes at some positions alone is changed there, and stays where it is.
+"""Changed rows: a carry of a loop that changes at some positions alone is changed there, and stays where it is.
 
 before:  for each turn:  new[v, d] = U[v, d] − s [i = v] g[d]  for all v;  U = new
 after:   for each turn:  U[i, d] −= s g[d]
@@ -94,20 +94,21 @@ def row_update(coefficient: Number, term: Node) -> RowUpdate | None:
         return None
     position, (given, axis) = marks[0]
     mark, at = term.factors[position]
-    label, others = at[axis], [factor for k, factor in enumerate(term.factors) if k != position]
-    if type(label) is not int or not written(term, label) or label in {i for _, there in others for i in labels_in(there)}:
+    label, telling = at[axis], (*at[:axis], *at[axis + 1:])
+    others = [factor for k, factor in enumerate(term.factors) if k != position]
+    # What is read beside the label, and what tells it, does not depend on it: the diagonal of a table of marks is no row.
+    if type(label) is not int or not written(term, label) or label in labels_in(telling).union(*[labels_in(a) for _, a in others]):
         return None
     labels = tuple(k for k in range(len(term.extents)) if k != label)
     places = {k: place for place, k in enumerate(labels)}
     if not all(type(i) is int for _, there in others for i in there):
         return None
-    type_ = TensorType(term.dtype, tuple(term.extents[k] for k in labels))
+    kind = TensorType(term.dtype, tuple(term.extents[k] for k in labels))
     factors = tuple([(f, tuple([places[i] for i in there])) for f, there in others])  # type: ignore[index]
-    value = Product(1, factors, tuple(range(len(labels))), type_.shape, type_) if others else None
-    if value is not None and len(factors) == 1 and factors[0][1] == value.out and factors[0][0].type == type_:
-        value = factors[0][0]  # type: ignore[assignment]
-    told = Solved(label, position, given, (*at[:axis], *at[axis + 1:]), mark.shape[axis])
-    return RowUpdate(coefficient, term, mark, told, value, labels)
+    value: Node | None = Product(1, factors, tuple(range(len(labels))), kind.shape, kind) if others else None
+    if len(factors) == 1 and factors[0][1] == tuple(range(len(labels))) and factors[0][0].type == kind:
+        value = factors[0][0]
+    return RowUpdate(coefficient, term, mark, Solved(label, position, given, telling, mark.shape[axis]), value, labels)
 
 
 def stored_before(updates: Sequence[Update]) -> list[Node]:

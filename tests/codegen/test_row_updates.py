@@ -22,6 +22,12 @@ def at_row(table: Any, index: Any, value: Any) -> Any:
     return table + sd.vjp(like[index], like, value)
 
 
+def diagonal_of_marks(at: Any) -> Any:
+    """1 where the k-th position is k: the diagonal of the derivative of a trace of rows."""
+    like = sd.symbol("square", (BATCH, BATCH))
+    return sd.diagonal(sd.grad(sd.trace(like[at]), like))
+
+
 def factors(c: Any, t: Any) -> tuple[Any, Any]:
     """A step of matrix factorisation: each table changes by the row that the other had."""
     one, other = c
@@ -40,6 +46,7 @@ STEPS: dict[str, tuple[Any, Any, bool]] = {
     "a row of itself": (lambda c, t: (at_row(c, t[0], c[t[1][0]]), None), U, True),
     "twice": (lambda c, t: (at_row(at_row(c, t[0], c[t[1][0]]), t[1][1], 0.3 * c[t[0]]), None), U, True),
     "by the state": (lambda c, t: ((c[0] + 1, at_row(c[1], c[0] % 5, c[1][t[0]])), None), (sd.constant(0), U), True),
+    "a diagonal": (lambda c, t: (c + t[2] * diagonal_of_marks(t[1] % BATCH), None), sd.zeros(BATCH), True),
     "places": (lambda c, t: (c + sd.pad(sd.stack([t[2], sd.sin(t[2])]), (2, 5)) - sd.pad(2 * t[2] * sd.ones(3), (6, 0)), None),
                sd.zeros(9), True),
     "places of itself": (lambda c, t: (c + sd.pad(t[2] * c[3:5], (0, 7)) + sd.pad(sd.sin(c[:2]), (7, 0)), None), sd.ones(9), True),
