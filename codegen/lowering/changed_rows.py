@@ -112,7 +112,6 @@ def row_update(coefficient: Number, term: Node) -> RowUpdate | None:
 
 
 def stored_before(updates: Sequence[Update]) -> list[Node]:
-    """What is computed before any carry is changed: what patterns are made of, for they are read where they stand."""
+    """What is stored before any carry is changed: what is added at rows, and which."""
     parts = [part for update in updates if isinstance(update, RowUpdate) for part in (update.value, update.told.given)]
-    parts += [part for update in updates if isinstance(update, PatternUpdate) for part in update.pattern.children if part.ndim]
     return [part for part in parts if part is not None and not isinstance(part, Symbol) and number_of(part) is None]

@@ -66,14 +66,14 @@ class LoopNests(Nests):
         nexts = [new for carry, new in zip(loop.carries, loop.nexts, strict=True) if carry not in updates]
         before_changes = [part for changes in updates.values() for part in stored_before(changes)]
         roots = list(dict.fromkeys([*nexts, *[loop.stacks[k] for k in rows], *before_changes]))
-        everything = topological(roots, children_read)
+        # What patterns are made of is planned like all else; they themselves are written into the carries.
+        patterns = [u.pattern for changes in updates.values() for u in changes if isinstance(u, PatternUpdate)]
+        everything = topological([*roots, *patterns], children_read)
         passes = placed(everything, None)
         stored = choose_stored(roots, everything, passes, self.hints)
         order = [node for node in everything if node in stored and not is_leaf(node)]
-        names: dict[Node, str] = {node: self.buffers[node] for node in topological(roots) if is_array(node)}
-        patterns = [u.pattern for changes in updates.values() for u in changes if isinstance(u, PatternUpdate)]
-        shared = use_counts(topological([*roots, *patterns], children_read))
-        body = LoopNests(passes, names, shared, self.scopes.names, self.hints, self.fresh_buffer, self.scopes)
+        names: dict[Node, str] = {node: self.buffers[node] for node in topological([*roots, *patterns]) if is_array(node)}
+        body = LoopNests(passes, names, use_counts(everything), self.scopes.names, self.hints, self.fresh_buffer, self.scopes)
         prefixes = body.elements.prefixes
         for symbol, (name, before) in zip(loop.carries, carries, strict=True):
             names[symbol], prefixes[symbol] = name, before

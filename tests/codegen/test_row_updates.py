@@ -49,6 +49,8 @@ STEPS: dict[str, tuple[Any, Any, bool]] = {
     "a diagonal": (lambda c, t: (c + t[2] * diagonal_of_marks(t[1] % BATCH), None), sd.zeros(BATCH), True),
     "places": (lambda c, t: (c + sd.pad(sd.stack([t[2], sd.sin(t[2])]), (2, 5)) - sd.pad(2 * t[2] * sd.ones(3), (6, 0)), None),
                sd.zeros(9), True),
+    "places of sums": (lambda c, t: (c + sd.pad(t[2] * sd.tanh(sd.sum(sd.sin(w[t[1]]))) * sd.ones(2), (7, 0)), None),
+                       sd.zeros(9), True),
     "places of itself": (lambda c, t: (c + sd.pad(t[2] * c[3:5], (0, 7)) + sd.pad(sd.sin(c[:2]), (7, 0)), None), sd.ones(9), True),
     "kept": (lambda c, t: ((n := at_row(c, t[0], c[t[1][0]])), sd.sum(n**2)), U, False),
     "another reads it": (lambda c, t: ((n := at_row(c[0], t[0], c[0][t[1][0]])), c[1] + n[t[1][1]]), (U, U[0]), True),
