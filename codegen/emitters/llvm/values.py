@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from codegen.emitters.llvm import recurring_functions
 from codegen.emitters.llvm.indices import ZERO, IndexWriter, Place
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal, type_of
-from codegen.emitters.llvm.recurring_functions import called
 from codegen.emitters.llvm.scalars import CODES, cast, resized
 from codegen.loop_ir.digits import put_together
 from codegen.loop_ir.nodes import (
@@ -105,7 +104,7 @@ class ValueWriter(IndexWriter):
         kind = KINDS[value.dtype]
         if (self.is_long_alone(function) if values[0].lanes == 1 else function in self.recurring) and all(
                 [v.kind == kind for v in values]):
-            return called(self, function, CODES[function], values, kind)
+            return recurring_functions.called(self, function, CODES[function], values, kind)
         return CODES[function](self, *values, kind)
 
     def is_long_alone(self, function: str) -> bool:
