@@ -78,7 +78,7 @@ def taken_apart(node: Node, is_alone: bool) -> tuple[Number, Node]:
 
 def is_multiple(node: Node) -> TypeGuard[Product]:
     """Whether a node is a number times another one as it stands."""
-    if not isinstance(node, Product) or node.coefficient == 1 or len(node.factors) != 1 or node.is_core:
+    if not isinstance(node, Product) or node.coefficient == 1 or len(node.factors) != 1 or node.is_core or not node.dense:
         return False
     (part, at), = node.factors
     return part.type == node.type and at == node.out == tuple(range(node.ndim))
