@@ -38,6 +38,7 @@ from codegen.planning.dead_carries import drop_dead_carries
 from codegen.planning.expansions import expand_functions, narrow_truths
 from codegen.planning.gathers import separate_gathers, with_numbers_added
 from codegen.planning.hoisting import hoist
+from codegen.planning.joint_sums import join_scatters
 from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
 from codegen.planning.passes import are_numbers
@@ -115,9 +116,9 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
             nodes = narrow_truths(nodes)
             if are_numbers(nodes):
                 return share_terms(nodes)
-            parted = separate_gathers(join_parts(write_in_windows(join_companions(nodes), hints)))
+            parted = separate_gathers(join_parts(write_in_windows(join_companions(nodes), hints)), hints)
             ordered = share_products(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
-            return join_windows(with_numbers_added(share_terms(take_square_roots(ordered, hints))))
+            return join_scatters(join_windows(with_numbers_added(share_terms(take_square_roots(ordered, hints)))))
         roots = plan_loops(arranged(expanded), lambda bodies: arranged(of_turns(bodies, hints)))
         planned = time.perf_counter()
         lowered = lower(roots, inputs, hints)

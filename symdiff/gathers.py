@@ -122,6 +122,11 @@ def is_gather(node: Node) -> TypeGuard[Product]:
     return bool(told) and set(node.summed) <= told
 
 
+def is_scatter(node: Node) -> TypeGuard[Product]:
+    """Whether the node adds at positions that an index tells."""
+    return isinstance(node, Product) and node.is_core and any([written(node, s.label) for s in solved_labels(node)])
+
+
 def with_scatter_opened(node: Product) -> Product:
     """The product with a factor that adds at positions opened in its place: (Σ_b [i_b = v] e_b) g_d as Σ_b [i_b = v] e_b g_d.
 

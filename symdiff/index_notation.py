@@ -52,6 +52,11 @@ def labels_of(index: Index) -> Iterator[Label]:
             yield label
 
 
+def labels_in(at: tuple[Index, ...]) -> set[Label]:
+    """The labels of an index tuple."""
+    return {label for index in at for label in labels_of(index)}
+
+
 def rename(index: Index, names: Mapping[Label, Label]) -> Index:
     """The index with its labels renamed."""
     if type(index) is int:

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from codegen.planning.gathers import labels_in
+from codegen.planning.joint_sums import parted
 from codegen.planning.materialisation import must_push
 from codegen.planning.passes import is_pattern
 from symdiff.expression import Add, Node, Number, Product, Symbol
 from symdiff.gathers import Solved, index_of, with_scatter_opened, written
+from symdiff.index_notation import labels_in
 from symdiff.loops import Loop
 from symdiff.normal_form.numbers import number_of, times
 from symdiff.tensor_type import TensorType
@@ -69,7 +70,7 @@ def updates_of(carry: Symbol, new: Node, arrays: set[Symbol]) -> list[Update]:
     if not isinstance(new, Add) or not carry.ndim or not any(term is carry and c == 1 for c, term in new.terms):
         return []
     found: list[Update] = []
-    for c, term in new.terms:
+    for c, term in [(times(c, inner), part) for c, whole in new.terms for inner, part in parted(whole)]:
         update: Update | None = row_update(c, term)
         if update is None and isinstance(term, Product) and is_pattern(term) and not must_push(term) and arrays.isdisjoint(
                 topological([term])):

@@ -20,7 +20,7 @@ from codegen.lowering.scopes import At, Names, Scopes
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import choose_stored
 from codegen.planning.matrices import MatrixForm, matrix_form
-from codegen.planning.passes import Passes, is_leaf, placed
+from codegen.planning.passes import Passes, is_leaf, joint_terms, placed
 from symdiff.bodies import private
 from symdiff.expression import Constant, Node, Product, Symbol
 from symdiff.gathers import children_read
@@ -69,7 +69,7 @@ class LoopNests(Nests):
         # What patterns are made of is planned like all else; they themselves are written into the carries.
         patterns = [u.pattern for changes in updates.values() for u in changes if isinstance(u, PatternUpdate)]
         everything = topological([*roots, *patterns], children_read)
-        passes = placed(everything, None)
+        passes = placed(everything, None, joint_terms(everything, roots))
         stored = choose_stored(roots, everything, passes, self.hints)
         order = [node for node in everything if node in stored and not is_leaf(node)]
         names: dict[Node, str] = {node: self.buffers[node] for node in topological([*roots, *patterns]) if is_array(node)}

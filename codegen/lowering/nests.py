@@ -37,13 +37,12 @@ from codegen.lowering.affine import placed, proved_inside, variable
 from codegen.lowering.elements import Elements, guarded, is_masked
 from codegen.lowering.scalars import cast, conjunction, literal, times
 from codegen.lowering.scopes import At, Names, Scopes
-from codegen.planning.gathers import is_scatter
 from codegen.planning.materialisation import is_contraction
 from codegen.planning.matrices import MatrixForm, Operand
 from codegen.planning.passes import Passes, is_pattern
 from codegen.planning.windows import fills_axis
 from symdiff.expression import Add, Node, Number, Product, Reduce
-from symdiff.gathers import children_read, solved_labels
+from symdiff.gathers import children_read, is_scatter, solved_labels
 from symdiff.index_notation import injective, labels_of
 from symdiff.sizes import Size, product
 
@@ -122,9 +121,12 @@ class Nests:
         if form is not None:
             self.matrix(node, form)
         elif is_scatter(node):
-            self.push(node, node, 1, fresh=node not in self.passes.folded)  # type: ignore[arg-type]
+            self.push(node, node, 1, fresh=node not in self.passes.folded)
         elif is_contraction(node):
             self.fold(node)
+        elif isinstance(node, Add) and node.children[0] in self.passes.joint:
+            for k, (c, term) in enumerate(node.terms):
+                self.push(node, term, c, fresh=k == 0 and node not in self.passes.folded)  # type: ignore[arg-type]
         elif isinstance(node, Add) and any(is_pattern(term) and term not in self.buffers for _, term in node.terms):
             self.structured_sum(node)
         elif is_pattern(node):

@@ -46,7 +46,7 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     """The program that computes the roots (in order, one out buffer each) from the inputs."""
     distinct = list(dict.fromkeys(roots))
     everything = topological(distinct, children_read)
-    passes = plan_passes(everything, hints)
+    passes = plan_passes(everything, distinct, hints)
     stored = choose_stored(distinct, everything, passes, hints)
     order = [node for node in everything if node in stored and not is_leaf(node)]
     layouts = choose_layouts(distinct, everything, stored, passes, hints)

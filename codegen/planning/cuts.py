@@ -13,9 +13,10 @@ from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import TURNS_AT_ONCE, Cut
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import is_contraction, is_costly, is_view
-from codegen.planning.passes import SMALLEST_SAMPLE_AXIS, Passes, is_leaf, is_pattern, placed, sample_sizes
-from symdiff.expression import Apply, Node, Product, Reduce, Symbol
-from symdiff.gathers import children_read
+from codegen.planning.passes import SMALLEST_SAMPLE_AXIS, Passes, is_leaf, is_pattern, joint_terms, placed, sample_sizes
+from symdiff.expression import Add, Apply, Node, Product, Reduce, Symbol
+from symdiff.gathers import children_read, factors_read, is_scatter, solved_labels
+from symdiff.index_notation import labels_of
 from symdiff.simplification.rule import TRANSCENDENTAL
 
 TILE_BYTES = 256 * 1024
@@ -45,12 +46,13 @@ PART_BYTES = 1 << 25
 ASIDE, ASIDE_ROWS = 1.5, 128
 
 
-def plan_passes(order: Sequence[Node], hints: Hints) -> Passes:
+def plan_passes(order: Sequence[Node], roots: Sequence[Node], hints: Hints) -> Passes:
     """The passes of nodes, what is read first, along the axis that costs the least memory traffic."""
+    joint = joint_terms(order, roots)
     sizes = sample_sizes(order)
     # An axis that is short at this call may be long at the next, but one that is long now is the better guess.
     long = [size for size in sizes if size is None or hints.value(size) >= SMALLEST_SAMPLE_AXIS]
-    plans = [placed(order, size) for size in long or sizes]
+    plans = [placed(order, size, joint) for size in long or sizes]
     return plans[0] if len(plans) == 1 else min(plans, key=lambda plan: traffic(order, plan, hints))
 
 
@@ -78,7 +80,7 @@ def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: 
 
 def parts(order: Sequence[Node], passes: Passes, number: int, rows: int, hints: Hints) -> Cut | None:
     """How the range of a pass is cut into parts of whole tiles, None where its sums are too large to have several of."""
-    here = [n for n in order if passes.level.get(n) == number and (n in passes.sample or n in passes.folded)]
+    here = [n for n in order if passes.level.get(n) == number and passes.has_samples(n)]
     samples = 1 if passes.size is None else hints.value(passes.size)
     work = sum(operations(node, hints) for node in here) / samples
     sums = [node for node in here if node in passes.folded]
@@ -90,7 +92,8 @@ def parts(order: Sequence[Node], passes: Passes, number: int, rows: int, hints: 
 def operations(node: Node, hints: Hints) -> int:
     """Operations to compute a node from its children, roughly."""
     if isinstance(node, Product):
-        return hints.count(node.extents) * max(len(node.factors), 1)
+        told = {s.label for s in solved_labels(node)}
+        return hints.count([s for k, s in enumerate(node.extents) if k not in told]) * max(len(node.factors), 1)
     if isinstance(node, Reduce):
         return hints.count(node.arg.shape)
     return hints.count(node.shape) * (TRANSCENDENTAL if is_costly(node) else max(len(node.children), 1))
@@ -111,19 +114,33 @@ def least_bytes(node: Node, passes: Passes, hints: Hints) -> int:
     return (ASIDE_ROWS if passes.sample[node] else LEAST_ROWS) * row_bytes(node, passes, hints)
 
 
+def read_in_full(node: Node) -> list[Node]:
+    """What a node reads but for elements of arrays that an index tells, which are the same in any plan."""
+    told = {s.label for s in solved_labels(node)} if isinstance(node, Product) else set()
+    if not told:
+        return list(children_read(node))
+    return [f for f, at in factors_read(node) if not any(told.intersection(labels_of(i)) for i in at)]  # type: ignore[arg-type]
+
+
+def adds_at_positions(node: Node) -> bool:
+    """Whether samples add to some elements of a sum alone, which an index tells."""
+    return is_scatter(node) or (isinstance(node, Add) and all(map(is_scatter, node.children)))
+
+
 def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
     """Bytes that a plan moves, those in the cache for less."""
     # What is stored is not chosen yet; these nodes are most of it.
     operands = {f for n in order if is_contraction(n) and isinstance(n, Product) for f in n.children if not is_view(f)}
-    stored = [n for n in order if not is_leaf(n) and n.shape and (
-        n in operands or is_contraction(n) or isinstance(n, Apply) or is_costly(n) or n in passes.full) and not is_pattern(n)]
+    told = passes.full | passes.folded
+    stored = [n for n in order if not is_leaf(n) and n.shape and n not in passes.joint and (
+        n in operands or is_contraction(n) or isinstance(n, Apply) or is_costly(n) or n in told) and not is_pattern(n)]
     tiles = 0.0
     if passes.size is not None:
         tiles = max(hints.value(passes.size) / tile_rows([n for n in stored if n not in passes.full], passes, hints), 1)
     readers: dict[Node, set[int]] = {}
     for place, node in enumerate(order):
-        if node in passes.sample or node in passes.folded:
-            for child in children_read(node):
+        if passes.has_samples(node):
+            for child in read_in_full(node):
                 # A part that does not stay in the cache is read anew by each reader, not once a pass.
                 tall = child in passes.sample and least_bytes(child, passes, hints) > TILE_BYTES
                 readers.setdefault(child, set()).add(-1 - place if tall else passes.level[node])
@@ -138,7 +155,7 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
                 total += max(len(readers.get(node, ())), 1) * size * (ASIDE if passes.sample[node] else 1)
             else:
                 total += size + (tiles - 1) * size * near * (node in readers)
-        elif node in passes.folded:
+        elif node in passes.folded and not adds_at_positions(node):
             # A sum is touched with every tile, and so stays nearer than what is written once.
             total += 2 * tiles * size * (CACHED if small or hot else 1.0)
         elif node in passes.sample and node not in passes.full and row_bytes(node, passes, hints) <= FEW_BYTES:

@@ -13,26 +13,22 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TypeGuard
 
+from codegen.planning.costs import Hints
 from codegen.planning.openings import together
-from codegen.planning.rewriting import over, rewritten
+from codegen.planning.rewriting import made, over, rewritten
+from codegen.planning.rows_first import multiply_rows
 from codegen.planning.shared_terms import is_multiple
 from symdiff.expression import Add, Factor, Node, Number, Product
-from symdiff.gathers import Solved, holds_marks, index_of, is_gather, solved_labels, written
-from symdiff.index_notation import Index, Label, labels_of, rename
+from symdiff.gathers import Solved, holds_marks, index_of, is_gather, is_scatter, solved_labels, written
+from symdiff.index_notation import Index, Label, labels_in, labels_of
 from symdiff.normal_form.cores import is_guard, is_one_hot
 from symdiff.normal_form.numbers import times
 from symdiff.shared_steps import multiple
-from symdiff.sizes import Size
-from symdiff.tensor_type import FLOATING, TensorType
+from symdiff.tensor_type import FLOATING
 from symdiff.traversal import topological
 
 # Sums of one-hot factors are written out in a product up to so many.
 MOST_MARKS = 16
-
-
-def is_scatter(node: Node) -> bool:
-    """Whether the node adds at positions that an index tells."""
-    return is_core(node) and any(written(node, s.label) for s in solved_labels(node))
 
 
 def with_numbers_added(roots: Sequence[Node]) -> list[Node]:
@@ -65,11 +61,12 @@ def with_number_added(node: Product) -> Product:
     return Product(1, tuple(factors), inner.out, inner.extents, inner.type)
 
 
-def separate_gathers(roots: Sequence[Node]) -> list[Node]:
+def separate_gathers(roots: Sequence[Node], hints: Hints) -> list[Node]:
     """The roots with gathers and scatters taken out of the contractions that they stand in."""
     spread = rewritten(roots, lambda node: mark_by_mark(node) if is_core(node) else node)
     opened = rewritten(spread, lambda node: with_marks_opened(node) if is_core(node) else node)
-    return rewritten(opened, lambda node: with_gathers_apart(node) if is_core(node) else node)
+    by_rows = rewritten(opened, lambda node: multiply_rows(node, hints) if is_core(node) else node)
+    return rewritten(by_rows, lambda node: with_gathers_apart(node) if is_core(node) else node)
 
 
 def mark_by_mark(node: Product) -> Node:
@@ -198,22 +195,3 @@ def gathered(factor: Node, at: tuple[Index, ...], node: Product, told: dict[Labe
     marks = [node.factors[s.position] for s in chain]
     free = sorted((labels_in(at) | {i for s in chain for i in labels_in(s.at)}) - set(told))
     return made([(factor, at), *marks], tuple(free), node.extents, factor.dtype), tuple(free)
-
-
-def labels_in(at: tuple[Index, ...]) -> set[Label]:
-    """The labels of an index tuple."""
-    return {label for index in at for label in labels_of(index)}
-
-
-def made(factors: Sequence[Factor], out: tuple[Index, ...], extents: Sequence[Size], dtype: str) -> Node:
-    """Σ Π factors at `out` with labels numbered anew, those of `out` first."""
-    used = list(dict.fromkeys([label for index in out for label in labels_of(index)]))
-    used += sorted({label for _, at in factors for label in labels_in(at)} - set(used))
-    names = {label: k for k, label in enumerate(used)}
-    places = tuple(rename(index, names) for index in out)
-    if len(factors) == 1 and tuple(rename(i, names) for i in factors[0][1]) == places == tuple(range(len(used))) and \
-            factors[0][0].dtype == dtype:
-        return factors[0][0]
-    shape = tuple(extents[index] for index in out)  # type: ignore[index]
-    return Product(1, tuple((f, tuple(rename(i, names) for i in at)) for f, at in factors), places,
-                   tuple(extents[label] for label in used), TensorType(dtype, shape))

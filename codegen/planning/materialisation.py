@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from codegen.planning.costs import Hints
 from codegen.planning.matrices import matrix_form
 from codegen.planning.passes import Passes, is_leaf, is_of_numbers, is_pattern, is_small_power
-from symdiff.expression import Apply, Map, Node, Product, Reduce, Symbol
+from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read, factors_read, is_gather, solved_labels
 from symdiff.index_notation import Index, injective, inside, labels_of
 from symdiff.normal_form.numbers import base_and_exponent
@@ -82,7 +82,9 @@ def choose_stored(roots: Sequence[Node], order: Sequence[Node], passes: Passes, 
     for node in order:
         if is_leaf(node) or is_of_numbers(node):
             continue
-        if is_contraction(node) or must_push(node):
+        if isinstance(node, Add) and node.children[0] in passes.joint:
+            stored.setdefault(node, "it sums")
+        if node not in passes.joint and (is_contraction(node) or must_push(node)):
             stored.setdefault(node, "it sums" if not isinstance(node, Reduce) else "it folds")
         if isinstance(node, Apply):
             stored.setdefault(node, "a loop writes it")

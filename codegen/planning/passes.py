@@ -7,12 +7,13 @@ a sum over samples take one pass, and what needs a finished sum (a mean, a softm
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct, field
 
 from symdiff.expression import Add, Apply, Constant, Map, Node, Product, Reduce, Symbol
-from symdiff.gathers import factors_read, solved_labels
+from symdiff.gathers import children_read, factors_read, is_scatter, solved_labels
 from symdiff.index_notation import labels_of
 from symdiff.normal_form import number_of
 from symdiff.sizes import Size
@@ -43,6 +44,12 @@ class Passes(Struct):
     recomputed: set[Node] = field(default_factory=set)
     # Nodes with a sample axis of which each sample needs all.
     across: set[Node] = field(default_factory=set)
+    # Scatters that are added up in the table of the sum that alone reads them.
+    joint: set[Node] = field(default_factory=set)
+
+    def has_samples(self, node: Node) -> bool:
+        """Whether the node is computed sample by sample, or adds up samples."""
+        return node in self.sample or node in self.folded or (node in self.joint and node in self.label)
 
     @property
     def count(self) -> int:
@@ -136,9 +143,19 @@ def walked_axes(order: Sequence[Node]) -> set[tuple[Node, int]]:
     return found
 
 
-def placed(order: Sequence[Node], size: Size | None) -> Passes:
+def joint_terms(order: Sequence[Node], roots: Sequence[Node]) -> set[Node]:
+    """The scatters that one sum alone reads, which has no other terms."""
+    sums = [node for node in order if isinstance(node, Add) and all(map(is_scatter, node.children))]
+    if not sums:
+        return set()
+    users = Counter(child for node in order for child in children_read(node))
+    users.update(roots)
+    return {term for node in sums if all([users[t] == 1 for t in node.children]) for term in node.children}
+
+
+def placed(order: Sequence[Node], size: Size | None, joint: Collection[Node] = ()) -> Passes:
     """The passes with samples along axes of a size."""
-    passes = Passes(size)
+    passes = Passes(size, joint=set(joint))
     if size is None:  # there are no samples: all is computed once, before any pass
         passes.level, passes.ready = dict.fromkeys(order, 0), dict.fromkeys(order, 0)
         return passes
@@ -165,6 +182,8 @@ def place(node: Node, passes: Passes) -> None:
             axis = None
         for child in node.children:
             (aligned if axis is not None and passes.sample.get(child) == axis else others).append(child)
+        if node.children[0] in passes.joint and folds_jointly(node, passes):
+            axis, aligned, others = None, list(node.children), []
     elif isinstance(node, Apply):
         others = list(node.children)
     elif isinstance(node, Reduce):
@@ -185,6 +204,19 @@ def place(node: Node, passes: Passes) -> None:
         passes.sample[node] = axis
     passes.level[node] = level
     passes.ready[node] = level + 1 if axis is not None or node in passes.folded else level
+
+
+def folds_jointly(node: Node, passes: Passes) -> bool:
+    """Whether a sum of scatters is itself folded over samples, in one pass; where terms differ, each has a table."""
+    terms = node.children
+    if len({(t in passes.folded, passes.sample.get(t), passes.level[t]) for t in terms}) > 1:
+        passes.joint.difference_update(terms)
+        return False
+    if terms[0] not in passes.folded:
+        return False
+    passes.folded.difference_update(terms)
+    passes.folded.add(node)
+    return True
 
 
 def place_reduction(node: Reduce, passes: Passes) -> tuple[int | None, list[Node], list[Node]]:

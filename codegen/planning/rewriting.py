@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import is_
 
-from symdiff.expression import Add, Apply, Map, Node, Product, Reduce
+from symdiff.expression import Add, Apply, Factor, Map, Node, Product, Reduce
+from symdiff.index_notation import Index, labels_in, labels_of, rename
 from symdiff.normal_form.steps import keep_steps
+from symdiff.sizes import Size
+from symdiff.tensor_type import TensorType
 from symdiff.traversal import topological
 
 
@@ -41,3 +44,17 @@ def as_written(node: Node, children: Sequence[Node]) -> Node:
         return Apply(node.operation, tuple(children), node.parameters, node.type)
     assert isinstance(node, Map)
     return Map(node.function, tuple(children), node.type)
+
+
+def made(factors: Sequence[Factor], out: tuple[Index, ...], extents: Sequence[Size], dtype: str) -> Node:
+    """Σ Π factors at `out` with labels numbered anew, those of `out` first."""
+    used = list(dict.fromkeys([label for index in out for label in labels_of(index)]))
+    used += sorted({label for _, at in factors for label in labels_in(at)} - set(used))
+    names = {label: k for k, label in enumerate(used)}
+    places = tuple(rename(index, names) for index in out)
+    if len(factors) == 1 and tuple(rename(i, names) for i in factors[0][1]) == places == tuple(range(len(used))) and \
+            factors[0][0].dtype == dtype:
+        return factors[0][0]
+    shape = tuple(extents[index] for index in out)  # type: ignore[index]
+    return Product(1, tuple((f, tuple(rename(i, names) for i in at)) for f, at in factors), places,
+                   tuple(extents[label] for label in used), TensorType(dtype, shape))
