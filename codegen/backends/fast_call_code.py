@@ -169,10 +169,36 @@ taken:
   {load("bound", "i64", "%row", "64")}
   {load("width", "i64", "%row", "72")}
   %is.wide = icmp eq i64 %width, 8
-  %lowest = sub nsw i64 0, %bound
-  br label %at.more
+  %positions = mul nuw nsw i64 %bound, 2
+  %in.vectors = and i64 %looked.at, -8
+  %bound.one = insertelement <8 x i64> poison, i64 %bound, i64 0
+  %bound.all = shufflevector <8 x i64> %bound.one, <8 x i64> poison, <8 x i32> zeroinitializer
+  %positions.one = insertelement <8 x i64> poison, i64 %positions, i64 0
+  %positions.all = shufflevector <8 x i64> %positions.one, <8 x i64> poison, <8 x i32> zeroinitializer
+  br label %v.more
 
-{loop("at", "taken", "%looked.at", "at.one", "k.more", "at.read")}
+{loop("v", "taken", "%in.vectors", "v.some", "at.more", "v.read", "8")}
+v.some:
+  br i1 %is.wide, label %v.wide, label %v.short
+
+v.wide:
+  {load("longs", "<8 x i64>", "%address", "%v", "i64")}
+  br label %v.read
+
+v.short:
+  {load("shorts", "<8 x i32>", "%address", "%v", "i32")}
+  %shorts.wide = sext <8 x i32> %shorts to <8 x i64>
+  br label %v.read
+
+v.read:
+  %together = phi <8 x i64> [ %longs, %v.wide ], [ %shorts.wide, %v.short ]
+  %together.up = add <8 x i64> %together, %bound.all
+  %are.outside = icmp uge <8 x i64> %together.up, %positions.all
+  %outside.bits = bitcast <8 x i1> %are.outside to i8
+  %some.outside = icmp ne i8 %outside.bits, 0
+  br i1 %some.outside, label %careful, label %v.more
+
+{loop("at", "v.more", "%looked.at", "at.one", "k.more", "at.read", first="%in.vectors")}
 at.one:
   br i1 %is.wide, label %at.wide, label %at.short
 
@@ -181,16 +207,14 @@ at.wide:
   br label %at.read
 
 at.short:
-  %short.p = getelementptr inbounds i32, ptr %address, i64 %at
-  %short = load i32, ptr %short.p, align 4
+  {load("short", "i32", "%address", "%at", "i32")}
   %short.wide = sext i32 %short to i64
   br label %at.read
 
 at.read:
   %position = phi i64 [ %long, %at.wide ], [ %short.wide, %at.short ]
-  %is.low = icmp slt i64 %position, %lowest
-  %is.high = icmp sge i64 %position, %bound
-  %is.outside = or i1 %is.low, %is.high
+  %position.up = add i64 %position, %bound
+  %is.outside = icmp uge i64 %position.up, %positions
   br i1 %is.outside, label %careful, label %at.more
 """
 

@@ -29,19 +29,19 @@ ITEMS = 24
 READABLE, WRITEABLE = 0x101, 0x501
 
 
-def load(name: str, kind: str, base: str, offset: str) -> str:
-    """Two lines that load a field of an object, or an element of a table of words."""
-    element = "i8" if offset.isdigit() else "i64"
+def load(name: str, kind: str, base: str, offset: str, element: str = "i64") -> str:
+    """Two lines that load a field of an object, or an element of a table, one of words where nothing else is said."""
+    element = "i8" if offset.isdigit() else element
     place = f"%{name}.p = getelementptr inbounds {element}, ptr {base}, i64 {offset}"
     return f"{place}\n  %{name} = load {kind}, ptr %{name}.p, align 4"
 
 
-def loop(name: str, before: str, count: str, body: str, after: str, last: str) -> str:
-    """The head of a loop over `count` turns that begins in block `before` and comes back from block `last`."""
+def loop(name: str, before: str, count: str, body: str, after: str, last: str, step: str = "1", first: str = "0") -> str:
+    """The head of a loop from `first` to `count` that begins in block `before` and comes back from block `last`."""
     return f"""\
 {name}.more:
-  %{name} = phi i64 [ 0, %{before} ], [ %{name}.next, %{last} ]
-  %{name}.next = add nsw i64 %{name}, 1
+  %{name} = phi i64 [ {first}, %{before} ], [ %{name}.next, %{last} ]
+  %{name}.next = add nsw i64 %{name}, {step}
   %{name}.left = icmp slt i64 %{name}, {count}
   br i1 %{name}.left, label %{body}, label %{after}
 """

@@ -31,3 +31,12 @@ def identity(fold: str, dtype: str) -> Literal:
         return Literal(INTEGER_EXTREMES[dtype][fold == "min"], dtype)
     number = IDENTITIES[fold]
     return Literal(int(number) if dtype in INTEGER_EXTREMES else number, dtype)
+
+
+def unchanging(fold: str, dtype: str) -> float | int | bool:
+    """The neutral value of a fold that leaves what is there as it is, the sign of a zero too.
+
+    >>> unchanging("add", "float32")
+    -0.0
+    """
+    return -0.0 if fold == "add" and dtype.startswith("float") else identity(fold, dtype).value

@@ -14,6 +14,7 @@ from codegen.scheduling.parted_sections import part_sections
 from codegen.scheduling.parts_in_place import place_parts
 from codegen.scheduling.peeled_loops import peel
 from codegen.scheduling.row_nests import nest_rows
+from codegen.scheduling.shared_reciprocals import share_reciprocals
 from codegen.scheduling.shared_slots import share_slots
 from codegen.scheduling.short_loops import write_out
 from codegen.scheduling.turned_operands import turn_operands
@@ -25,5 +26,5 @@ PARTS: tuple[Pass, ...] = (part_sections, cut_ranges)
 STORAGE: tuple[Pass, ...] = (place_parts, share_slots)
 SCHEDULE: tuple[Pass, ...] = (*LOOPS, *PARTS, *STORAGE)
 # Where no compiler after us opens products and vectorises loops.
-VECTOR_SCHEDULE: tuple[Pass, ...] = (nest_rows, write_out, *LOOPS, order_loops, peel, carry, *PARTS, turn_operands,
-                                     open_products, vectorise, jam, *STORAGE)
+VECTOR_SCHEDULE: tuple[Pass, ...] = (nest_rows, write_out, *LOOPS, order_loops, peel, carry, share_reciprocals, *PARTS,
+                                     turn_operands, open_products, vectorise, jam, *STORAGE)

@@ -19,7 +19,7 @@ class Graph:
     """A graph, tables over its nodes, and numbers that a seed chooses."""
 
     def __init__(self, seed: int) -> None:
-        self.rng = rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(seed)
         self.nodes, self.edges, self.width = SIZES[seed % len(SIZES)]
         named = seed % 3 == 0
         n, m = sd.dims("nodes_of_graph edges_of_graph") if named else (self.nodes, self.edges)

@@ -101,6 +101,8 @@ class Function:
         self.slots: list[str] = []
         # What was negated, by the name of the result: |−x| is |x|.
         self.negated: dict[str, Ssa] = {}
+        # The conditions that masks join, by the name of the mask.
+        self.joined: dict[str, frozenset[str]] = {}
 
     @property
     def depth(self) -> int:
@@ -277,7 +279,14 @@ class Function:
         for known, other in ((a, b), (b, a)):
             if known.lanes == 1 and known.name in ("true", "false"):
                 return other if known.name == neutral else self.splat(known, other.lanes)
-        return self.binary(op, a, b)
+        result = self.binary(op, a, b)
+        if op == "and":
+            self.joined[result.name] = self.conditions(a) | self.conditions(b)
+        return result
+
+    def conditions(self, mask: Ssa | None) -> frozenset[str]:
+        """The conditions that all hold where a mask does."""
+        return frozenset() if mask is None else self.joined.get(mask.name, frozenset((mask.name,)))
 
     def unary(self, op: str, a: Ssa) -> Ssa:
         """`op a`."""

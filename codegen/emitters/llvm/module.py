@@ -30,7 +30,7 @@ from codegen.emitters.llvm.processor import USUAL, Processor
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
 from codegen.loop_ir.nodes import MatMul, Program
-from codegen.loop_ir.walks import buffers_of, parameters, section_name, statements, tile_rows
+from codegen.loop_ir.walks import buffers_of, parameters, section_name, statements, tile_rows, written
 from codegen.runtime.blas import ROUTINES
 from codegen.scheduling.independent_parts import with_instances
 
@@ -113,6 +113,8 @@ def section_function(of: Callee, program: Program, rows: dict[str, int], process
     writer.flags = "fast" if fast_math else ""
     writer.nests, writer.tile_rows, writer.whole = nests, tile, whole
     writer.pointers = {name: Ssa(f"%{storage}", "ptr") for name, storage in of.storages.items()}
+    changed = {of.storages[name] for s in statements(of.section.body) for name in written(s) if name in of.storages}
+    writer.fixed = {name for name, storage in of.storages.items() if storage not in changed}
     ends = []
     if of.section.kind == "range":
         writer.lo, writer.hi = Ssa("%.lo", "i64"), Ssa("%.hi", "i64")

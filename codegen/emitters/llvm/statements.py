@@ -26,7 +26,7 @@ from codegen.emitters.llvm.lanes import (
 )
 from codegen.emitters.llvm.recurring_functions import recurring
 from codegen.emitters.llvm.row_fetches import RowFetcher
-from codegen.loop_ir.folds import identity
+from codegen.loop_ir.folds import identity, unchanging
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
@@ -144,8 +144,12 @@ class StatementWriter(RowFetcher):
         else:
             # The lanes may write one element: each reads what the last one left.  What stands elsewhere waits for none.
             kind = self.memory(name)
-            places = self.addresses(name, place, mask, lambda: self.slot(kind) if place.apart is None else self.moved(
-                self.slot(kind, lanes), counted(lanes), kind))
+            places = self.told_addresses(name, index, mask)
+            if places is None:
+                places = self.addresses(name, place, mask, lambda: self.slot(kind) if place.apart is None else self.moved(
+                    self.slot(kind, lanes), counted(lanes), kind))
+            elif mask is not None:
+                given = self.select(mask, given, literal(unchanging(op, self.buffers[name].dtype), given.kind, lanes))
             self.lanes, self.mask = 1, None
             for k, pointer in enumerate(places):
                 self.write(kind, pointer, self.combined(op, self.read(kind, pointer, None), self.lane(given, k)), None)

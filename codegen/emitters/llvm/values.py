@@ -59,6 +59,9 @@ class ValueWriter(IndexWriter):
         self.fetching: dict[str, str] = {}
         self.fetched: set[tuple[str, str]] = set()
         self.lanes_before = 0
+        # Arrays that nothing writes here, and what has been gathered of them, by the block and the positions.
+        self.fixed: set[str] = set()
+        self.gathers: dict[tuple[str, ...], list[tuple[frozenset[str], Ssa]]] = {}
         # The functions that the loop that is written takes so often that they are called.
         self.recurring: frozenset[str] = frozenset()
         # How often functions that take long for numbers, too, have been written in straight code.
@@ -186,10 +189,50 @@ class ValueWriter(IndexWriter):
                 self.fetch_ahead(name, pointer)
             value = self.read_lanes(kind, pointer, mask)
         else:
-            places = self.addresses(name, place, mask, lambda: Ssa(NOWHERE, "ptr"))
-            value = self.gathered([self.read(kind, pointer, None) for pointer in places])
+            value = self.gather(name, index, place, mask)
         if dtype == "bool":
             return self.compare("icmp ne", value, literal(0, "i8", value.lanes))
+        return value
+
+    def told_addresses(self, name: str, index: tuple[Affine, ...], mask: Ssa | None) -> list[Ssa] | None:
+        """The address of the element of each lane where registers tell it, and nothing else differs; None where that is not so.
+
+        The registers are taken apart once, for all arrays and columns.  Where a mask does not hold, it is the first row, which is
+        there; where one may not be, None.
+        """
+        if self.lanes == 1 or not (mask is None or self.first_is_inside(name, index)):
+            return None
+        constant, terms = self.flat(name, index)
+        told = [(v, c) for v, c in terms if isinstance(v, str) and v != self.lane_variable and self.differs(v)]
+        rest = [(v, c) for v, c in terms if (v, c) not in told]
+        base = self.place(constant, rest)
+        if not told or self.buffers[name].role == "tile" or base.apart is not None or base.step.name != "0":
+            return None
+        places = [base.base] * self.lanes
+        for variable, c in told:
+            register = self.registers[str(variable)]
+            if mask is not None:
+                register = self.select(mask, register, literal(0, register.kind, self.lanes))
+            for k in range(self.lanes):
+                places[k] = self.plus(places[k], self.times(self.lane(register, k), self.size(c)))
+        return [self.pointer(name, place) for place in places]
+
+    def first_is_inside(self, name: str, index: tuple[Affine, ...]) -> bool:
+        """Whether an index is inside of its array where each register in it is 0."""
+        return all(isinstance(size, int) and isinstance(i.const, int) and 0 <= i.const < size and all(
+            isinstance(v, str) and v != self.lane_variable and v not in self.variables for v, _ in i.terms)
+            for i, size in zip(index, self.buffers[name].shape, strict=True))
+
+    def gather(self, name: str, index: tuple[Affine, ...], place: Place, mask: Ssa | None) -> Ssa:
+        """Elements that stand apart; what nothing changes is gathered once in straight code, under a mask as wide."""
+        read, conditions = (self.block.label, name, self.spread(place).name), self.conditions(mask)
+        for before, value in self.gathers.get(read, ()) if name in self.fixed else ():
+            if before <= conditions:
+                return value
+        kind = self.memory(name)
+        places = self.told_addresses(name, index, mask) or self.addresses(name, place, mask, lambda: Ssa(NOWHERE, "ptr"))
+        value = self.gathered([self.read(kind, pointer, None) for pointer in places])
+        self.gathers.setdefault(read, []).append((conditions, value))
         return value
 
     def fetch_ahead(self, name: str, pointer: Ssa) -> None:
