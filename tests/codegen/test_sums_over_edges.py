@@ -1,4 +1,4 @@
-"""Random sums over the edges of graphs: rows of tables read at both ends, derivatives added at both; compiled and by the reference."""
+"""Random sums over the edges of graphs: rows of tables read at both ends, and added to there; compiled and by the reference."""
 
 from __future__ import annotations
 
