@@ -135,7 +135,7 @@ go:
   %values = phi ptr [ %args, %by.position ], [ %named.values, %whole.more ]
   br label %k.more
 
-{loop("k", "go", "%inputs", "argument", "targets", "at.more")}
+{loop("k", "go", "%inputs", "argument", "targets", "looked")}
 argument:
   {load("arg", "ptr", "%values", "%k")}
   {load("type", "ptr", "%arg", str(TYPE))}
@@ -166,16 +166,17 @@ taken:
   %address = select i1 %from.array, ptr %data, ptr %direct
   %address.p = getelementptr inbounds ptr, ptr %addresses, i64 %k
   store ptr %address, ptr %address.p, align 8
-  {load("bound", "i64", "%row", "64")}
-  {load("width", "i64", "%row", "72")}
+  {load("least", "i64", "%row", "64")}
+  {load("many.k", "i64", "%row", "72")}
+  {load("width", "i64", "%row", "80")}
   %is.wide = icmp eq i64 %width, 8
-  %positions = mul nuw nsw i64 %bound, 2
+  %is.real = icmp eq i64 %width, 0
   %in.vectors = and i64 %looked.at, -8
-  %bound.one = insertelement <8 x i64> poison, i64 %bound, i64 0
-  %bound.all = shufflevector <8 x i64> %bound.one, <8 x i64> poison, <8 x i32> zeroinitializer
-  %positions.one = insertelement <8 x i64> poison, i64 %positions, i64 0
-  %positions.all = shufflevector <8 x i64> %positions.one, <8 x i64> poison, <8 x i32> zeroinitializer
-  br label %v.more
+  %least.one = insertelement <8 x i64> poison, i64 %least, i64 0
+  %least.all = shufflevector <8 x i64> %least.one, <8 x i64> poison, <8 x i32> zeroinitializer
+  %many.one = insertelement <8 x i64> poison, i64 %many.k, i64 0
+  %many.all = shufflevector <8 x i64> %many.one, <8 x i64> poison, <8 x i32> zeroinitializer
+  br i1 %is.real, label %r.more, label %v.more
 
 {loop("v", "taken", "%in.vectors", "v.some", "at.more", "v.read", "8")}
 v.some:
@@ -192,18 +193,18 @@ v.short:
 
 v.read:
   %together = phi <8 x i64> [ %longs, %v.wide ], [ %shorts.wide, %v.short ]
-  %together.up = add <8 x i64> %together, %bound.all
-  %are.outside = icmp uge <8 x i64> %together.up, %positions.all
+  %together.up = sub <8 x i64> %together, %least.all
+  %are.outside = icmp uge <8 x i64> %together.up, %many.all
   %outside.bits = bitcast <8 x i1> %are.outside to i8
   %some.outside = icmp ne i8 %outside.bits, 0
   br i1 %some.outside, label %careful, label %v.more
 
-{loop("at", "v.more", "%looked.at", "at.one", "k.more", "at.read", first="%in.vectors")}
+{loop("at", "v.more", "%looked.at", "at.one", "looked", "at.read", first="%in.vectors")}
 at.one:
   br i1 %is.wide, label %at.wide, label %at.short
 
 at.wide:
-  {load("long", "i64", "%address", "%at")}
+  {load("long", "i64", "%address", "%at", "i64")}
   br label %at.read
 
 at.short:
@@ -213,9 +214,24 @@ at.short:
 
 at.read:
   %position = phi i64 [ %long, %at.wide ], [ %short.wide, %at.short ]
-  %position.up = add i64 %position, %bound
-  %is.outside = icmp uge i64 %position.up, %positions
+  %position.up = sub i64 %position, %least
+  %is.outside = icmp uge i64 %position.up, %many.k
   br i1 %is.outside, label %careful, label %at.more
+
+{loop("r", "taken", "%looked.at", "r.one", "looked", "r.inside")}
+r.one:
+  {load("real", "double", "%address", "%r", "double")}
+  %real.least = bitcast i64 %least to double
+  %real.greatest = bitcast i64 %many.k to double
+  %is.low = fcmp ult double %real, %real.least
+  br i1 %is.low, label %careful, label %r.inside
+
+r.inside:
+  %is.high = fcmp ugt double %real, %real.greatest
+  br i1 %is.high, label %careful, label %r.more
+
+looked:
+  br label %k.more
 """
 
 # While the lock is given away, others may change the caller's list of outputs, or drop this function: what is used is held.

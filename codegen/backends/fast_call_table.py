@@ -5,8 +5,9 @@ arguments, number of outputs, how many operations put the result together, table
 after how many calls all go to the fallback, whether the interpreter's lock is given away while the kernel runs, whether it runs
 at the moment, the string "out", the operations, PyArray_Scalar;
 
-for each argument: dtype, rank, extents, up to two types of scalars, name, bytes, how many positions it holds that must be
-looked at, the size of the axis that they index, bytes of a position;
+for each argument: dtype, rank, extents, up to two types of scalars, name, bytes, how many elements of it must be
+looked at, since positions follow from them, the least number that they may be, how many integers from there on (of floating
+numbers the greatest), bytes of an integer (0 for floating ones);
 
 for each output: dtype, rank, extents, type number, bytes, where in `out=` it stands (how many steps deep; and for each step:
 type, entries, and whether it is a list; which entry).
@@ -19,7 +20,7 @@ entries of the latest part, which is a tuple.
 from __future__ import annotations
 
 # Words of the head of the table, of an argument and of an output.
-HEAD, ARGUMENT, OUTPUT, STEP, OPERATION = 19, 10, 6, 4, 3
+HEAD, ARGUMENT, OUTPUT, STEP, OPERATION = 19, 11, 6, 4, 3
 PART, SEQUENCE, MAPPING, CALLED = range(4)
 # Bytes into a NumPy array (and, for VALUE, into a scalar, a tuple and a list), as CPython and NumPy lay them out;
 # `layouts_are_known` has tried them.

@@ -127,9 +127,11 @@ def bound(code: int, kernel: int, routines: Any, call: DirectCall) -> Any:
              int(call.gives_lock), 0, 0 if out in names else id(out), program.ctypes.data, scalar]
     scalars = {"float64": (id(float), id(np.float64)), "float32": (id(np.float32), 0)}
     for name, a in zip(names, call.arguments, strict=True):
-        axis = call.positions.get(name)
+        low, high = call.ranges.get(name, (0, -1))
+        real = isinstance(low, float)
+        span = np.array([low, high]).view(np.int64).tolist() if real else [low, high - low + 1]
         words += [id(a.dtype), a.ndim, extents_of(a.shape), *(scalars.get(a.dtype.name, (0, 0)) if a.ndim == 0 else (0, 0)),
-                  0 if name == out else id(name), a.nbytes, 0 if axis is None else a.size, axis or 0, a.itemsize]
+                  0 if name == out else id(name), a.nbytes, a.size if name in call.ranges else 0, *span, 0 if real else a.itemsize]
     dtypes = [a.dtype for a in call.arguments] + [dtype for _, dtype in call.outputs]
     for (shape, dtype), path in zip(call.outputs, paths_to(call.structure), strict=True):
         paths.append(np.array([len(path) // STEP, *path], np.int64))

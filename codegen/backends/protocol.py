@@ -31,9 +31,9 @@ class BuildOptions(Struct, frozen=True):
 class DirectCall(Struct, frozen=True):
     """What a direct call needs: arguments as they were given, where the result goes, and how it is handed back.
 
-    `structure` is a tree like that of the outputs; every call that is not as the first goes to `fallback`.  `positions` are, by
-    the name of an argument, sizes of axes that its elements index; `gives_lock` says whether other Python threads go on
-    meanwhile, `threads` how many may share a call.
+    `structure` is a tree like that of the outputs; every call that is not as the first goes to `fallback`.  `ranges` are, by
+    the name of an argument, the least and the greatest number that its elements may be, since positions follow from them;
+    `gives_lock` says whether other Python threads go on meanwhile, `threads` how many may share a call.
     """
 
     names: Sequence[str]
@@ -44,7 +44,7 @@ class DirectCall(Struct, frozen=True):
     sizes: Sequence[int]
     structure: Any
     fallback: Callable[..., Any]
-    positions: Mapping[str, int]
+    ranges: Mapping[str, tuple[int, int] | tuple[float, float]]
     gives_lock: bool
     threads: int
 

@@ -21,9 +21,8 @@ from codegen.runtime.forks import renewed_in_children
 from codegen.runtime.inlined import Inlined
 from codegen.runtime.storage import Frame, Storage, fresh_outputs, given_outputs
 from symdiff.binding.arguments import NO_DEMANDS, Argument, Binder, values_by_name
-from symdiff.binding.demands import Demands, direct_positions
+from symdiff.binding.demands import Demands
 from symdiff.errors import ArgumentMismatch, BackendUnavailable, TypeMismatch
-from symdiff.expression import Symbol
 
 Array = np.ndarray[Any, Any]
 Tree = Any
@@ -91,8 +90,8 @@ class Kernel:
         # Sizes and variant of the latest call, at one: other threads read them.
         self.last: tuple[dict[str, int], Variant] | None = None
         self.scratch_bytes = 0
-        # What a call must ask besides shapes, dtypes, and positions in arguments as they are, is asked in Python.
-        self.goes_past = not check and all(isinstance(p.index, Symbol) or not p.symbols for p in demands.positions)
+        # What a call must ask besides shapes, dtypes, and between which numbers elements lie, is asked in Python.
+        self.goes_past = not check
         self.last_shapes: list[tuple[int, ...]] | None = None
         # The function for calls that go past Python, the variant that it runs, and the shapes that one was last asked for.
         self.fast: Any = None
@@ -163,10 +162,12 @@ class Kernel:
             return
         size = frame.scratch_bytes + sum(a.nbytes for a in arrays)
         large = size > SMALL_BYTES or flops_of(planned.program, sizes) > SMALL_FLOPS
+        ranges = self.binder.check_positions.ranges(sizes)
+        if ranges is None:
+            return
         with self.lock:
-            positions = direct_positions(self.binder.demands.positions, sizes)
             call = DirectCall([a.name for a in self.binder.arguments], arrays, planned.constants, frame.outputs, frame.take(),
-                              values, self.structure, MethodType(Kernel.__call__, self), positions, large, self.threads)
+                              values, self.structure, MethodType(Kernel.__call__, self), ranges, large, self.threads)
             fast = executable.direct(call)
             if fast is None:
                 # Smaller calls may go past Python yet where this one is for several threads.

@@ -23,10 +23,14 @@ from symdiff.normal_form.cores import is_one_hot
 from symdiff.normal_form.numbers import is_size_constant
 from symdiff.reference import evaluate_nodes
 from symdiff.sizes import Size, named_sizes, value_of
-from symdiff.tensor_type import TensorType
+from symdiff.tensor_type import INTEGRAL, TensorType
 from symdiff.traversal import reaching, topological
 
 LONGEST = 60
+# How often a range is halved that is tried around one that is enough.
+TRIES = 6
+# The types of elements that calls past Python look at.
+LOOKED_AT = ("int64", "int32", "float64")
 # What an index may be made of, of products those that read at positions alone.
 ELEMENTWISE = (Symbol, Constant, Add, Map, Product)
 
@@ -41,12 +45,21 @@ class Demand(Struct, frozen=True):
 
 
 class Positions(Struct, frozen=True):
-    """The values of `index`, made of the symbols, must be positions −size … size − 1, because `node` reads there."""
+    """The values of `index`, made of the symbols, must be positions −size … size − 1, because `node` reads there.
+
+    Where none counts from the end, as class numbers do not, they must be 0 … size − 1.
+    """
 
     index: Node
     symbols: tuple[Symbol, ...]
     size: Size
     node: Node
+    from_end: bool = True
+
+    def span(self, sizes: Mapping[str, int]) -> tuple[int, int]:
+        """The least and the greatest position."""
+        size = value_of(self.size, sizes)
+        return (-size if self.from_end else 0), size - 1
 
 
 class Demands(NamedTuple):
@@ -70,7 +83,7 @@ def index_demands(roots: Iterable[Node]) -> list[Positions]:
     >>> [(p.index, p.size) for p in index_demands([x[i + 1]])]
     [(<i + 1: int64 (m,)>, n)]
     """
-    found: dict[tuple[Node, Size], Positions] = {}
+    found: dict[tuple[Node, Size, bool], Positions] = {}
     # Bodies of different loops may share symbols, so each is looked at with its own arguments.
     pending: list[tuple[list[Node], dict[Node, Node | None], Loop | None]] = [(list(roots), {}, None)]
     seen: set[tuple[Loop, tuple[Node, ...]]] = set()
@@ -85,20 +98,36 @@ def index_demands(roots: Iterable[Node]) -> list[Positions]:
                 inner.update((symbol, seen_outside(arg, bound)) for symbol, arg in zip(
                     (*loop.slices, *loop.invariants), (*xs, *outside), strict=True))
                 pending.append(([*loop.nexts, *loop.stacks], inner, loop))
-            for given, size in told_positions(node) if isinstance(node, Product) else ():
+            for given, size, from_end in asked_positions(node):
                 index = seen_outside(given, bound)
                 if index is None and around is not None:
                     index = over_turns(given, around, bound)
                 symbols = () if index is None else cheap_symbols(index)
                 if index is not None and (symbols or is_of_counts(index)):
-                    found.setdefault((index, size), Positions(index, symbols, size, node))
+                    found.setdefault((index, size, from_end), Positions(index, symbols, size, node, from_end))
     return list(found.values())
 
 
-def told_positions(node: Product) -> Iterator[tuple[Node, Size]]:
-    """The indices at which a product reads, and the size of the axis of each; an axis with one position has no label to tell."""
-    yield from [(solved.given, solved.size) for solved in solved_labels(node)]
-    yield from [(f.children[0], 1) for f, _ in node.factors if is_one_hot(f) and number_of(f.children[2]) == 1]
+def asked_positions(node: Node) -> Iterator[tuple[Node, Size, bool]]:
+    """The indices at which a node reads, the size of the axis of each, and whether they may count from the end.
+
+    An axis with one position has no label to tell.
+    """
+    if isinstance(node, Product):
+        yield from [(solved.given, solved.size, True) for solved in solved_labels(node)]
+        yield from [(f.children[0], 1, True) for f, _ in node.factors if is_one_hot(f) and number_of(f.children[2]) == 1]
+    elif isinstance(node, Map) and node.function.name == "class_number":
+        classes = size_of(node.children[1])
+        if classes is not None:
+            yield node.children[0], classes, False
+
+
+def size_of(node: Node) -> Size | None:
+    """The size that a node, maybe spread along axes, is everywhere; None where it is none."""
+    while isinstance(node, Product) and node.factors:
+        node = node.factors[0][0]
+    known = number_of(node)
+    return int(known) if known is not None else node.value if is_size_constant(node) else None
 
 
 def seen_outside(node: Node, bound: Mapping[Node, Node | None]) -> Node | None:
@@ -138,7 +167,8 @@ def is_of_counts(index: Node) -> bool:
 class PositionCheck:
     """Whether all that is asked of positions holds for the arguments of a call.
 
-    Between which values they lie is kept of the last call for which that told, with some room: what lies there is not asked again.
+    Between which values they lie is kept of the last call for which that told, as far as it may be: what lies there is not asked
+    again.
     """
 
     def __init__(self, demands: Sequence[Positions]) -> None:
@@ -160,48 +190,68 @@ class PositionCheck:
             check_elements(demand, values, sizes)
         told = [span for span in spans if span is not None]
         if not untold and len(told) == len(spans):
-            wide = [widened(span) for span in told]
-            self.proved = dict(sizes), told if self.untold(wide, sizes) else wide
+            self.proved = dict(sizes), self.grown(told, sizes)
+
+    def grown(self, spans: list[Range], sizes: Mapping[str, int]) -> list[Range]:
+        """Ranges around those of the symbols from which all still follows, as far as a few tries tell."""
+        longest = max([value_of(demand.size, sizes) for demand in self.demands], default=0)
+        for down in (True, False):
+            for step in [longest >> k for k in range(TRIES) if longest >> k]:
+                wide = [(low - step, high) if down else (low, high + step) for low, high in spans]
+                if not self.untold(wide, sizes):
+                    spans = wide
+        return spans
+
+    def ranges(self, sizes: Mapping[str, int]) -> dict[str, Range] | None:
+        """By name, the least and the greatest elements of arguments that are enough, None where no such numbers are known."""
+        found: dict[str, Range] = dict(direct_positions(self.demands, sizes))
+        if all(isinstance(demand.index, Symbol) or not demand.symbols for demand in self.demands):
+            return found
+        if self.proved is None or self.proved[0] != sizes or any(s.dtype not in LOOKED_AT for s in self.symbols):
+            return None
+        for symbol, (low, high) in zip(self.symbols, self.proved[1], strict=True):
+            least, greatest = found.get(symbol.name, (low, high))
+            span = max(low, least), min(high, greatest)
+            found[symbol.name] = span if symbol.dtype in INTEGRAL else (float(span[0]), float(span[1]))
+        return found
 
     def untold(self, spans: Sequence[Range | None], sizes: Mapping[str, int]) -> list[Positions]:
         """What does not follow from the least and the greatest elements of the symbols."""
         known = ranges_of(self.order, dict(zip(self.symbols, spans, strict=True)).__getitem__, sizes)
         found = []
         for demand in self.demands:
-            size = value_of(demand.size, sizes)
+            least, greatest = demand.span(sizes)
             low, high = known.get(demand.index, (-math.inf, math.inf))
-            if not (-size <= low and high < size):
+            if not (least <= low and high <= greatest):
                 found.append(demand)
         return found
 
 
-def widened(span: Range) -> Range:
-    """A range with a tenth of its length more on each side, of one number a hundredth of that; whole numbers stay whole."""
-    low, high = span
-    room = (high - low) / 10 or abs(low) / 100
-    return (low - int(room), high + int(room)) if isinstance(low, int) else (low - room, high + room)
-
-
 def check_elements(demand: Positions, values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
     """Raise `ArgumentMismatch` where an index, which is computed, holds a position outside of its axis."""
-    size = value_of(demand.size, sizes)
+    least, greatest = demand.span(sizes)
     arrays: dict[Node, Any] = {symbol: values[symbol.name] for symbol in demand.symbols}
     array = arrays[demand.index] if isinstance(demand.index, Symbol) else evaluate_nodes([demand.index], arrays, sizes)[0]
-    if array.size and not (-size <= array.min() and array.max() < size):
-        wrong = array[(array < -size) | (array >= size)].flat[0]
+    if array.size and not (least <= array.min() and array.max() <= greatest):
+        wrong = array[(array < least) | (array > greatest)].flat[0]
         origin = f" at {demand.node.origin}" if demand.node.origin else ""
+        if not demand.from_end:
+            raise ArgumentMismatch(f"{shortened(str(demand.index))} holds class number {wrong}, which is not one of the "
+                                   f"{greatest + 1} classes", where=shortened(str(demand.node)) + origin,
+                                   mend=f"give numbers from 0 to {greatest}, and leave out samples without a class")
         raise ArgumentMismatch(f"{shortened(str(demand.index))} holds position {wrong}, which is outside of an axis of size "
-                               f"{size}", where=shortened(str(demand.node)) + origin,
-                               mend=f"give positions from {-size} to {size - 1}")
+                               f"{greatest + 1}", where=shortened(str(demand.node)) + origin,
+                               mend=f"give positions from {least} to {greatest}")
 
 
-def direct_positions(demands: Sequence[Positions], sizes: Mapping[str, int]) -> dict[str, int]:
-    """By the name of each array that indexes as it is, the size of the shortest axis that it indexes."""
-    found: dict[str, int] = {}
+def direct_positions(demands: Sequence[Positions], sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """By the name of each array that indexes as it is, the least and the greatest position that all of its axes have."""
+    found: dict[str, tuple[int, int]] = {}
     for demand in demands:
         if isinstance(demand.index, Symbol):
-            size = value_of(demand.size, sizes)
-            found[demand.index.name] = min(size, found.get(demand.index.name, size))
+            least, greatest = demand.span(sizes)
+            low, high = found.get(demand.index.name, (least, greatest))
+            found[demand.index.name] = max(low, least), min(high, greatest)
     return found
 
 

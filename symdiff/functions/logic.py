@@ -124,6 +124,12 @@ define(
     doc="Whether the index i, counted from the end where it is negative, picks position k of n: a factor that reads x[i].",
 )
 define(
+    "class_number", lambda k, n: np.broadcast_arrays(k, n)[0], (lambda k, n, y: 1.0, None), result="same", text="{0}",
+    latex="{0}",
+    expansion=lambda k, n: k,
+    doc="The class k, as it is: one of 0 … n − 1, which is looked at before a kernel runs.",
+)
+define(
     "number", number, (None,), result="float64", domain=TRUTH,
     text="[{0}]", latex=r"\left[{0}\right]", traits="logical nonnegative zero_at_zero",
     doc="1 where c holds, else 0: a plain conversion (Iverson's bracket).",

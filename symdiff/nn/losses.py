@@ -17,6 +17,7 @@ from symdiff.operators.coercion import as_node, describe, where_written
 from symdiff.operators.contraction import vecdot
 from symdiff.operators.creation import arange
 from symdiff.operators.elementwise import abs, equal, exp, less_equal, relu, softplus, xlogy
+from symdiff.operators.gathering import class_number
 from symdiff.operators.reductions import floating, log_softmax, mean
 from symdiff.operators.reductions import sum as total
 from symdiff.operators.shaping import expand_dims
@@ -92,7 +93,7 @@ def cross_entropy(logits: Value, target: Value, reduction: str = "mean") -> Node
                                 where=where_written("cross_entropy", z, wanted),
                                 mend="give one class number for each row, or floating probabilities")
         check_classes(wanted, z)
-        hot = equal(expand_dims(wanted, wanted.ndim), arange(scores.shape[-1]))
+        hot = equal(expand_dims(class_number(wanted, z.shape[-1]), wanted.ndim), arange(z.shape[-1]))
         return reduced(negative(total(where(hot, scores, 0.0), -1)), reduction)
     return reduced(negative(vecdot(wanted, scores)), reduction)
 

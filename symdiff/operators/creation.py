@@ -102,7 +102,7 @@ def as_array(value: Any) -> np.ndarray[Any, Any]:
 def asarray(x: Value, dtype: Any = None) -> Node:
     """x as an expression, in `dtype` where one is given: numbers and arrays must be exact in it."""
     if dtype is None:
-        return as_node(x, "int64" if isinstance(x, int) and not isinstance(x, bool) else "float64")
+        return as_node(x, "bool" if isinstance(x, bool) else "int64" if isinstance(x, int) else "float64")
     name = dtype_name(dtype)
     if isinstance(x, (Node, Dim)):
         return astype(x, name)

@@ -47,6 +47,13 @@ def gather(x: Node, axes: Sequence[int], indices: Sequence[Node], place: int) ->
     return located(product(1, [(x, tuple(at)), *marks], list(out), extents, TensorType(x.dtype, whole)))
 
 
+def class_number(index: Node, classes: Size) -> Node:
+    """The index as it is, of which a call asks that it is one of 0 … classes − 1."""
+    if index.dtype not in INTEGRAL:  # truth values
+        return index
+    return map_node(ROWS["class_number"], (index, expand(size_number(classes, index.dtype), index.shape, ())))
+
+
 def one_hot(index: Node, size: Size) -> Node:
     """The factor that is 1 at position `index` along a last axis of the given size."""
     shape = (*index.shape, size)

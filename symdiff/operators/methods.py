@@ -34,6 +34,8 @@ from symdiff.provenance import plain, user_line
 MODULES = (arithmetic, elementwise, shaping, rearranging, matrices, contraction, reductions, creation)
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(module, name) for module in MODULES for name in module.__all__}
+# What other libraries call NumPy's keywords.
+NUMPYS_WORDS = {"dim": "axis", "dims": "axis", "keepdim": "keepdims", "other": "y"}
 # NumPy's keyword arguments that have another name here.
 KEYWORDS = {"a": "x", "m": "x", "array": "x", "arr": "x", "v": "x", "x1": "x", "x2": "y", "b": "y", "obj": "x",
             "object": "x", "a_min": "min", "a_max": "max", "ddof": "correction", "N": "n_rows", "M": "n_cols",
@@ -139,7 +141,7 @@ def call(name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, A
             fitted[own] = value
         elif not leaves_as_is(key, value):
             raise TypeMismatch(f"{name} with {key}= is not known for expressions", where=f"{name} at {user_line()}",
-                               mend=f"leave {key}= out")
+                               mend=f"write {NUMPYS_WORDS[key]}=" if NUMPYS_WORDS.get(key) in known else f"leave {key}= out")
     try:
         signature.bind(*args, **fitted)
     except TypeError as error:

@@ -47,8 +47,8 @@ def table_row(name: str) -> Operation:
 
 
 OTHERS = [
-    *[table_row(name) for name in "direction ratio softsign exp_difference step guard one_hot number as_integer weighted "
-      "sigmoid_difference log1mexp xlog1py sech_squared one_less_square log_ndtr inverse_mills mills_excess "
+    *[table_row(name) for name in "direction ratio softsign exp_difference step guard one_hot class_number number as_integer "
+      "weighted sigmoid_difference log1mexp xlog1py sech_squared one_less_square log_ndtr inverse_mills mills_excess "
       "shift".split()],
     # What only derivatives would hold otherwise: guards as factors, the weights of a maximum where there are ties.
     row("guard-factor", lambda xp, x, y: x * ROWS["guard"](x > y) * y, ("n", "m"), ("m",)),

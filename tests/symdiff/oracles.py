@@ -151,6 +151,7 @@ ORACLES: dict[str, Oracle] = {
     "where": lambda c, a, b: a if c else b, "guard": mp.mpf, "number": mp.mpf,
     "one_hot": lambda i, k, n: i in (k, float(k - n)),
     "as_integer": lambda x: truncated(x) if mp.isfinite(x) else None,
+    "class_number": lambda k, n: k,
 }
 # Relative and absolute errors that are allowed, the absolute one in units of the largest argument.  Where an argument
 # or the result is a difference, digits are lost whatever one does.

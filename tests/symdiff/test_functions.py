@@ -129,7 +129,9 @@ def test_row_is_documented(row: ScalarRow) -> None:
     assert row.infix in ("", "comparison", "power", "product")
     names = [f"a{k}" for k in range(row.arity)]
     text, latex = row.text.format(*names), row.latex.format(*names)
-    assert all(name in text and name in latex for name in names)
+    # What is only asked of an argument is not shown.
+    shown = names[:1] if row.name == "class_number" else names
+    assert all(name in text and name in latex for name in shown)
     assert latex.count("{") == latex.count("}") and latex.count(r"\left") == latex.count(r"\right")
 
 

@@ -130,3 +130,13 @@ def test_trees_of_results() -> None:
     assert result == {"{}": 1, "it's": {}, 1: [2, (3,)], ("a", 2): (2, [1, []])}
     with pytest.raises(TypeMismatch, match="cannot be a key"):
         formula({w: x}, style="numpy")
+
+
+def test_words_of_others_are_translated() -> None:
+    """A keyword of another library is answered with NumPy's; truth values stay truth values."""
+    x = sd.symbol("x", (3, 4))
+    for call, word in ((lambda: x.sum(dim=1), "axis="), (lambda: x.mean(keepdim=True), "keepdims=")):
+        with pytest.raises(sd.SymdiffError, match=f"write {word}"):
+            call()
+    assert [sd.asarray(v).dtype for v in (True, 2, 2.0)] == ["bool", "int64", "float64"]
+    assert sd.full(2, True).dtype == "bool"
