@@ -174,7 +174,8 @@ class LlvmCpu:
         quick = length >= LONG_STRAIGHT and not options.fast_math
         if store is not None:
             try:
-                key = object_key(program, (self.NAME, options.choices(), *machine().circumstances))
+                library = (machine().processor.library_is_narrow,) if llvm_module.multiplies(program) else ()
+                key = object_key(program, (self.NAME, options.choices(), *machine().circumstances, *library))
                 quick_key = text_key("quick", (key,)) if quick else b""
             except ChangedSource as fault:
                 store, refused = None, f"refused: {fault}"

@@ -20,6 +20,7 @@ from codegen.backends.protocol import Array, Code
 from codegen.emitters.llvm.entries import DATA_OFFSET
 from codegen.emitters.llvm.processor import Processor
 from codegen.emitters.llvm.split_modules import pieces
+from codegen.runtime import blas
 from codegen.runtime.forks import WRITING, renewed_in_children
 from codegen.runtime.kernel_store import KernelStore
 from symdiff.settings import default_threads
@@ -65,7 +66,7 @@ class Machine:
         features = binding.get_host_cpu_features()
         self.features = features.flatten()
         vector_bytes = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
-        self.processor = Processor(vector_bytes, second_cache_bytes(), lambda: self.scales)
+        self.processor = Processor(vector_bytes, second_cache_bytes(), lambda: self.scales, blas.vector_bytes)
         self.target = binding.Target.from_default_triple()
         self.linker = binding.create_lljit_compiler(self.described(), use_jit_link=True)
         # What machine code depends on beside the program and the options.

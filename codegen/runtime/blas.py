@@ -19,6 +19,10 @@ from typing import Any
 ROUTINES = ("dgemm", "sgemm", "dsyrk", "ssyrk")
 PREFIXES = ("scipy_openblas_", "openblas_")
 SUFFIXES = ("", "64_")
+# The kernels of OpenBLAS for x86, by the bytes of their vectors.
+KERNELS = {64: ("skylakex", "cooperlake", "sapphirerapids"), 32: ("haswell", "zen", "excavator", "steamroller", "piledriver",
+           "bulldozer", "sandybridge"), 16: ("prescott", "core2", "penryn", "dunnington", "nehalem", "atom", "nano", "katmai",
+           "opteron", "opteron_sse3", "barcelona", "bobcat")}
 
 
 @cache
@@ -77,6 +81,19 @@ def thread_switch() -> tuple[Any, Any]:
             if None not in found:
                 return found[0], found[1]
     return None, None
+
+
+@cache
+def vector_bytes() -> int:
+    """The bytes of the vectors that BLAS uses, as far as the name tells that OpenBLAS gives to its kernels; 0 where none does."""
+    for prefix in PREFIXES:
+        for suffix in SUFFIXES:
+            tell = getattr(library(), f"{prefix}get_corename{suffix}", None)
+            if tell is not None:
+                tell.restype = ctypes.c_char_p
+                name = (tell() or b"").decode().lower()
+                return next((size for size, names in KERNELS.items() if name in names), 0)
+    return 0
 
 
 @contextmanager

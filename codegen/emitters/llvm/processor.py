@@ -12,12 +12,26 @@ def never() -> bool:
     return False
 
 
+def unknown() -> int:
+    """A number that is not known."""
+    return 0
+
+
 class Processor(Struct, frozen=True):
-    """Bytes of a vector, and of the second cache of a core; `scales` says whether an instruction multiplies 2ᵏ to vectors."""
+    """Bytes of a vector, and of the second cache of a core; `scales` says whether an instruction multiplies 2ᵏ to vectors.
+
+    `library_bytes` tells the bytes of the vectors of BLAS, 0 where they are not known.
+    """
 
     vector_bytes: int = 32
     cache_bytes: int = 1 << 19
     scales: Callable[[], bool] = never
+    library_bytes: Callable[[], int] = unknown
+
+    @property
+    def library_is_narrow(self) -> bool:
+        """Whether BLAS uses shorter vectors than the processor has: it was told to, or does not know the processor."""
+        return 0 < self.library_bytes() < self.vector_bytes
 
 
 USUAL = Processor()

@@ -106,7 +106,8 @@ class ProductWriter(StatementWriter):
                  self.extent(product.k, product.A, product.A.column_group), literal(product.alpha, kind), a, b,
                  literal(product.beta, kind), c)
         tiny = isinstance(product.m, int) and product.m <= TINY
-        if product.kind == "symmetric" and not tiny and turned(product.A) == product.B:
+        narrow = self.processor.library_is_narrow
+        if product.kind == "symmetric" and not tiny and turned(product.A) == product.B and (c.by_columns or not narrow):
             self.call(LETTERS[kind] + "syrk", "L" if c.by_columns else "U", flag(a.by_columns), g.m, g.k, g.alpha, *a[:2], g.beta,
                       *c[:2])
             return
@@ -127,6 +128,7 @@ class ProductWriter(StatementWriter):
             g = g.flipped
         m, n, k, kind = g.m, g.n, g.k, g.kind
         known = g.beta.name in (literal(0, kind).name, literal(1, kind).name)
+        large = self.in_blocks if known and self.processor.library_is_narrow else self.library_gemm
         if known and g.a.by_columns and self.has_few_rows(n, m, kind) and lies_in_few(m, n, kind):
             self.few_columns(g)
             return
@@ -135,17 +137,16 @@ class ProductWriter(StatementWriter):
             return
         copied = g.b.by_columns and lies_in_few(n, k, kind) and not (is_whole(m) and int(m.name) < LOW)
         if not known or (g.b.by_columns and not copied):
-            self.library_gemm(g)
+            large(g)
             return
         one, two, three = (self.times(x, y) for x, y in ((m, k), (k, n), (m, n)))
         numbers, most = self.plus(self.plus(one, two), three), self.processor.cache_bytes // 2 * 8 // BITS[kind]
         if self.has_few_rows(m, n, kind) or (is_whole(numbers) and int(numbers.name) <= most):
             self.in_registers(g)
         elif is_whole(numbers):
-            self.library_gemm(g)
+            large(g)
         else:
-            self.sides(self.compare("icmp sle", numbers, literal(most, "i64")),
-                       lambda: self.in_registers(g), lambda: self.library_gemm(g))
+            self.sides(self.compare("icmp sle", numbers, literal(most, "i64")), lambda: self.in_registers(g), lambda: large(g))
 
     def has_few_rows(self, m: Ssa, n: Ssa, kind: str) -> bool:
         """Whether B is read so few times that to pack it takes longer, whatever its size."""

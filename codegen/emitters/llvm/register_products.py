@@ -96,6 +96,21 @@ def tile_function(name: str, kind: str, lanes: int, rows: int, vectors: int, mas
     return "\n".join([head, *w.lines(), "}"]), w.declared
 
 
+def turned(w: StatementWriter, rows: list[Ssa]) -> list[Ssa]:
+    """The transpose of a square of vectors: halves, quarters and so on change places between two of them at a time."""
+    lanes = len(rows)
+    step = lanes // 2
+    while step:
+        fresh = list(rows)
+        for j in range(lanes):
+            if not j & step:
+                a, b = rows[j], rows[j + step]
+                fresh[j] = w.chosen(a, b, [k - step + lanes if k & step else k for k in range(lanes)])
+                fresh[j + step] = w.chosen(a, b, [k + lanes if k & step else k + step for k in range(lanes)])
+        rows, step = fresh, step // 2
+    return rows
+
+
 def copy_function(name: str, kind: str, lanes: int, vectors: int, masked: bool) -> tuple[str, dict[str, str]]:
     """The function that copies a panel of so many vectors by rows, and what it declares.
 
@@ -126,8 +141,30 @@ def copy_function(name: str, kind: str, lanes: int, vectors: int, masked: bool) 
         value = w.here(f"load {kind}, ptr {place.name}, align {size}", kind)
         target = w.moved(copy, w.plus(w.times(p, width), j), kind)
         w.do(f"store {kind} {value.name}, ptr {target.name}, align {size}")
-    w.sides(w.compare("icmp eq", column, ONE), lambda: w.turns("p", ZERO, k, ONE, (), vector),
-            lambda: w.turns("j", ZERO, left if masked else width, ONE, (), lambda: w.turns("p", ZERO, k, ONE, (), element)))
+
+    def block() -> None:
+        """Pieces of so many columns as a vector has lanes, turned in registers."""
+        p = w.variables["p"]
+        for v in range(vectors):
+            w.lanes = lanes
+            starts = [w.moved(source, w.plus(p, w.times(literal(v * lanes + j, "i64"), column)), kind) for j in range(lanes)]
+            for q, value in enumerate(turned(w, [w.read_lanes(kind, start, None) for start in starts])):
+                place = w.plus(w.times(w.plus(p, literal(q, "i64")), width), literal(v * lanes, "i64"))
+                w.write_lanes(kind, w.moved(copy, place, kind), value, None)
+            w.lanes = 1
+
+    def by_elements(first: Ssa) -> None:
+        w.turns("j", ZERO, left if masked else width, ONE, (), lambda: w.turns("p", first, k, ONE, (), element))
+
+    def by_columns() -> None:
+        if masked or lanes == 1:
+            by_elements(ZERO)
+            return
+        whole = w.times(w.quotient("udiv", k, literal(lanes, "i64")), literal(lanes, "i64"))
+        w.sides(w.compare("icmp eq", row, ONE), lambda: w.turns("p", ZERO, whole, literal(lanes, "i64"), (), block),
+                lambda: by_elements(ZERO))
+        by_elements(w.select(w.compare("icmp eq", row, ONE), whole, k))
+    w.sides(w.compare("icmp eq", column, ONE), lambda: w.turns("p", ZERO, k, ONE, (), vector), by_columns)
     w.block.end = "ret void"
     head = f"define internal void @{name}(ptr %b, i64 %br, i64 %bc, ptr noalias %c, i64 %k, i64 %left) {{"
     return "\n".join([head, *w.lines(), "}"]), w.declared
