@@ -31,6 +31,7 @@ from codegen.loop_ir.interpreter import interpret
 from codegen.loop_ir.nodes import Program
 from codegen.lowering.explanation import explain
 from codegen.lowering.programs import lower
+from codegen.planning.absorbed_loops import absorb_loops
 from codegen.planning.common_windows import join_windows
 from codegen.planning.contractions import order_contractions
 from codegen.planning.costs import Hints
@@ -163,7 +164,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
 def of_turns(nodes: Sequence[Node], hints: Hints) -> list[Node]:
     """The nodes in the vocabulary of the loop IR, with loops that do what is asked for alone, and in their turns what changes."""
     has_loops = any(map(is_scan, topological(nodes)))
-    return expand_functions(sink(hoist(drop_dead_carries(nodes), hints)) if has_loops else nodes, hints)
+    return expand_functions(sink(hoist(drop_dead_carries(absorb_loops(nodes)), hints)) if has_loops else nodes, hints)
 
 
 def unchecked(program: Program) -> Program:
