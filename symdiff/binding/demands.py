@@ -27,8 +27,8 @@ from symdiff.tensor_type import INTEGRAL, TensorType
 from symdiff.traversal import reaching, topological
 
 LONGEST = 60
-# How often a range is halved that is tried around one that is enough.
-TRIES = 6
+# How often a range is halved that is tried around one that is enough, and for how many sets of sizes ranges are kept.
+TRIES, MOST_SIZES = 6, 16
 # The types of elements that calls past Python look at.
 LOOKED_AT = ("int64", "int32", "float64")
 # What an index may be made of, of products those that read at positions alone.
@@ -167,30 +167,32 @@ def is_of_counts(index: Node) -> bool:
 class PositionCheck:
     """Whether all that is asked of positions holds for the arguments of a call.
 
-    Between which values they lie is kept of the last call for which that told, as far as it may be: what lies there is not asked
-    again.
+    Between which values they lie is kept of the last call of some sizes for which that told, as far as it may be: what lies there
+    is not asked again.
     """
 
     def __init__(self, demands: Sequence[Positions]) -> None:
         self.demands = demands
         self.order = topological([demand.index for demand in demands])
         self.symbols = tuple(dict.fromkeys(symbol for demand in demands for symbol in demand.symbols))
-        self.proved: tuple[Mapping[str, int], list[Range]] | None = None
+        self.proved: dict[tuple[tuple[str, int], ...], list[Range]] = {}
 
     def __call__(self, values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
         """Raise `ArgumentMismatch` for an array that holds a position outside of the axis that it indexes."""
         arrays = [values[symbol.name] for symbol in self.symbols]
         spans = [(a.min().item(), a.max().item()) if a.size else None for a in arrays]
-        if self.proved is not None and self.proved[0] == sizes and all(
-                span is not None and low <= span[0] and span[1] <= high
-                for span, (low, high) in zip(spans, self.proved[1], strict=True)):
+        proved = self.proved.get(tuple(sizes.items()))
+        if proved is not None and all(span is not None and low <= span[0] and span[1] <= high
+                                      for span, (low, high) in zip(spans, proved, strict=True)):
             return
         untold = self.untold(spans, sizes)
         for demand in untold:
             check_elements(demand, values, sizes)
         told = [span for span in spans if span is not None]
         if not untold and len(told) == len(spans):
-            self.proved = dict(sizes), self.grown(told, sizes)
+            if len(self.proved) >= MOST_SIZES:
+                self.proved.clear()
+            self.proved[tuple(sizes.items())] = self.grown(told, sizes)
 
     def grown(self, spans: list[Range], sizes: Mapping[str, int]) -> list[Range]:
         """Ranges around those of the symbols from which all still follows, as far as a few tries tell."""
@@ -207,9 +209,10 @@ class PositionCheck:
         found: dict[str, Range] = dict(direct_positions(self.demands, sizes))
         if all(isinstance(demand.index, Symbol) or not demand.symbols for demand in self.demands):
             return found
-        if self.proved is None or self.proved[0] != sizes or any(s.dtype not in LOOKED_AT for s in self.symbols):
+        proved = self.proved.get(tuple(sizes.items()))
+        if proved is None or any(s.dtype not in LOOKED_AT for s in self.symbols):
             return None
-        for symbol, (low, high) in zip(self.symbols, self.proved[1], strict=True):
+        for symbol, (low, high) in zip(self.symbols, proved, strict=True):
             least, greatest = found.get(symbol.name, (low, high))
             span = max(low, least), min(high, greatest)
             found[symbol.name] = span if symbol.dtype in INTEGRAL else (float(span[0]), float(span[1]))
