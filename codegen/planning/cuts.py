@@ -13,10 +13,19 @@ from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import TURNS_AT_ONCE, Cut
 from codegen.planning.costs import Hints
 from codegen.planning.materialisation import is_contraction, is_costly, is_view
-from codegen.planning.passes import SMALLEST_SAMPLE_AXIS, Passes, is_leaf, is_pattern, joint_terms, placed, sample_sizes
+from codegen.planning.passes import (
+    SMALLEST_SAMPLE_AXIS,
+    WHOLE_BYTES,
+    Passes,
+    is_leaf,
+    is_pattern,
+    joint_terms,
+    placed,
+    sample_sizes,
+)
 from symdiff.expression import Add, Apply, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read, factors_read, is_scatter, solved_labels
-from symdiff.index_notation import labels_of
+from symdiff.index_notation import labels_in, labels_of
 from symdiff.simplification.rule import TRANSCENDENTAL
 
 TILE_BYTES = 256 * 1024
@@ -24,12 +33,16 @@ STREAM_BYTES = 6656
 # Of long rows a tile has what the first cache holds, and no fewer than products with vectors take at once.
 FIRST_BYTES = 1 << 15
 MOST_ROWS, LEAST_ROWS = 512, 16
-# Matrix products of fewer rows are mostly calls.
-PRODUCT_ROWS = 64
-# What a byte costs in the cache, beside one in memory; a plan that stores no more than this stays in the cache as a whole.
-CACHED, WHOLE_BYTES = 0.25, 4 * 1024 * 1024
+# Matrix products of fewer rows are mostly calls; where a sample has several rows, as the places of an image, of so many the copies
+# of the other operand take little.
+PRODUCT_ROWS, BLOCK_ROWS = 64, 256
+# What a byte costs in the first caches, and in the last one, beside one in memory; a plan that stores no more than
+# `WHOLE_BYTES` stays in the cache as a whole.
+CACHED, LAST = 0.25, 0.5
 # So many bytes of a sample mostly go on in registers, and cost so much of what the cache does.
 FEW_BYTES, HELD = 64, 0.25
+# Products with so small a part of the most work tell no rows of a tile.
+SHARE = 8
 # A tile may be so large.
 CACHE_BYTES = 8 * 1024 * 1024
 # The sums that are touched with every tile stay in the second cache up to this size, all together.
@@ -49,9 +62,9 @@ ASIDE, ASIDE_ROWS = 1.5, 128
 def plan_passes(order: Sequence[Node], roots: Sequence[Node], hints: Hints) -> Passes:
     """The passes of nodes, what is read first, along the axis that costs the least memory traffic."""
     joint = joint_terms(order, roots)
-    sizes = sample_sizes(order)
+    sizes = sample_sizes(order, hints)
     # An axis that is short at this call may be long at the next, but one that is long now is the better guess.
-    long = [size for size in sizes if size is None or hints.value(size) >= SMALLEST_SAMPLE_AXIS]
+    long = [size for size in sizes if size is None or isinstance(size, int) or hints.value(size) >= SMALLEST_SAMPLE_AXIS]
     plans = [placed(order, size, joint) for size in long or sizes]
     return plans[0] if len(plans) == 1 else min(plans, key=lambda plan: traffic(order, plan, hints))
 
@@ -72,10 +85,32 @@ def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: 
     if not multiplies and given > stored:
         rows = power_of_two_below(STREAM_BYTES // given)
         return min(rows, MOST_ROWS) if rows >= LEAST_ROWS // 2 else max(power_of_two_below(FIRST_BYTES // given), TURNS_AT_ONCE)
-    rows = min(max(power_of_two_below(TILE_BYTES // stored), LEAST_ROWS), MOST_ROWS)
-    while multiplies and rows < PRODUCT_ROWS and 2 * rows * stored <= CACHE_BYTES:
+    each = product_rows(during, passes, hints) if multiplies else 1
+    rows = min(max(power_of_two_below(TILE_BYTES // stored), -(-LEAST_ROWS // each)), MOST_ROWS)
+    while multiplies and rows * each < (PRODUCT_ROWS if each == 1 else BLOCK_ROWS) and 2 * rows * stored <= CACHE_BYTES:
         rows *= 2
     return rows
+
+
+def product_rows(during: Sequence[Node], passes: Passes, hints: Hints) -> int:
+    """How many rows, or columns, a sample has in the matrix products that take most of the work: one, or its places."""
+    found: list[tuple[int, int]] = []
+    for node in during:
+        label = passes.label.get(node)
+        if label is None or not isinstance(node, Product) or not node.is_core or len(node.factors) != 2:
+            continue
+        mine, others = (labels_in(at) for _, at in node.factors)
+        if label not in mine:
+            mine, others = others, mine
+        if label not in node.summed:
+            if label in others:
+                continue  # each sample has a product of its own
+            group = mine - others
+        else:
+            group = set(node.summed)
+        found.append((operations(node, hints), hints.count([node.extents[i] for i in group if i != label])))
+    most = max((work for work, _ in found), default=0)
+    return min([rows for work, rows in found if SHARE * work >= most], default=1)
 
 
 def parts(order: Sequence[Node], passes: Passes, number: int, rows: int, hints: Hints) -> Cut | None:
@@ -134,9 +169,10 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
     told = passes.full | passes.folded
     stored = [n for n in order if not is_leaf(n) and n.shape and n not in passes.joint and (
         n in operands or is_contraction(n) or isinstance(n, Apply) or is_costly(n) or n in told) and not is_pattern(n)]
-    tiles = 0.0
+    tiles, rows = 0.0, LEAST_ROWS
     if passes.size is not None:
-        tiles = max(hints.value(passes.size) / tile_rows([n for n in stored if n not in passes.full], passes, hints), 1)
+        rows = tile_rows([n for n in stored if n not in passes.full], passes, hints)
+        tiles = max(hints.value(passes.size) / rows, 1)
     readers: dict[Node, set[int]] = {}
     for place, node in enumerate(order):
         if passes.has_samples(node):
@@ -161,7 +197,9 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
         elif node in passes.sample and node not in passes.full and row_bytes(node, passes, hints) <= FEW_BYTES:
             total += 2 * size * CACHED * HELD
         elif node in passes.sample and node not in passes.full:
-            total += 2 * size * (CACHED if least_bytes(node, passes, hints) <= TILE_BYTES else near)
+            held = min(rows, LEAST_ROWS) * row_bytes(node, passes, hints)
+            total += 2 * size * (CACHED if least_bytes(node, passes, hints) <= TILE_BYTES else min(
+                near, LAST if held <= CACHE_BYTES else 1.0))
         else:
             total += 2 * size * near + (tiles - 1) * size * near * (node in readers and node not in passes.sample)
     return total * (1 + PASS * passes.count)

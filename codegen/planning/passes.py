@@ -12,6 +12,8 @@ from collections.abc import Collection, Sequence
 
 from msgspec import Struct, field
 
+from codegen.loop_ir.dtypes import BYTES
+from codegen.planning.costs import Hints
 from symdiff.expression import Add, Apply, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read, factors_read, is_scatter, solved_labels
 from symdiff.index_notation import labels_of
@@ -19,7 +21,8 @@ from symdiff.normal_form import number_of
 from symdiff.sizes import Size
 from symdiff.traversal import topological
 
-SMALLEST_SAMPLE_AXIS = 64
+# Shorter axes than this are sample axes where arrays along them are larger than what the cache holds as a whole.
+SMALLEST_SAMPLE_AXIS, WHOLE_BYTES = 64, 4 * 1024 * 1024
 # Operations on leaves that are done again rather than stored for another pass.
 FEW_OPERATIONS = 3
 FOLDS = ("add", "max", "min", "mul")
@@ -112,17 +115,21 @@ def is_pattern(node: Node) -> bool:
         node.out != tuple(range(len(node.extents))) or node.extents != node.shape)
 
 
-def sample_sizes(order: Sequence[Node]) -> list[Size | None]:
+def sample_sizes(order: Sequence[Node], hints: Hints) -> list[Size | None]:
     """The sizes along which the data may be cut, and None where it need not be.
 
     A symbolic axis may be long at the next call, however short it is at this one.
     """
     walked = walked_axes(order)
     found: dict[Size | None, None] = {}
+    short = {node.shape[0] for node in order if isinstance(node, Symbol) and node.ndim > 2}
+    large = {node.shape[0] for node in order if node.ndim > 2 and node.shape[0] in short and not isinstance(node, Symbol)
+             and hints.count(node.shape) * BYTES[node.dtype] >= WHOLE_BYTES} if short else set()
     for node in order:
         if isinstance(node, Symbol):
             for axis, size in enumerate(node.shape):
-                if (node, axis) in walked and (not isinstance(size, int) or size >= SMALLEST_SAMPLE_AXIS):
+                if (node, axis) in walked and (not isinstance(size, int) or size >= SMALLEST_SAMPLE_AXIS or (
+                        axis == 0 and size > 1 and size in large)):
                     found[size] = None
     if all(isinstance(size, int) for size in found):
         found[None] = None
