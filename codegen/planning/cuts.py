@@ -185,7 +185,7 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
     small = sum(sizes.values()) <= WHOLE_BYTES
     hot = sum([size for node, size in sizes.items() if node in passes.folded]) <= HOT_BYTES
     for node, size in sizes.items():
-        near = CACHED if small or size <= TILE_BYTES else 1.0
+        near = CACHED if small or size <= TILE_BYTES else LAST if size <= WHOLE_BYTES else 1.0
         if isinstance(node, Symbol):
             if node in passes.sample and node not in passes.across:
                 total += max(len(readers.get(node, ())), 1) * size * (ASIDE if passes.sample[node] else 1)
