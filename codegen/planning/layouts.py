@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from codegen.planning.costs import Hints
+from codegen.planning.cuts import tile_rows
 from codegen.planning.matrices import AS_WRITTEN, Layouts, MatrixForm, Operand, groups_of, matrix_form
 from codegen.planning.passes import Passes, is_leaf
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce
@@ -26,6 +27,9 @@ def choose_layouts(roots: Sequence[Node], order: Sequence[Node], stored: Mapping
                    hints: Hints) -> Layouts:
     """The order of axes of each stored node that does not lie as it is written; `order` has all under the roots."""
     search = Search(roots, order, stored, passes, hints)
+    sampled = [node for node in search.order if node in passes.sample or node in passes.folded]
+    # Where a tile is one sample, products of several samples are several anyway.
+    search.one_by_one = bool(sampled) and tile_rows(sampled, passes, hints) == 1
     for node in search.order:
         if isinstance(node, Product):
             search.settle(node)
@@ -52,6 +56,7 @@ class Search:
                      and node.ndim > 1}
         self.found: dict[Node, tuple[int, ...]] = {}
         self.settled: set[Node] = set()
+        self.one_by_one = False
 
     def form(self, node: Product, layouts: Layouts) -> MatrixForm | None:
         """The product as one of matrices that lie like this."""
@@ -69,7 +74,8 @@ class Search:
         a, b, rows, columns, inner = groups
         operands = (a, b, Operand(node, node.out))
         # What is common to all three is looped over however it lies.
-        common = [i for i in range(len(node.extents)) if all(any(i in labels_of(j) for j in f.at) for f in operands)]
+        common = [i for i in range(len(node.extents)) if all(any(i in labels_of(j) for j in f.at) for f in operands) or (
+            self.one_by_one and i == self.passes.label.get(node))]
         form = self.form(node, self.found)
         if form is not None and (form.symmetric or set(form.batch) <= set(common)):
             self.settled.update(f.node for f in operands)
