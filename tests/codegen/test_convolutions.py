@@ -135,3 +135,25 @@ def test_deep_residual_convolutions_take_three_products_each() -> None:
             np.testing.assert_allclose(mine, right, rtol=1e-9, atol=1e-11)
         return kernel.loop_ir.count("matmul")
     assert products(5) - products(3) <= 3 * 4
+
+
+@pytest.mark.parametrize(("images", "pixels"), [(5, (40, 44)), (12, (33, 40)), (70, (16, 16))])
+def test_images_are_convolved_one_by_one(images: int, pixels: tuple[int, int]) -> None:
+    """Where the windows of all images are more than the cache holds, a tile is one image; threads give the same bits."""
+    x, y = sd.symbol("x", (images, 2, *pixels), "float32"), sd.symbol("y", (images, 9), "float32")
+    first, second = sd.symbol("first", (16, 2, 3, 3), "float32"), sd.symbol("second", (9, 16, 3, 3), "float32")
+    h = sd.relu(sd.nn.conv2d(x, first, padding=1))
+    seen = sd.mean(sd.tanh(sd.nn.conv2d(h, second, padding=1)), axis=(2, 3))
+    loss = sd.sum((seen - y)**2)
+    outputs = [loss, *sd.grad(loss, [first, second])]
+    symbols = [x, first, second, y]
+    kernels = [sd.compile(outputs, symbols, threads=k) for k in (1, 2)]
+    assert "tiles of 1 rows" in kernels[0].explain()
+    assert kernels[0].stats()["scratch_bytes"] < 12e6
+    rng = np.random.default_rng(images)
+    values = [rng.normal(size=s.shape).astype("f") * (0.3 if s.ndim == 4 else 1) for s in symbols]
+    wanted = sd.evaluate(outputs, dict(zip(symbols, [v.astype("float32") for v in values], strict=True)))
+    found = [f(*values) for f in kernels]
+    for one, two, theirs in zip(*found, wanted, strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_allclose(one, theirs, rtol=2e-3, atol=2e-4 * np.max(np.abs(theirs)))

@@ -61,6 +61,7 @@ def test_few_rows_or_columns(few: int, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", LEFT)
+@pytest.mark.usefixtures("large_cache")
 def test_sizes_that_only_the_call_knows(dtype: str) -> None:
     """One code for products that are small, and for those that BLAS gets."""
     p, q, r = sd.dims("rp_p rp_q rp_r")
@@ -104,8 +105,17 @@ def test_not_a_number_stays_where_it_belongs() -> None:
 
 @pytest.fixture()
 def large_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second cache of 2 MiB, whatever this machine has: what is done in registers depends on it."""
-    monkeypatch.setattr(machine(), "processor", replace(machine().processor, cache_bytes=1 << 21))
+    """A second cache of 2 MiB and a BLAS for the processor, whatever this machine has: what is done in registers depends on it."""
+    monkeypatch.setattr(machine(), "processor", replace(machine().processor, cache_bytes=1 << 21, library_bytes=lambda: 0))
+
+
+@pytest.fixture(params=[16, 64], ids=["narrow", "wide"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """A BLAS of shorter vectors than the processor has, and one of as long ones; says whether it is called."""
+    vectors = max(machine().processor.vector_bytes, 32)
+    told = replace(machine().processor, cache_bytes=1 << 18, vector_bytes=vectors, library_bytes=lambda: int(request.param))
+    monkeypatch.setattr(machine(), "processor", told)
+    return request.param == 64
 
 
 @pytest.mark.usefixtures("large_cache")
@@ -117,6 +127,25 @@ def test_small_products_do_not_call_blas_and_large_ones_do() -> None:
     assert calls((40, 50), (50, 60)) == (True, False)
     assert calls((300, 300), (300, 300)) == (True, False)
     assert calls((300, 900), (900, 900))[1]
+
+
+@pytest.mark.parametrize("dtype", LEFT)
+@pytest.mark.parametrize("sizes", [(32, 2100, 290), (17, 300, 400), (300, 500, 350), (257, 259, 263)], ids=str)
+def test_large_products_with_and_without_blas(dtype: str, sizes: tuple[int, int, int], library: bool) -> None:
+    """All ways to lie, symmetric products too: by blocks where BLAS uses shorter vectors, else by BLAS."""
+    m, k, n = sizes
+    rng = np.random.default_rng(4)
+    A, B, P, Q = (sd.symbol(name, shape, dtype) for name, shape in (("A", (m, k)), ("B", (k, n)), ("P", (k, m)), ("Q", (n, k))))
+    s = sd.symbol("s", k, dtype)
+    outputs = [A @ B, A @ Q.T, P.T @ B, P.T @ Q.T, (A @ B).T, B.T @ B, (B * s[:, None]).T @ B, 2 * (A @ Q.T) + P.T @ B]
+    given = [rng.normal(size=x.shape).astype(dtype) for x in (A, B, P, Q, s)]
+    a, b, p, q, w = (x.astype("float64") for x in given)
+    wanted = [a @ b, a @ q.T, p.T @ b, p.T @ q.T, (a @ b).T, b.T @ b, (b * w[:, None]).T @ b, 2 * a @ q.T + p.T @ b]
+    kernel = sd.compile(outputs, [A, B, P, Q, s], cache=False)
+    out = [np.full(x.shape, np.nan, dtype) for x in outputs]
+    for found, right in zip(kernel(*given, out=out), wanted, strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=LEFT[dtype] * 60 * k)
+    assert bool(re.search(r"%\.routines, i64 [0-3]\b", kernel.llvm)) is library
 
 
 @pytest.mark.parametrize("dtype", LEFT)
