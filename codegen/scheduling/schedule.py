@@ -17,6 +17,7 @@ from codegen.scheduling.row_nests import nest_rows
 from codegen.scheduling.shared_reciprocals import share_reciprocals
 from codegen.scheduling.shared_slots import share_slots
 from codegen.scheduling.short_loops import write_out
+from codegen.scheduling.split_samples import split_samples
 from codegen.scheduling.turned_operands import turn_operands
 from codegen.scheduling.turned_sums import turn_sums
 from codegen.scheduling.vector_loops import vectorise
@@ -26,5 +27,5 @@ PARTS: tuple[Pass, ...] = (part_sections, cut_ranges)
 STORAGE: tuple[Pass, ...] = (place_parts, share_slots)
 SCHEDULE: tuple[Pass, ...] = (*LOOPS, *PARTS, *STORAGE)
 # Where no compiler after us opens products and vectorises loops.
-VECTOR_SCHEDULE: tuple[Pass, ...] = (nest_rows, write_out, *LOOPS, order_loops, peel, carry, share_reciprocals, *PARTS,
-                                     turn_operands, open_products, vectorise, jam, *STORAGE)
+VECTOR_SCHEDULE: tuple[Pass, ...] = (nest_rows, split_samples, write_out, *LOOPS, order_loops, peel, carry,
+                                     share_reciprocals, *PARTS, turn_operands, open_products, vectorise, jam, *STORAGE)

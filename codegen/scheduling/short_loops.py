@@ -34,7 +34,7 @@ from codegen.loop_ir.nodes import (
 from codegen.loop_ir.scalars import SCALARS
 from codegen.loop_ir.walks import buffers_of, fresh_names, statements, subvalues, values_of
 from codegen.scheduling.element_registers import carried
-from codegen.scheduling.vector_loops import LANES, LONGEST_UNROLLED, Chooser, independent
+from codegen.scheduling.vector_loops import LANES, Chooser, independent
 
 # Values and statements that a nest may be written with, and one in a loop over samples.
 LONGEST, LONGEST_OF_SAMPLE, TOO_LONG = 64, 240, 1 << 20
@@ -168,7 +168,7 @@ def length(statement: Statement, stays: set[str]) -> int:
             within = [s for s in statements(statement.body) if isinstance(s, Loop) and s.var in stays]
             summed = {c.name for c in statement.carried} & {s.register for loop in within for s in statements(loop.body)
                                                             if isinstance(s, (Update, Assign))}
-            long = count > LONGEST_UNROLLED or any(len(turns_of(loop)) > MOST_LANES for loop in within)
+            long = count > MOST_LANES or any(len(turns_of(loop)) > MOST_LANES for loop in within)
             inner *= TOO_LONG if long or summed else count
         own += inner
     return own
