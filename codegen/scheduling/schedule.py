@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from codegen.backends.protocol import Pass
 from codegen.scheduling.dead_code import drop_dead_code
+from codegen.scheduling.divided_loops import split_samples
 from codegen.scheduling.element_registers import carry, hand_on
 from codegen.scheduling.fused_loops import fuse
 from codegen.scheduling.independent_parts import cut_ranges
@@ -17,7 +18,6 @@ from codegen.scheduling.row_nests import nest_rows
 from codegen.scheduling.shared_reciprocals import share_reciprocals
 from codegen.scheduling.shared_slots import share_slots
 from codegen.scheduling.short_loops import write_out
-from codegen.scheduling.split_samples import split_samples
 from codegen.scheduling.turned_operands import turn_operands
 from codegen.scheduling.turned_sums import turn_sums
 from codegen.scheduling.vector_loops import vectorise

@@ -198,16 +198,16 @@ class SourceWriter(Writer):
             return Monomial(body=Piece(f"{left} {INFIX[name]} {right}", COMPARISON, node.ndim))
         if name in ("number", "guard"):
             # A guard may be a truth value itself.
-            held = args[0].text
-            text = f"np.where({held}, 1.0, 0.0)" if node.dtype != "bool" else f"np.asarray({held}, 'bool')"
+            text = f"np.where({args[0].text}, 1.0, 0.0)" if node.dtype != "bool" else f"np.asarray({args[0].text}, 'bool')"
+        elif name == "class_number":
+            text = self.style.wrap(args[0], ATOM)
         else:
             word = self.helpers.call(node.function.numpy)
             text = f"{word}({', '.join(self.typed(arg, a, word) for arg, a in zip(node.args, args, strict=True))})"
         if weak and node.dtype == "float32":
             text = f"np.asarray({text}, 'float32')"
-        if node.ndim and not any(self.fills(arg) for arg in node.args):
-            return self.spread(text, node)
-        return Monomial(body=Piece(text, ATOM, node.ndim))
+        whole = not node.ndim or any(self.fills(arg) for arg in node.args)
+        return Monomial(body=Piece(text, ATOM, node.ndim)) if whole else self.spread(text, node)
 
     def typed(self, node: Node, piece: Piece, word: str) -> str:
         """An argument of a function; helper functions may compute with it alone, where a number would be float64."""
