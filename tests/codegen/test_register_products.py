@@ -183,7 +183,7 @@ def test_tiles_of_all_widths_are_legal(kind: str, lanes: int) -> None:
     for vectors, masked, adds, scaled in itertools.product((1, 2), (False, lanes > 1), (False, True), (False, True)):
         text, declared = tile_function("tile", kind, lanes, 5, vectors, masked, adds, scaled)
         llvm.parse_assembly("\n".join([*declared.values(), text])).verify()
-        text, declared = copy_function("copy", kind, lanes, vectors, masked)
+        text, declared = copy_function("copy", kind, lanes, vectors, masked, adds)
         llvm.parse_assembly("\n".join([*declared.values(), text])).verify()
 
 

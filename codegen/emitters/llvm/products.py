@@ -115,10 +115,13 @@ class ProductWriter(StatementWriter):
             self.gemm(g)
             return
         # Strips of rows up to the diagonal: with two of them three quarters of the work, with four five eighths.
-        first = ZERO
+        first, panel = ZERO, 2 * self.processor.vector_bytes * 8 // BITS[kind]
         strips = FEW_STRIPS if isinstance(product.m, int) and product.m < THIN else STRIPS
         for strip in range(1, strips + 1):
             last = self.quotient("udiv", self.times(g.m, literal(strip, "i64")), literal(strips, "i64"))
+            if narrow and is_whole(last) and strip < strips:
+                # Strips as wide as panels take fewer kinds of tiles.
+                last = literal(max(int(last.name) // panel * panel, panel), "i64")
             self.gemm(g._replace(m=self.minus(last, first), n=last, a=self.shifted(a, first, kind), c=self.shifted(c, first, kind)))
             first = last
 
@@ -143,7 +146,7 @@ class ProductWriter(StatementWriter):
         numbers, most = self.plus(self.plus(one, two), three), self.processor.cache_bytes // 2 * 8 // BITS[kind]
         if self.has_few_rows(m, n, kind) or (is_whole(numbers) and int(numbers.name) <= most):
             self.in_registers(g)
-        elif is_whole(numbers):
+        elif is_whole(numbers) or large == self.in_blocks:
             large(g)
         else:
             self.sides(self.compare("icmp sle", numbers, literal(most, "i64")), lambda: self.in_registers(g), lambda: large(g))
@@ -239,9 +242,9 @@ class ProductWriter(StatementWriter):
                 rows = self.smaller(literal(high, "i64"), self.minus(g.m, start))
 
                 def panel(column: Ssa, vectors: int, width: int, left: Ssa | None) -> None:
-                    name = f".copy_{kind}_{vectors}x{width}" + "_masked" * (left is not None)
+                    name = f".copy_{kind}_{vectors}x{width}" + "_masked" * (left is not None) + "_turned" * g.b.by_columns
                     if name not in self.declared:
-                        text, more = copy_function(name, kind, width, vectors, left is not None)
+                        text, more = copy_function(name, kind, width, vectors, left is not None, g.b.by_columns)
                         self.declared.update({**more, name: text})
                     source = self.moved(g.b.address, self.plus(self.times(first, b_row), self.times(column, b_column)), kind)
                     self.do(f"call void @{name}(ptr {source.name}, i64 {b_row.name}, i64 {b_column.name}, ptr {copy.name}, "
@@ -252,9 +255,12 @@ class ProductWriter(StatementWriter):
                                         (copy, literal(vectors * width, "i64")), (target, g.c.leading), vectors, width, left, adds)
                 self.panels(kind, g.n, panel)
             self.turns("strip", ZERO, g.m, literal(high, "i64"), (), strip)
-        block(ZERO, g.adds)
-        if not is_whole(g.k) or int(g.k.name) > DEEP:
-            self.turns("block", literal(DEEP, "i64"), g.k, literal(DEEP, "i64"), (), lambda: block(self.variables["block"], True))
+        several = not is_whole(g.k) or int(g.k.name) > DEEP
+        if not (several and g.adds):
+            block(ZERO, g.adds)
+        if several:
+            self.turns("block", ZERO if g.adds else literal(DEEP, "i64"), g.k, literal(DEEP, "i64"), (),
+                       lambda: block(self.variables["block"], True))
 
     def smaller(self, one: Ssa, other: Ssa) -> Ssa:
         """The smaller of two counts."""

@@ -111,8 +111,8 @@ def turned(w: StatementWriter, rows: list[Ssa]) -> list[Ssa]:
     return rows
 
 
-def copy_function(name: str, kind: str, lanes: int, vectors: int, masked: bool) -> tuple[str, dict[str, str]]:
-    """The function that copies a panel of so many vectors by rows, and what it declares.
+def copy_function(name: str, kind: str, lanes: int, vectors: int, masked: bool, by_columns: bool) -> tuple[str, dict[str, str]]:
+    """The function that copies a panel of so many vectors by rows, and what it declares; it may lie `by_columns`.
 
     It takes the panel and its steps along rows and columns, the place of the copy, the number of rows, and how many columns
     there are (where they are `masked`).
@@ -156,15 +156,16 @@ def copy_function(name: str, kind: str, lanes: int, vectors: int, masked: bool) 
     def by_elements(first: Ssa) -> None:
         w.turns("j", ZERO, left if masked else width, ONE, (), lambda: w.turns("p", first, k, ONE, (), element))
 
-    def by_columns() -> None:
-        if masked or lanes == 1:
-            by_elements(ZERO)
-            return
+    if not by_columns:
+        column = ONE
+        w.turns("p", ZERO, k, ONE, (), vector)
+    elif masked or lanes == 1:
+        by_elements(ZERO)
+    else:
+        row = ONE
         whole = w.times(w.quotient("udiv", k, literal(lanes, "i64")), literal(lanes, "i64"))
-        w.sides(w.compare("icmp eq", row, ONE), lambda: w.turns("p", ZERO, whole, literal(lanes, "i64"), (), block),
-                lambda: by_elements(ZERO))
-        by_elements(w.select(w.compare("icmp eq", row, ONE), whole, k))
-    w.sides(w.compare("icmp eq", column, ONE), lambda: w.turns("p", ZERO, k, ONE, (), vector), by_columns)
+        w.turns("p", ZERO, whole, literal(lanes, "i64"), (), block)
+        by_elements(whole)
     w.block.end = "ret void"
     head = f"define internal void @{name}(ptr %b, i64 %br, i64 %bc, ptr noalias %c, i64 %k, i64 %left) {{"
     return "\n".join([head, *w.lines(), "}"]), w.declared
