@@ -11,7 +11,7 @@ Where a range is cut into parts, `codegen.emitters.llvm.parts` writes `kernel`, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from codegen.emitters.llvm.entries import (
     STORAGE,
@@ -29,8 +29,8 @@ from codegen.emitters.llvm.parts import cut_kernel, objects_text
 from codegen.emitters.llvm.processor import USUAL, Processor
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
-from codegen.loop_ir.nodes import MatMul, Program
-from codegen.loop_ir.walks import buffers_of, parameters, section_name, statements, tile_rows, written
+from codegen.loop_ir.nodes import MatMul, Program, Statement
+from codegen.loop_ir.walks import NESTING, PANELLED, buffers_of, parameters, section_name, statements, tile_rows, written
 from codegen.runtime.blas import ROUTINES
 from codegen.scheduling.independent_parts import with_instances
 
@@ -96,7 +96,12 @@ def emit(program: Program, processor: Processor = USUAL, fast_math: bool = False
 
 def multiplies(program: Program) -> bool:
     """Whether a program calls BLAS."""
-    return any(isinstance(s, MatMul) for section in program.sections for s in statements(section.body))
+    return any(isinstance(s, MatMul) for section in program.sections for s in nested(section.body))
+
+
+def nested(body: tuple[Statement, ...]) -> Iterable[Statement]:
+    """The statements of a body that holds more than straight code, none of any other: walking through long programs takes time."""
+    return statements(body) if not {s.__class__ for s in body}.isdisjoint(NESTING | PANELLED) else ()
 
 
 def section_function(of: Callee, program: Program, rows: dict[str, int], processor: Processor,
@@ -113,7 +118,7 @@ def section_function(of: Callee, program: Program, rows: dict[str, int], process
     writer.flags = "fast" if fast_math else ""
     writer.nests, writer.tile_rows, writer.whole = nests, tile, whole
     writer.pointers = {name: Ssa(f"%{storage}", "ptr") for name, storage in of.storages.items()}
-    changed = {of.storages[name] for s in statements(of.section.body) for name in written(s) if name in of.storages}
+    changed = {of.storages[name] for s in nested(of.section.body) for name in written(s) if name in of.storages}
     writer.fixed = {name for name, storage in of.storages.items() if storage not in changed}
     ends = []
     if of.section.kind == "range":
