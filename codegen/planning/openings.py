@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import prod
 
 from codegen.planning.contractions import path_cost
 from codegen.planning.costs import Hints
-from codegen.planning.rewriting import over
+from codegen.planning.rewriting import made, over
 from codegen.planning.views import plain, with_views
 from symdiff.expression import Add, Factor, Node, Number, Product
 from symdiff.gathers import solved_labels
-from symdiff.index_notation import Label, rename
+from symdiff.index_notation import Label, labels_in, rename
 from symdiff.normal_form import is_guard
 from symdiff.normal_form.numbers import times
 from symdiff.sizes import Size
@@ -181,7 +182,15 @@ def term_by_term(node: Product, place: int, single: set[Node], hints: Hints) -> 
             c, part = times(c, term.coefficient), together(node, factors, place)
         else:
             part = Product(node.coefficient, factors, node.out, node.extents, node.type)
-        if not part.factors or not opens(part) or len(part.factors) > MOST_FACTORS:
+        # A term that is the same along a label that is summed is counted as often as that goes.
+        absent = [i for i in part.summed if not any(i in labels_in(there) for _, there in part.factors)]
+        counted = [part.extents[i] for i in absent]
+        if absent and all(isinstance(count, int) for count in counted):
+            c = times(c, prod(counted))  # type: ignore[arg-type]
+            part = made(part.factors, part.out, part.extents, part.dtype)  # type: ignore[assignment]
+        elif absent:
+            return None
+        if not part.children or not opens(part) or len(part.factors) > MOST_FACTORS:
             return None
         parts.append((c, opened(part, single, hints)))
     return parts

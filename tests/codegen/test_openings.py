@@ -138,3 +138,18 @@ def test_derivatives_cost_as_little_as_the_value(loss: str) -> None:
         kernel(*[values[s] for s in inputs])
         work.append(kernel.stats()["flops"])
     assert work[1] < 3 * work[0] and work[2] < 8 * work[0], work
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_what_is_the_same_along_a_summed_label_counts_as_often(named: bool) -> None:
+    """Terms of a gradient by a number, one of which is spread along an axis that is summed."""
+    n: Any = sd.dim("along", minimum=7) if named else 7
+    a, x, t = sd.symbol("a"), sd.symbol("x", (2, n, n)), sd.symbol("t", (2, 1, n))
+    r = 2 * a - x / 3
+    loss = sd.mean(sd.cosh(r / 4)**2) + sd.sum(sd.softplus(sd.dot(t, sd.einsum("ijk,ljk,ipq->qi", r, r, x))))
+    gradient = sd.grad(loss, a)
+    values = {a: np.asarray(0.3), x: np.random.default_rng(7).normal(size=(2, 7, 7)),
+              t: np.random.default_rng(8).normal(size=(2, 1, 7))}
+    for target in ("cpu", "interpreter"):
+        found = sd.compile(gradient, inputs=[a, x, t], target=target)(*values.values())
+        np.testing.assert_allclose(found, sd.evaluate(gradient, values), rtol=1e-12)
