@@ -54,7 +54,7 @@ def with_one_absorbed(roots: Sequence[Node]) -> list[Node] | None:
 def names_in(small: Node, large: Node) -> Names | None:
     """The symbols of a larger loop that stand for those of a smaller one, None where it does not do the same with them."""
     one, two = loop_of(small)[0], loop_of(large)[0]
-    if one.length != two.length or one.backward != two.backward:
+    if not one.carries or one.length != two.length or one.backward != two.backward:
         return None
     (inits, xs, outside), (starts, ys, around) = split_args(one, small.children), split_args(two, large.children)
     names: Names = {one.turn: two.turn}

@@ -5,6 +5,8 @@ after:   Σ_v one_hot(i_e, v) (q[v,k] d[v])             the product for each row
 
 before:  Σ_ek one_hot(i_e, v) A[e,k] q[v,k]            e times a row of q
 after:   Σ_k (Σ_e one_hot(i_e, v) A[e,k]) q[v,k]       a table, which others read too, and one product for each row
+
+A row that nothing reads counts as 0 times what stands there then, as in other libraries, and not as 0 whatever it is.
 """
 
 from __future__ import annotations

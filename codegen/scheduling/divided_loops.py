@@ -74,7 +74,8 @@ class Splitter:
         first, second = parted([part for s in loop.body for part in (self.with_numbers_ahead(s) if is_long(s) else (s,))])
         calls = [v for s in first for inner in statements((s,)) for outer in values_of(inner) for v in subvalues(outer)
                  if isinstance(v, Call)]
-        if len(calls) < MUCH or not all(is_short(s) if isinstance(s, Loop) else can_be_written(s) for s in first):
+        if len(calls) < MUCH or not all(
+                is_short(s) and not self.writer.reads_long_rows(s) if isinstance(s, Loop) else can_be_written(s) for s in first):
             return (loop,)
         again, stored = self.handed_on(first, second)
         if EACH * len(stored) > len(calls) or any(  # what both loops add up would be two numbers

@@ -32,9 +32,9 @@ from codegen.loop_ir.nodes import (
     Update,
 )
 from codegen.loop_ir.scalars import SCALARS
-from codegen.loop_ir.walks import buffers_of, fresh_names, statements, subvalues, values_of
+from codegen.loop_ir.walks import buffers_of, fresh_names, is_told_by, loads, statements, subvalues, values_of
 from codegen.scheduling.element_registers import carried
-from codegen.scheduling.vector_loops import LANES, Chooser, independent
+from codegen.scheduling.vector_loops import LANES, LONGEST_UNROLLED, Chooser, independent
 
 # Values and statements that a nest may be written with, and one in a loop over samples.
 LONGEST, LONGEST_OF_SAMPLE, TOO_LONG = 64, 240, 1 << 20
@@ -54,8 +54,8 @@ class Writer:
     """Writes loops out; names the registers of each turn."""
 
     def __init__(self, program: Program) -> None:
-        buffers = buffers_of(program)
-        self.chooser, self.dtypes = Chooser(buffers), {name: b.dtype for name, b in buffers.items()}
+        self.buffers = buffers_of(program)
+        self.chooser, self.dtypes = Chooser(self.buffers), {name: b.dtype for name, b in self.buffers.items()}
         self.name = fresh_names(program, "w")
 
     def body(self, body: Sequence[Statement]) -> tuple[Statement, ...]:
@@ -105,7 +105,7 @@ class Writer:
         inner = [s for s in loop.body if isinstance(s, Loop)]
         if not inner or not all(is_short(s) if isinstance(s, Loop) else can_be_written(s) for s in loop.body):
             return []
-        if any(length(s, set()) > LONGEST_OF_SAMPLE for s in inner):
+        if any(length(s, set()) > LONGEST_OF_SAMPLE or self.reads_long_rows(s) for s in inner):
             return []
         best, cost = self.chooser.statement(loop)
         written = replace(loop, body=tuple(Turns(self.name, set()).written(loop.body)))
@@ -113,6 +113,13 @@ class Writer:
         (first, *_), in_lanes = self.chooser.body(whole)
         samples = [s for s in (best, first) if isinstance(s, SampleLoop) and s.kind == "lane"]
         return whole if len(samples) == 2 or (first in samples and in_lanes < cost) else []
+
+
+    def reads_long_rows(self, nest: Loop) -> bool:
+        """Whether a nest walks along rows of the data of more than a few elements: those are read one after another."""
+        return any(isinstance(s, Loop) and len(turns_of(s)) > LONGEST_UNROLLED and any(
+            self.buffers[name].role == "arg" and self.buffers[name].sample_axis is not None and is_told_by(index, s.var)
+            for part in statements(s.body) for name, index in loads(part)) for s in statements((nest,)))
 
 
 def least_length(nest: Loop, turns: int = 1, longest: int = 1) -> int:
