@@ -65,3 +65,33 @@ def test_carries_that_begin_alike_are_told_apart() -> None:
     values = {x: np.linspace(-1, 2, 5), c: np.asarray(0.7)}
     for got, output in zip(f(*values.values()), [one, p, q, rows, other], strict=True):
         np.testing.assert_allclose(got, sd.evaluate(output, values), rtol=1e-13)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_loops_that_share_what_they_carry(seed: int) -> None:
+    """Loops over some of the same carries and sequences, over what others keep, and their derivatives."""
+    rng = np.random.default_rng(seed)
+    c, w, x, y = sd.symbol("c"), sd.symbol("w", 3), sd.symbol("x", 6), sd.symbol("y", (6, 3))
+    rules = [lambda v, t, r: sd.tanh(v + t), lambda v, t, r: 0.9 * v + sd.sin(t) * sd.sum(r), lambda v, t, r: v * 0.5 + t,
+             lambda v, t, r: sd.sin(v) * sd.cos(t) + 0.1 * sd.sum(r * r)]
+    sequences = [x]
+    results = []
+    for _ in range(int(rng.integers(2, 5))):
+        size = int(rng.integers(1, 4))
+        chosen = [rules[int(k)] for k in rng.integers(0, len(rules), size)]
+        inits = tuple([c, sd.sum(w), c * 0.5][int(k)] for k in rng.integers(0, 3, size))
+        source, backward = sequences[int(rng.integers(len(sequences)))], bool(rng.integers(4) == 0)
+
+        def turn(carry, now, chosen=chosen):  # type: ignore[no-untyped-def]
+            t, row = now
+            return tuple([rule(v, t, row) for rule, v in zip(chosen, carry, strict=True)]), carry[-1] * t + carry[0]
+        ends, kept = sd.scan(turn, inits, (source, y), reverse=backward)
+        sequences.append(kept)
+        results += [*ends, sd.sum(kept * x)]
+    loss = sum(float(rng.normal()) * r for r in results)
+    over, along = [c, w, x], [sd.cos(w), 0.3 * x]
+    outputs = [loss, *sd.grad(loss, over), *sd.hvp(loss, [w, x], along), results[0], results[-1]]
+    values = {c: np.asarray(0.4), w: rng.normal(size=3), x: rng.normal(size=6), y: rng.normal(size=(6, 3))}
+    for got, output in zip(sd.compile(outputs, inputs=[c, w, x, y])(*values.values()), outputs, strict=True):
+        want = sd.evaluate(output, values)
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-10 * (1 + np.max(np.abs(want))))
