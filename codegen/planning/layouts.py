@@ -83,12 +83,15 @@ class Search:
         if not columns or any(type(i) is not int for f in (a, b) for i in f.at):
             return
         trial = dict(self.found)
+        rows, columns, inner = ([i for i in group if i not in common] for group in (rows, columns, inner))
+        if not (rows and columns and inner):
+            return
         rows, columns, inner = self.as_in(rows, a, operands[2]), self.as_in(columns, b, operands[2]), self.as_in(inner, b, a)
         for f, first, second in zip(operands, (rows, inner, rows), (inner, columns, columns), strict=True):
             if not self.fixed(f):
                 if f.at[0] in second:
                     first, second = second, first
-                trial[f.node] = tuple(f.at.index(i) for i in (*common, *first, *second))
+                trial[f.node] = tuple(f.at.index(i) for i in (*[i for i in common if i in f.at], *first, *second))
         better = self.form(node, trial)
         if better is not None and set(better.batch) <= set(common) and all(
                 self.in_place(n, layout) for n, layout in trial.items()):
