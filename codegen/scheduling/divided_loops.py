@@ -1,4 +1,4 @@
-"""Split samples: straight work on samples goes by vectors of them where what follows it takes loops for each sample.
+"""Divided loops: straight work on samples goes by vectors of them where what follows it takes loops for each sample.
 
 before:  sample i
            a hundred numbers, of which b[i, :] is stored, and c
@@ -11,11 +11,12 @@ after:   sample i in lanes: a hundred numbers, b[i, :] and c[i] are stored
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from codegen.loop_ir.copies import Turns
 from codegen.loop_ir.nodes import (
+    Assign,
     Buffer,
     Call,
     If,
@@ -96,7 +97,7 @@ class Splitter:
 
     def with_numbers_ahead(self, nest: Statement) -> list[Statement]:
         """A nest behind the numbers in it that are computed of registers of the sample alone."""
-        own = {s.register for s in statements((nest,)) if isinstance(s, (Let, Update))}
+        own = registers_of(statements((nest,)))
         ahead: dict[Value, Let] = {}
 
         def named(value: Value) -> Value | None:
@@ -137,7 +138,12 @@ def is_long(statement: Statement) -> bool:
 
 def updated(body: Sequence[Statement]) -> set[str]:
     """The registers that statements fold into."""
-    return {s.register for s in statements(tuple(body)) if isinstance(s, Update)}
+    return {s.register for s in statements(tuple(body)) if isinstance(s, (Update, Assign))}
+
+
+def registers_of(body: Iterable[Statement]) -> set[str]:
+    """The registers that statements, each as it stands, define or change."""
+    return {s.register for s in body if isinstance(s, (Let, Update, Assign))}
 
 
 def parted(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:
@@ -154,7 +160,7 @@ def parted(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]
         used = {name for s in inner for name in used_registers(s)}
         if is_long(statement) or used & made or writes & (loaded | changed) or changed & reads:
             second.append(statement)
-            made |= {s.register for s in inner if isinstance(s, (Let, Update))}
+            made |= registers_of(inner)
             writes |= changed
             reads |= loaded
         else:

@@ -62,3 +62,16 @@ def test_derivatives_go_by_vectors() -> None:
     inputs, outputs, _ = blocks(9, 3, 5000, 0)
     text = sd.compile(outputs, inputs).loop_ir
     assert text.count("sample i0 lane") == 1 and text.count("sample i0 serial") == 1
+
+
+def test_what_a_long_nest_carries_is_read_behind_it() -> None:
+    """The place of the largest of many numbers of a sample, each of which takes some work, beside outer products."""
+    X, W = sd.symbol("X", (600, 3)), sd.symbol("W", (3, 20))
+    x = [X[:, k] for k in range(3)]
+    parts = [sd.sin(x[k % 3] + 0.1 * k) * sd.exp(-x[(k + 1) % 3]**2) + sd.tanh(x[(k + 2) % 3] * (k + 1)) / (2 + sd.cos(x[0] * k))
+             for k in range(12)]
+    rows = sd.stack(parts, axis=1)
+    outputs = [sd.einsum("ni,nj->nij", rows, rows), sd.argmax(X @ W, axis=1), sd.argmax(rows, axis=1), sd.sum(rows, axis=1)]
+    values = {X: np.random.default_rng(0).normal(size=(600, 3)), W: np.random.default_rng(1).normal(size=(3, 20))}
+    for got, output in zip(sd.compile(outputs, inputs=[X, W])(*values.values()), outputs, strict=True):
+        np.testing.assert_allclose(got, sd.evaluate(output, values), rtol=1e-11, atol=1e-12)
