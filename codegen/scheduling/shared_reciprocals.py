@@ -13,9 +13,24 @@ from collections.abc import Iterator
 from dataclasses import replace
 from operator import is_
 
-from codegen.loop_ir.nodes import Call, If, Let, Literal, Loop, Program, Register, SampleLoop, Statement, TileLoop, Value
+from codegen.loop_ir.nodes import (
+    Assign,
+    Call,
+    If,
+    Let,
+    Literal,
+    Loop,
+    Program,
+    Register,
+    SampleLoop,
+    Statement,
+    TileLoop,
+    Update,
+    Value,
+)
 from codegen.loop_ir.rewriting import replaced_value, with_values
-from codegen.loop_ir.walks import NESTING, fresh_names, subvalues, values_of
+from codegen.loop_ir.walks import NESTING, fresh_names, statements, subvalues, values_of
+from codegen.lowering.scalars import integer_power
 
 EXPONENTS = {"square": 2, "cube": 3}
 
@@ -43,7 +58,9 @@ def shared(body: tuple[Statement, ...], names: Iterator[str]) -> tuple[Statement
                 found = inverse_power(value)
                 if found is not None:
                     powers.setdefault(found[0], {})[found[1]] = value
-    several = {name for name, of in powers.items() if len(of) > 1}
+    # What the body changes is another number before that than behind it.
+    changed = {s.register for s in statements(body) if isinstance(s, (Update, Assign))}
+    several = {name for name, of in powers.items() if len(of) > 1} - changed
     fresh: list[Statement] = []
     made: dict[str, str] = {}
 
@@ -56,7 +73,7 @@ def shared(body: tuple[Statement, ...], names: Iterator[str]) -> tuple[Statement
         if name not in made:
             made[name] = next(names)
             fresh.append(Let(made[name], value.dtype, Call("reciprocal", (Register(name),), value.dtype)))
-        return with_exponent(Register(made[name]), exponent, value.dtype)
+        return integer_power(Register(made[name]), exponent, value.dtype)
     for statement in body:
         if several and statement.__class__ not in NESTING:
             statement = with_values(statement, lambda v: replaced_value(v, by_reciprocal))
@@ -77,11 +94,3 @@ def inverse_power(value: Value) -> tuple[str, int] | None:
         exponent = power.args[1]
         return (power.args[0].name, int(exponent.value)) if isinstance(exponent, Literal) and exponent.value > 0 else None
     return (power.args[0].name, EXPONENTS[power.function]) if power.function in EXPONENTS else None
-
-
-def with_exponent(base: Value, exponent: int, dtype: str) -> Value:
-    """A power with a positive exponent."""
-    if exponent == 1:
-        return base
-    word = next((word for word, e in EXPONENTS.items() if e == exponent), None)
-    return Call(word, (base,), dtype) if word else Call("power_int", (base, Literal(exponent, "int64")), dtype)

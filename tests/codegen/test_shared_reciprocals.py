@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 import symdiff as sd
+from codegen.loop_ir.interpreter import interpret
+from codegen.loop_ir.nodes import Affine, Assign, Buffer, Call, Carried, Literal, Loop, Program, Register, Section, Store
+from codegen.scheduling.shared_reciprocals import share_reciprocals
 
 
 def test_powers_of_a_distance() -> None:
@@ -38,3 +41,17 @@ def test_special_values() -> None:
         with np.errstate(all="ignore"):
             want = sd.evaluate(output, {x: values})
         np.testing.assert_allclose(got, want, rtol=1e-14)
+
+
+def test_a_number_that_a_turn_changes_has_no_reciprocal_for_all_of_it() -> None:
+    """Powers of what a loop carries, before it changes and after that."""
+    old, new = Register("r"), Call("add", (Register("r"), Literal(1.0, "float64")), "float64")
+    inverse = [Call("reciprocal", (Call(word, (old,), "float64"),), "float64") for word in ("square", "cube")]
+    row = (Affine(0, (("i", 1),)),)
+    body = (Store("a", row, inverse[0]), Assign("r", new), Store("b", row, inverse[1]))
+    loop = Loop("i", 0, 5, body, carried=(Carried("r", "float64", Literal(1.0, "float64")),))
+    buffers = tuple(Buffer(name, "float64", (5,), "out") for name in "ab")
+    program = Program("kernel", (), buffers, (Section("init", 0, (loop,)),))
+    a, b = interpret(share_reciprocals(program), [], {})
+    np.testing.assert_allclose(a, 1 / np.arange(1.0, 6)**2, rtol=1e-15)
+    np.testing.assert_allclose(b, 1 / np.arange(2.0, 7)**3, rtol=1e-15)
