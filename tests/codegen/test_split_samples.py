@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import symdiff as sd
+from codegen.loop_ir.nodes import Affine, Assign, Call, Carried, If, Let, Literal, Loop, Register, Store
+from codegen.scheduling.divided_loops import parted
 
 
 def blocks(camera: int, point: int, edges: Any, seed: int) -> tuple[list[sd.Node], list[sd.Node], Callable[[int], list[Any]]]:
@@ -64,14 +66,10 @@ def test_derivatives_go_by_vectors() -> None:
     assert text.count("sample i0 lane") == 1 and text.count("sample i0 serial") == 1
 
 
-def test_what_a_long_nest_carries_is_read_behind_it() -> None:
-    """The place of the largest of many numbers of a sample, each of which takes some work, beside outer products."""
-    X, W = sd.symbol("X", (600, 3)), sd.symbol("W", (3, 20))
-    x = [X[:, k] for k in range(3)]
-    parts = [sd.sin(x[k % 3] + 0.1 * k) * sd.exp(-x[(k + 1) % 3]**2) + sd.tanh(x[(k + 2) % 3] * (k + 1)) / (2 + sd.cos(x[0] * k))
-             for k in range(12)]
-    rows = sd.stack(parts, axis=1)
-    outputs = [sd.einsum("ni,nj->nij", rows, rows), sd.argmax(X @ W, axis=1), sd.argmax(rows, axis=1), sd.sum(rows, axis=1)]
-    values = {X: np.random.default_rng(0).normal(size=(600, 3)), W: np.random.default_rng(1).normal(size=(3, 20))}
-    for got, output in zip(sd.compile(outputs, inputs=[X, W])(*values.values()), outputs, strict=True):
-        np.testing.assert_allclose(got, sd.evaluate(output, values), rtol=1e-11, atol=1e-12)
+def test_what_a_long_nest_assigns_is_read_behind_it() -> None:
+    """The place of the largest number, which a nest carries, is not stored before the nest."""
+    number, place = Register("x"), Literal(3, "int64")
+    better = If(Call("less", (Register("best"), number), "bool"), (Assign("best", number), Assign("where", place)))
+    nest = Loop("j", 0, 20, (better,), carried=(Carried("best", "float64", number), Carried("where", "int64", place)))
+    before, behind = Let("x", "float64", Literal(1.0, "float64")), Store("t", (Affine(0, (("i", 1),)),), Register("where"))
+    assert parted([before, nest, behind]) == ([before], [nest, behind])

@@ -52,8 +52,6 @@ from codegen.loop_ir.nodes import (
 from symdiff.errors import CannotLower
 from symdiff.sizes import combine, monomials
 
-Body = Callable[[], None]
-
 
 class StatementWriter(RowFetcher):
     """Writes statements."""
