@@ -30,8 +30,8 @@ from symdiff.sizes import Size, combine, multiply
 # Where a read that must not happen goes.
 NOWHERE = "@nowhere"
 # Bytes of a line of the cache; and how far ahead data is fetched: some 200 ns at the 40 GB/s at which a core reads memory at most,
-# a sixth of a first cache.  Rows that are read beside one another share it; of those of the next tile so much is fetched.
-LINE, AHEAD, BEGIN = 64, 8192, 4096
+# a sixth of a first cache.
+LINE, AHEAD = 64, 8192
 # Bytes of a vector of AVX-512.
 WIDE = 64
 BYTES = {"double": 8, "float": 4, "i64": 8, "i32": 4, "i8": 1}
@@ -244,34 +244,27 @@ class ValueWriter(IndexWriter):
         place = self.block.label, pointer.name
         if buffer.role != "arg" or buffer.sample_axis != 0 or len(buffer.shape) < 2 or place in self.fetched:
             return
+        few = 0 < self.tile_rows <= TURNS_AT_ONCE
         if self.streams.setdefault(name, self.samples) != self.samples:
             # Tiles of so few rows, long ones, are read row beside row.
-            if 0 < self.tile_rows <= TURNS_AT_ONCE and len(buffer.shape) == 2:
+            if few and len(buffer.shape) == 2:
                 self.fetched.add(place)
-                self.fetch_begins(name, pointer)
-        elif self.fetching.setdefault(name, self.lane_variable) == self.lane_variable and (
+                self.fetch_next(name, pointer)
+        elif not few and self.fetching.setdefault(name, self.lane_variable) == self.lane_variable and (
                 self.lanes_before * BYTES[self.memory(name)] % LINE == 0):
             self.fetched.add(place)
-            self.fetch(pointer, self.ahead(), 3)
+            self.fetch(pointer, AHEAD, 3)
 
-    def ahead(self) -> int:
-        """How many bytes ahead each row is fetched."""
-        return AHEAD // TURNS_AT_ONCE if 0 < self.tile_rows <= TURNS_AT_ONCE else AHEAD
+    def fetch_next(self, name: str, pointer: Ssa) -> None:
+        """Where a tile is read again, fetch the next one meanwhile: nothing else asks memory for anything then.
 
-    def fetch_begins(self, name: str, pointer: Ssa) -> None:
-        """Where a tile is read again, fetch how the rows of the next one begin: nothing asks for that before they are read.
-
-        It comes into the second cache, as the first one is full of this tile.  (Regression with 1,000 columns: on Zen 5 1.25
-        times as long as memory is read once, 1.35 without; tiles of more rows, read one after the other, take longer with it.)
+        It comes into the second cache, as the first one is full of this tile.  (Regression with 1,000 columns: on Zen 5 1.2
+        times as long as memory is read once, 1.37 without; tiles of more rows, read one after the other, take longer with it.)
         """
         size = BYTES[self.memory(name)]
         there = self.moved(pointer, self.size(multiply(self.tile_rows, self.strides[name][0])), self.memory(name))
-        begins = self.compare("icmp slt", self.variables[self.lane_variable], literal(BEGIN // size, "i64"))
-
-        def lines() -> None:
-            for position in range(0, self.lanes * size, LINE):
-                self.fetch(there, position, 2)
-        self.sides(begins, lines, lambda: None)
+        for position in range(0, self.lanes * size, LINE):
+            self.fetch(there, position, 2)
 
     def fetch(self, pointer: Ssa, ahead: int, cache: int) -> None:
         """Fetch what stands so many bytes further on: into the first cache (3) or the second (2).
