@@ -213,10 +213,13 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
     shift = distance(first, second)
     if shift is None:
         return None
-    second = replace(second, lo=combine(((1, second.lo), (1, shift))), hi=combine(((1, second.hi), (1, shift))))
-    starts, ends = combine(((1, second.lo), (-1, first.lo))), combine(((1, second.hi), (-1, first.hi)))
+    low, high = (combine(((1, end), (1, shift))) for end in (second.lo, second.hi))
+    starts, ends = combine(((1, low), (-1, first.lo))), combine(((1, high), (-1, first.hi)))
     if not isinstance(starts, int) or not isinstance(ends, int) or abs(starts) + abs(ends) > MOST_APART:
         return None
+    if shift == starts == ends == 0:
+        return None  # they are not one as they stand
+    second = replace(second, lo=low, hi=high)
     second = counted_as(first.var, second, shift)
     lo, hi = (second.lo if starts > 0 else first.lo), (second.hi if ends < 0 else first.hi)
     # What lies side by side in the common turns may not at the ends.
