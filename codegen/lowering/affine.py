@@ -48,6 +48,11 @@ def minus(a: Affine, constant: Size) -> Affine:
     return Affine(combine(((1, a.const), (-1, constant))), a.terms)
 
 
+def difference(a: Affine, b: Affine) -> Affine:
+    """a − b."""
+    return total(combine(((1, a.const), (-1, b.const))), [*a.terms, *negated(b).terms])
+
+
 def negated(a: Affine) -> Affine:
     """−a."""
     return Affine(combine(((-1, a.const),)), tuple((var, combine(((-1, c),))) for var, c in a.terms))
@@ -154,9 +159,7 @@ def solve(out: tuple[Index, ...], at: tuple[Affine, ...], extents: tuple[Size, .
             later.append((index, value))
             continue
         known = placed((constant, tuple(t for t in terms if t[0] in found.labels)), found.labels)
-        rest = total(combine(((1, value.const), (-1, known.const))),
-                     [*value.terms, *[(var, combine(((-1, c),))) for var, c in known.terms]])
-        digits(free, rest, extents, sizes, found)
+        digits(free, difference(value, known), extents, sizes, found)
     for index, value in later:
         there = placed(index, found.labels)
         if there != value:

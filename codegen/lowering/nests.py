@@ -35,10 +35,11 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.lowering.affine import placed, proved_inside, variable
 from codegen.lowering.elements import Elements, guarded, is_masked
+from codegen.lowering.pulled_windows import pulled_labels, windows_at
 from codegen.lowering.scalars import cast, conjunction, literal, times
 from codegen.lowering.scopes import At, Names, Scopes
 from codegen.planning.materialisation import is_contraction
-from codegen.planning.matrices import MatrixForm, Operand
+from codegen.planning.matrices import Group, MatrixForm, Operand, axes_of
 from codegen.planning.passes import Passes, is_pattern
 from codegen.planning.windows import fills_axis
 from symdiff.expression import Add, Node, Number, Product, Reduce
@@ -189,6 +190,11 @@ class Nests:
 
         Where each position is written `once`, nothing is added.
         """
+        windows = None if once else pulled_labels(node)
+        # Samples in windows, and sums over samples, are added to by several tiles.
+        if windows is not None and (not self.tiled or self.passes.label.get(node) in (None, *node.out)):
+            self.pull(target, node, c, fresh, windows)
+            return
         if fresh:
             self.element(target, None)
         over = target in self.passes.sample or target in self.passes.folded
@@ -215,6 +221,29 @@ class Nests:
         name, place = self.buffers[target], self.elements.index(target, at)
         write: Statement = Store(name, place, value) if once else Accumulate("add", name, place, value)
         self.scopes.inner.body.append(If(conjunction(tests), (write,)) if tests else write)
+        self.close_loops(self.base_depth(sample))
+
+    def pull(self, target: Node, node: Product, c: Number, fresh: bool, windows: Mapping[int, int]) -> None:
+        """buffer[p] += c · Π factors, summed over the labels with out(labels) = p, of which `windows` follow from p."""
+        sample = self.passes.sample.get(target) if self.tiled else None
+        places = self.open_loops(self.elements.layouts.get(target, range(target.ndim)), target.shape, sample)
+        at = tuple(places[k] for k in range(target.ndim))
+        first = len(self.scopes.chain)
+        labels = self.open_loops([k for k in range(len(node.extents)) if k not in windows.values()], node.extents, None)
+        labels |= windows_at(node, at, windows, labels)
+        value, conditions = self.drive(node, labels)
+        known = [Inside(labels[label], node.extents[label]) for label in windows.values() if not proved_inside(
+            labels[label], node.extents[label], self.scopes.sizes)]
+        value = guarded(value, list(dict.fromkeys([*known, *conditions])), node.dtype)
+        if len(self.scopes.chain) > first:
+            register = self.scopes.names.fresh("r")
+            self.scopes.chain[first].carried.append(Carried(register, node.dtype, identity("add", node.dtype)))
+            self.scopes.inner.body.append(Update("add", register, value))
+            self.close_loops(first)
+            value = Register(register)
+        value = times(c, cast(value, node.dtype, target.dtype), target.dtype)
+        name, place = self.buffers[target], self.elements.index(target, at)
+        self.scopes.inner.body.append(Store(name, place, value) if fresh else Accumulate("add", name, place, value))
         self.close_loops(self.base_depth(sample))
 
     def write_tests(self, at: At, target: Node) -> list[Value]:
@@ -346,15 +375,13 @@ class Nests:
 
         values = {label: loops.get(label, Affine(0)) for label in range(len(node.extents))}
 
-        def panel(operand: Operand, rows: Sequence[int], columns: Sequence[int]) -> Panel:
-            lying = operand.lying(self.elements.layouts).at
+        def panel(operand: Operand, rows: Group, columns: Group) -> Panel:
+            lying = operand.lying(self.elements.layouts)
             index = self.elements.index(operand.node, tuple(placed(i, values) for i in operand.at))
-            before = len(index) - len(lying)
-            last = [before + next(k for k, i in enumerate(lying) if group[-1] in labels_of(i)) if group else None
-                    for group in (rows, columns)]
-            # A group may be several axes, or one that counts through it.
-            axes = [sum(not set(group).isdisjoint(labels_of(i)) for i in lying) for group in (rows, columns)]
-            return Panel(self.buffers[operand.node], index, last[0] or 0, last[1], axes[0], max(axes[1], 1))
+            before = len(index) - len(lying.at)
+            spans = [axes_of(rows, columns, lying), axes_of(columns, rows, lying)]
+            (row, row_axes), (column, column_axes) = [(before + s[-1], len(s)) if s else (None, 1) for s in spans]
+            return Panel(self.buffers[operand.node], index, row or 0, column, row_axes, column_axes)
         result = Operand(node, node.out)
         a = panel(form.A, form.rows, form.inner)
         if not form.columns:

@@ -19,6 +19,8 @@ from symdiff.expression import Add, Apply, Map, Node, Product, Reduce
 from symdiff.gathers import factors_read
 from symdiff.index_notation import Label, labels_of
 
+# Elements side by side that are worth copying or adding together: half a vector of AVX-512.
+RUN = 8
 # For each axis of a node, axes of the one that reads it.
 Origins = tuple[frozenset[int], ...]
 
@@ -91,7 +93,12 @@ class Search:
             if not self.fixed(f):
                 if f.at[0] in second:
                     first, second = second, first
-                trial[f.node] = tuple(f.at.index(i) for i in (*[i for i in common if i in f.at], *first, *second))
+                outside = [i for i in f.at if i in common or i not in (*first, *second)]
+                order, turned = (tuple(f.at.index(i) for i in (*outside, *one, *other)) for one, other in (
+                    (first, second), (second, first)))
+                # What lies side by side is copied and added together, if there is enough of it: places, not those of a window.
+                last, other = (self.hints.value(node.extents[group[-1]]) for group in (second, first))
+                trial[f.node] = turned if last < RUN <= other and self.in_place(f.node, turned) else order
         better = self.form(node, trial)
         if better is not None and set(better.batch) <= set(common) and all(
                 self.in_place(n, layout) for n, layout in trial.items()):

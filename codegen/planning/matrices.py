@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from codegen.planning.costs import Hints
 from symdiff.expression import Add, Node, Product
-from symdiff.index_notation import Index, Label, form_of, injective, inside, labels_of, rename
+from symdiff.index_notation import Index, Label, form_of, injective, inside, labels_in, labels_of, rename, tidy
 from symdiff.normal_form.merging import placed
 from symdiff.sizes import Size, multiply
 
@@ -71,14 +71,17 @@ def groups_of(node: Product) -> tuple[Operand, Operand, list[Label], list[Label]
     if any(f.dtype != node.dtype for f, _ in node.factors):
         return None
     extents = dict(enumerate(node.extents))
-    a, b = (operand(f, at) for f, at in node.factors)
+    a, b = (without_single(operand(f, at), extents) for f, at in node.factors)
+    summed = [label for label in node.summed if extents[label] != 1]
     if any(not inside(i, f.node.shape[k], extents) for f in (a, b) for k, i in enumerate(f.at)):
         return None
-    in_a, in_b = ([label for index in f.at for label in labels_of(index)] for f in (a, b))
-    if len(set(in_a)) < len(in_a) or len(set(in_b)) < len(in_b) or any(i not in in_a or i not in in_b for i in node.summed):
+    in_a, in_b = ([i for index in f.at for i in labels_of(index) if i in summed or i not in node.summed] for f in (a, b))
+    if len(set(in_a)) < len(in_a) or len(set(in_b)) < len(in_b) or any(i not in in_a or i not in in_b for i in summed):
         return None
-    rows, columns = [i for i in in_a if i not in in_b], [i for i in in_b if i not in in_a]
-    inner = [i for i in in_a if i in node.summed]
+    # Labels of one place make no group longer.
+    rows, columns = ([i for i in group if extents[i] != 1] or group[:1] for group in (
+        [i for i in in_a if i not in in_b], [i for i in in_b if i not in in_a]))
+    inner = [i for i in in_a if i in summed]
     if not inner or not (rows or columns):
         return None
     if not rows:
@@ -98,7 +101,8 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None, layout
     if not columns and is_of_fewer(a.node):
         return None
     c = Operand(node, node.out)
-    everything = dict.fromkeys([label for f in (a, b) for index in f.at for label in labels_of(index)])
+    everything = dict.fromkeys([i for f in (a, b) for index in f.at for i in labels_of(index) if node.extents[i] != 1 or i in (
+        *rows, *columns)])
     lying = [f.lying(layouts) for f in (a, b, c)]
     # Groups are looked for in the order in which labels lie.
     rows, columns, inner = (sorted(group, key=lambda i: places(f)[i]) for group, f in zip(
@@ -185,6 +189,15 @@ def operand(f: Node, at: tuple[Index, ...]) -> Operand:
     return Operand(f, at)
 
 
+def without_single(f: Operand, extents: Mapping[Label, Size]) -> Operand:
+    """The operand with y for y + k where k is 0 alone, as in the windows of a convolution with kernels of one place."""
+    def plain(index: Index) -> Index:
+        constant, terms = form_of(index)
+        kept = {label: c for label, c in terms if extents[label] != 1}
+        return tidy(constant, kept) if kept else index
+    return Operand(f.node, tuple([i if type(i) is int else plain(i) for i in f.at]))
+
+
 def partitions(rows: Sequence[Label], columns: Sequence[Label], inner: Sequence[Label],
                sample: Label | None) -> Iterator[tuple[Group, Group, Group]]:
     """Groups that may count as one, those first that leave the least to be looped over."""
@@ -202,6 +215,15 @@ def places(f: Lying) -> dict[Label, int]:
     return {label: k for k, label in enumerate(label for index in f.at for label in labels_of(index))}
 
 
+def axes_of(group: Group, other: Group, f: Lying) -> range:
+    """The axes of an array that a group counts through, and those of one place behind them that the other group does not."""
+    found = [k for k, index in enumerate(f.at) if not set(group).isdisjoint(labels_of(index))]
+    end = found[-1] + 1 if found else 0
+    while found and end < len(f.shape) and f.shape[end] == 1 and set(other).isdisjoint(labels_of(f.at[end])):
+        end += 1
+    return range(found[0] if found else 0, end)
+
+
 def counts(group: Group, coefficients: Mapping[Label, Size], extents: Sequence[Size]) -> bool:
     """Whether an index counts through a group as if it were one label: 16 c + 4 i + j, for i and j below 4."""
     step: Size = 1
@@ -215,9 +237,12 @@ def counts(group: Group, coefficients: Mapping[Label, Size], extents: Sequence[S
 def fits(f: Lying, groups: Sequence[Group], extents: Sequence[Size], sample: Label | None, written: bool = False) -> bool:
     """Whether each group is an axis of the array, or several that lie together and are whole, with no other axis behind them.
 
-    Beside several axes that count as one, what is `written` is whole; of what is read the first axis may be a part.
+    Beside several axes that count as one, what is `written` is whole; of what is read the first axis may be a part.  An axis of
+    one place that no group counts is none.
     """
     taken = [i for group in groups for i in group]
+    axes = [k for k, size in enumerate(f.shape) if size != 1 or not labels_in(f.at[k:k + 1]).isdisjoint(taken)]
+    f = Lying(f.node, tuple([f.at[k] for k in axes]), tuple([f.shape[k] for k in axes]))
     read: list[Label | None] = []
     several = [group for group in groups if len(group) > 1]
     for index in f.at:
