@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codegen.backends.protocol import Pass
+from codegen.scheduling.blocked_sums import block_sums
 from codegen.scheduling.dead_code import drop_dead_code
 from codegen.scheduling.divided_loops import split_samples
 from codegen.scheduling.element_registers import carry, hand_on
@@ -22,7 +23,7 @@ from codegen.scheduling.turned_operands import turn_operands
 from codegen.scheduling.turned_sums import turn_sums
 from codegen.scheduling.vector_loops import vectorise
 
-LOOPS: tuple[Pass, ...] = (turn_sums, fuse, hand_on, drop_dead_code)
+LOOPS: tuple[Pass, ...] = (turn_sums, fuse, hand_on, drop_dead_code, block_sums)
 PARTS: tuple[Pass, ...] = (part_sections, cut_ranges)
 STORAGE: tuple[Pass, ...] = (place_parts, share_slots)
 SCHEDULE: tuple[Pass, ...] = (*LOOPS, *PARTS, *STORAGE)
