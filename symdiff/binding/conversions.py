@@ -5,6 +5,8 @@ Casts are NumPy's safe ones.  Python's own numbers, and lists of them, are weak:
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,9 @@ def as_argument(value: Any, dtype: np.dtype[Any], name: str, where: str = "") ->
     except Exception as error:
         raise ArgumentMismatch(f"{name} cannot be read as an array: {error}", where=where,
                                mend="pass numbers, a rectangular list of them, or an array") from error
+    if array.dtype.kind == "O":
+        numbers = from_exact(array, dtype, name, where)
+        weak, array = (weak, array) if numbers is None else (True, numbers)
     if array.dtype.kind not in "biuf":
         raise ArgumentMismatch(f"{name} holds {kind_name(array)}, but {dtype} is expected", where=where,
                                mend=f"pass an array of dtype {dtype}")
@@ -37,6 +42,23 @@ def as_argument(value: Any, dtype: np.dtype[Any], name: str, where: str = "") ->
     return np.require(array, dtype, ["C", "A"]) if array.ndim else np.array(array, dtype)
 
 
+def from_exact(array: Array, dtype: np.dtype[Any], name: str, where: str) -> Array | None:
+    """Integers of any length, fractions and decimal numbers as an array of numbers; None for other objects."""
+    kinds = (int, Fraction, Decimal) if dtype.kind == "f" else int
+    if not array.size or not all(isinstance(value, kinds) for value in array.flat):
+        return None
+    try:
+        return array.astype("float64" if dtype.kind == "f" else dtype)
+    except OverflowError:
+        raise beyond(name, dtype, where) from None
+
+
+def beyond(name: str, dtype: np.dtype[Any], where: str) -> ArgumentMismatch:
+    """The error for a number that is too large."""
+    mend = "compile with a wider dtype" if dtype.name != "float64" else "scale it, or pass its logarithm"
+    return ArgumentMismatch(f"{name} holds a number that {dtype} cannot hold", where=where, mend=mend)
+
+
 def from_python(array: Array, dtype: np.dtype[Any], name: str, where: str) -> Array:
     """Python's own numbers, already read as an array, in the dtype asked for."""
     if not of_kind(array, dtype):
@@ -44,8 +66,7 @@ def from_python(array: Array, dtype: np.dtype[Any], name: str, where: str) -> Ar
                                mend=f"pass numbers that {dtype} can hold")
     result = held(array, dtype)
     if result is None:
-        raise ArgumentMismatch(f"{name} holds a number that {dtype} cannot hold", where=where,
-                               mend="compile with a wider dtype")
+        raise beyond(name, dtype, where)
     return result
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import symdiff as sd
 from symdiff.binding.arguments import Argument, Binder
 from symdiff.errors import ArgumentMismatch
 from symdiff.sizes import dim, dims
@@ -96,6 +100,19 @@ def test_weak_numbers_fit_any_float():
     assert single("float32").bind(([1.5, 2],), {})[0][0].dtype == np.float32
     assert single("int32").bind(([1, True],), {})[0][0].dtype == np.int32
     assert single("float32", ()).bind((0.1,), {})[0][0] == np.float32(0.1)
+
+
+def test_exact_numbers_are_numbers() -> None:
+    """Integers beyond 64 bits, fractions and decimals are numbers for floats; what is too large for a dtype is told so."""
+    s, k = sd.symbol("s", 2), sd.symbol("k", dtype="int64")
+    for target in ("cpu", "numpy"):
+        kernel = sd.compile(2 * s, [s], target=target)
+        np.testing.assert_array_equal(kernel([2**70, Fraction(1, 4)]), [2.0**71, 0.5])
+        np.testing.assert_array_equal(kernel([Decimal("0.5"), 1]), [1, 2])
+        with pytest.raises(sd.ArgumentMismatch, match="s holds a number that float64 cannot hold"):
+            kernel([10**400, 1])
+        with pytest.raises(sd.ArgumentMismatch, match="k holds a number that int64 cannot hold"):
+            sd.compile(2 * k, [k], target=target)(2**70)
 
 
 def test_sizes_are_solved():
