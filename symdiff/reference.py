@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from symdiff.errors import ArgumentMismatch, CannotLower
-from symdiff.exponential_sums import sum_shared
+from symdiff.exponential_sums import logsumexp_in, sum_shared
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.functions.row import ReduceRow, ScalarRow
 from symdiff.gathers import Solved, children_read, solved_labels
@@ -63,10 +63,14 @@ def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, 
             return np.asarray(value_of(node.value, sizes), dtype)
         return np.arange(shape[0]).astype(dtype)
     if isinstance(node, Add):
-        total = np.zeros(shape, dtype)
+        total, last = np.zeros(shape, dtype), np.zeros(shape, dtype)
         for c, term in node.terms:
-            total = total + scaled(c, values[term].astype(dtype))
-        return total.astype(dtype)
+            whole = logsumexp_in(term) if field is REAL and len(node.terms) > 1 and term.dtype == dtype else None
+            parts = [values[term]] if whole is None else sum_in_parts(term, whole, values, sizes)
+            total = total + scaled(c, parts[0].astype(dtype))
+            for part in parts[1:2]:
+                last = last + scaled(c, part)
+        return (total + last).astype(dtype)
     if isinstance(node, Product):
         return value_of_product(node, values, sizes, shape, field)
     if isinstance(node, Map):
@@ -91,15 +95,20 @@ def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, 
 def value_of_share(node: Map, total: Reduce, values: Mapping[Node, Array], sizes: Mapping[str, int]) -> Array:
     """e^((x − m) − log Σ e^(z − m)) with m = max z, for log Σ eᶻ as it stands in the node."""
     x, below = node.args
+    _, rest, m = sum_in_parts(below, total, values, sizes)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.exp(values[x] - m - rest))
+
+
+def sum_in_parts(node: Node, total: Reduce, values: Mapping[Node, Array], sizes: Mapping[str, int]) -> list[Array]:
+    """m = max z and log Σ e^(z − m), for log Σ eᶻ as it stands in the node; and a finite number for m = −∞."""
     z = values[total.arg]
     with np.errstate(all="ignore"):
         largest = np.max(z, axis=total.axes, keepdims=True, initial=-np.inf)
         least = np.maximum(largest, np.finfo(z.dtype).min)
         logarithm = np.where(np.isfinite(largest), np.log(np.sum(np.exp(z - least), axis=total.axes, keepdims=True)), 0)
-        m, rest = [np.asarray(part).astype(z.dtype).reshape(values[total].shape) for part in (least, logarithm)]
-        if below is not total:
-            m, rest = [value_of_node(below, {total: part}, sizes) for part in (m, rest)]
-        return np.asarray(np.exp(values[x] - m - rest))
+        parts = [np.asarray(part).astype(z.dtype).reshape(values[total].shape) for part in (largest, logarithm, least)]
+        return parts if node is total else [value_of_node(node, {total: part}, sizes) for part in parts]
 
 
 def value_of_scan(node: Node, args: Sequence[Array], sizes: Mapping[str, int], field: Field) -> Array:

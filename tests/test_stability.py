@@ -366,3 +366,21 @@ def test_small_terms_survive_in_sums_as_they_are_written(names: tuple[str, ...])
     for target in ("numpy", "cpu", "interpreter"):
         kernel = sd.compile([(a - b) + c, c + (a - b), (a - b) - c], [a, b, c], target=target)
         assert list(kernel(1.7e9, 1.7e9, 1e-9))[::2] == [1e-9, -1e-9]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_logarithms_of_sums_lose_nothing_where_they_stand(dtype: str) -> None:
+    """x − log Σ eˣ of large, masked and missing numbers, alike in kernels, in the reference and in `sd.evaluate`."""
+    x, v = sd.symbol("x", ("n", 4), dtype), sd.symbol("v", ("n", 4), dtype)
+    total = sd.logsumexp(x, axis=1)
+    shares = sd.log_softmax(x, axis=1)
+    outputs, inf = [shares, total[:, None] + v, v - total[:, None], 2 * total - v[:, 0], shares + v], np.inf
+    rows = np.array([[1, 2, 3, 4], [-inf] * 4, [inf, 1, 2, 3], [-inf, 0, 1, 2], [np.nan, 1, 2, 3], [-1e30] * 4,
+                     [1e4, 1e4 + 1, 1e4, 1e4]], dtype)
+    values = rows, np.random.default_rng(0).normal(size=rows.shape).astype(dtype)
+    kernel = sd.compile(outputs, [x, v])(*values)
+    np.testing.assert_allclose(kernel[0][5], [-np.log(4)] * 4, rtol=1e-6)
+    np.testing.assert_allclose(kernel[0][6, 0], -np.log(3 + np.e), rtol=1e-6)
+    for others in (sd.compile(outputs, [x, v], target="numpy")(*values), sd.evaluate(outputs, {x: values[0], v: values[1]})):
+        for found, right in zip(others, kernel, strict=True):
+            np.testing.assert_allclose(found, right, rtol=1e-6, equal_nan=True)
