@@ -1,26 +1,30 @@
 """What makes a program the one that it is, as bytes for the keys of kept kernels.
 
-Every field of every node is written with its kind, those of nodes that are added to the language too, and a tuple with its
-length: equal bytes are equal programs.  The text for people (`codegen.loop_ir.text`) leaves out what follows for a reader,
-and a size may bear the name of a loop there.  Remarks alone are left out, so that names of symbols make no difference.
+Every field of every node is written by its name, those of nodes that are added to the language too: equal bytes are equal
+programs, as no two kinds of nodes have fields of the same names.  The text for people (`codegen.loop_ir.text`) leaves out what
+follows for a reader, and a size may bear the name of a loop there.  Remarks alone are left out, so that names of symbols make
+no difference.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from msgspec.msgpack import Encoder
 
 from codegen.loop_ir.nodes import Program
+from codegen.loop_ir.walks import NESTING
 from symdiff.sizes import Dim
 
 REMARKS = frozenset({"comment"})
 # How each kind of node begins, and what gives its fields.
 FIELDS: dict[type, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {}
+Remarked = TypeVar("Remarked")
 
 
 def program_identity(program: Program) -> bytes:
@@ -30,9 +34,35 @@ def program_identity(program: Program) -> bytes:
     >>> program_identity(a) == program_identity(b)
     False
     """
-    parts: list[str] = []
-    write(program, parts.append)
-    return "".join(parts).encode("utf-8", "surrogatepass")
+    try:
+        return ENCODER.encode(replace(program, sections=tuple([without_remarks(s) for s in program.sections])))
+    except (OverflowError, UnicodeEncodeError):
+        # Integers of more than 64 bits, names that are no text: Python writes those.
+        parts: list[str] = []
+        write(program, parts.append)
+        return "".join(parts).encode("utf-8", "surrogatepass")
+
+
+def without_remarks(node: Remarked) -> Remarked:
+    """A section or statement without the remarks in it."""
+    changes: dict[str, Any] = {"comment": ""} if getattr(node, "comment", "") else {}
+    body = getattr(node, "body", ())
+    inner = [without_remarks(s) if s.__class__ in NESTING else s for s in body]
+    if any([s is not old for s, old in zip(inner, body, strict=True)]):
+        changes["body"] = tuple(inner)
+    return replace(node, **changes) if changes else node  # type: ignore[type-var]
+
+
+def plain(value: Any) -> Any:
+    """A size by its key, and a number of NumPy by its bytes: what dictionaries of fields are not."""
+    if isinstance(value, Dim):
+        return {"Dim": value.key}
+    if isinstance(value, np.generic):
+        return {"NumPy": (value.dtype.str, value.tobytes())}
+    raise TypeError(f"a {type(value).__name__} in a program has no identity")
+
+
+ENCODER = Encoder(enc_hook=plain)
 
 
 def write(value: Any, put: Callable[[str], None], named: Callable[[str], str] = str) -> None:

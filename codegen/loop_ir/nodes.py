@@ -40,7 +40,7 @@ TURNS_AT_ONCE = 4
 
 @dataclass_transform(frozen_default=True)
 def node(kind: type[T]) -> type[T]:
-    """A class of nodes, which are equal where their fields are, and never change.
+    """A class of nodes, which are equal where their fields are, and never change; no two have fields of the same names.
 
     The type checker holds the latter: a frozen dataclass takes four times as long to make an instance, and programs have many.
     """
@@ -64,10 +64,15 @@ class Quotient:
 
 @node
 class Remainder:
-    """index mod divisor for index ≥ 0."""
+    """index mod modulus for index ≥ 0."""
 
     index: Affine
-    divisor: Size
+    modulus: Size
+
+    @property
+    def divisor(self) -> Size:
+        """The modulus, as that of the quotient beside it."""
+        return self.modulus
 
 
 Variable = Union[str, Quotient, Remainder]
