@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import TURNS_AT_ONCE, Cut
 from codegen.planning.costs import Hints
-from codegen.planning.materialisation import is_contraction, is_costly, is_view
+from codegen.planning.materialisation import broadcast_up, is_contraction, is_costly, is_view
 from codegen.planning.passes import (
     SMALLEST_SAMPLE_AXIS,
     WHOLE_BYTES,
@@ -162,13 +162,31 @@ def adds_at_positions(node: Node) -> bool:
     return is_scatter(node) or (isinstance(node, Add) and all(map(is_scatter, node.children)))
 
 
+def kept_costly(order: Sequence[Node]) -> set[Node]:
+    """The nodes that are stored since they take costly functions, and are read at several places or again along another axis."""
+    users: dict[Node, list[Node]] = {}
+    for node in order:
+        for child in dict.fromkeys(children_read(node)):
+            users.setdefault(child, []).append(node)
+    kept: set[Node] = set()
+    dear: set[Node] = set()
+    for node in order:
+        costly = is_costly(node)
+        if is_leaf(node) or is_contraction(node) or not (costly or any(child in dear for child in children_read(node))):
+            continue
+        readers = users.get(node, ())
+        (kept if broadcast_up(node, readers) or (costly and len(readers) > 1) else dear).add(node)
+    return kept
+
+
 def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
     """Bytes that a plan moves, those in the cache for less."""
+    kept = kept_costly(order)
     # What is stored is not chosen yet; these nodes are most of it.
     operands = {f for n in order if is_contraction(n) and isinstance(n, Product) for f in n.children if not is_view(f)}
     told = passes.full | passes.folded
     stored = [n for n in order if not is_leaf(n) and n.shape and n not in passes.joint and (
-        n in operands or is_contraction(n) or isinstance(n, Apply) or is_costly(n) or n in told) and not is_pattern(n)]
+        n in operands or is_contraction(n) or isinstance(n, Apply) or n in kept or n in told) and not is_pattern(n)]
     tiles, rows = 0.0, LEAST_ROWS
     if passes.size is not None:
         rows = tile_rows([n for n in stored if n not in passes.full], passes, hints)
