@@ -292,8 +292,8 @@ class Panel:
     `column_axis` makes it a vector.  An axis whose extent (m, n or k of the product) is None stands for the rows of the
     present tile (without a TileLoop: of the present range).  A tile buffer is fixed at a sample as it is loaded at one.
     Where `row_axes` or `column_axes` is more than 1, so many axes, which end at that one and are whole, count as one axis;
-    behind the rows and columns there is no other axis then.  Of the first axis of all the extent may tell a part, that starts
-    at its index.  An extent of None is then the rows of the tile along the first of them, times the others.
+    behind the rows and columns there is no other axis then.  Of the first axis of each the extent may tell a part, that starts at
+    its index.  An extent of None is then the rows of the tile along the first of them, times the others.
     """
 
     buffer: str

@@ -231,7 +231,7 @@ class Nests:
         first = len(self.scopes.chain)
         labels = self.open_loops([k for k in range(len(node.extents)) if k not in windows.values()], node.extents, None)
         labels |= windows_at(node, at, windows, labels)
-        value, conditions = self.drive(node, labels)
+        value, conditions = self.drive(Product(1, node.factors, node.out, node.extents, node.type), labels)
         known = [Inside(labels[label], node.extents[label]) for label in windows.values() if not proved_inside(
             labels[label], node.extents[label], self.scopes.sizes)]
         value = guarded(value, list(dict.fromkeys([*known, *conditions])), node.dtype)
@@ -241,7 +241,7 @@ class Nests:
             self.scopes.inner.body.append(Update("add", register, value))
             self.close_loops(first)
             value = Register(register)
-        value = times(c, cast(value, node.dtype, target.dtype), target.dtype)
+        value = times(c, cast(times(node.coefficient, value, node.dtype), node.dtype, target.dtype), target.dtype)
         name, place = self.buffers[target], self.elements.index(target, at)
         self.scopes.inner.body.append(Store(name, place, value) if fresh else Accumulate("add", name, place, value))
         self.close_loops(self.base_depth(sample))

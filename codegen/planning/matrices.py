@@ -237,8 +237,8 @@ def counts(group: Group, coefficients: Mapping[Label, Size], extents: Sequence[S
 def fits(f: Lying, groups: Sequence[Group], extents: Sequence[Size], sample: Label | None, written: bool = False) -> bool:
     """Whether each group is an axis of the array, or several that lie together and are whole, with no other axis behind them.
 
-    Beside several axes that count as one, what is `written` is whole; of what is read the first axis may be a part.  An axis of
-    one place that no group counts is none.
+    Beside several axes that count as one, what is `written` is whole; of what is read the first axis of a group may be a part.
+    An axis of one place that no group counts is none.
     """
     taken = [i for group in groups for i in group]
     axes = [k for k, size in enumerate(f.shape) if size != 1 or not labels_in(f.at[k:k + 1]).isdisjoint(taken)]
@@ -263,7 +263,7 @@ def fits(f: Lying, groups: Sequence[Group], extents: Sequence[Size], sample: Lab
         read.append(found[0][0] if found else None)
     for k, index in enumerate(f.at):
         joined = [group for group in several if read[k] is not None and (read[k] in group or written)]
-        part = not written and set(read[:k]) <= {None} and not any(sample in group for group in joined)
+        part = not written and not any(sample in group or not set(group).isdisjoint(read[:k]) for group in joined)
         if joined and not part and (type(index) is not int or f.shape[k] != extents[index]):
             return False
     if not several:

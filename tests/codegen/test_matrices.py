@@ -129,3 +129,24 @@ def test_differences_of_positions_are_not_stored_for_a_product_with_a_vector(siz
     cubes = (np.sum(between**2, axis=-1) + 1e-3)**1.5
     np.testing.assert_allclose(found[1], np.einsum("i,j,ijk,ij->ik", masses, masses, between, 1 / cubes), rtol=1e-9, atol=1e-9)
     assert not any(f"float64[{size}, {size}, 3]" in line for line in kernel.loop_ir.split("\n") if " full " in line)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_first_of_axes_that_count_as_one_may_be_a_part(seed: int) -> None:
+    """Σ A[o, c + 16, k] B[c, k, p]: rows that are further apart than they are long are no reason for many products."""
+    rng = np.random.default_rng(seed)
+    o, c, k, p = (int(n) for n in rng.integers(7, 13, 4))
+    before, behind = (int(n) for n in rng.integers(0, 5, 2))
+    A, B = sd.symbol("A", (o, before + c + behind, k)), sd.symbol("B", (c, k, p))
+    C, D = sd.symbol("C", (k, before + p, o)), sd.symbol("D", (k, c))
+    part = A[:, before:before + c]
+    outputs = [sd.einsum("ock,ckp->op", part, B), sd.einsum("ock,ckp->po", part, B), sd.einsum("kpo,kc->cpo", C[:, before:], D)]
+    values = [rng.normal(size=s.shape) for s in (A, B, C, D)]
+    a, b, e, d = values
+    a, e = a[:, before:before + c], e[:, before:]
+    wanted = [np.einsum("ock,ckp->op", a, b), np.einsum("ock,ckp->po", a, b), np.einsum("kpo,kc->cpo", e, d)]
+    for target in ("interpreter", "cpu", "numba"):
+        kernel = sd.compile(outputs, [A, B, C, D], target=target, cache=False)
+        assert kernel.loop_ir.count("matmul gemm") >= 2 and "for i0 in 0 : " not in kernel.loop_ir.partition("matmul")[0]
+        for found, right in zip(kernel(*values), wanted, strict=True):
+            np.testing.assert_allclose(found, right, rtol=1e-11, atol=1e-11)
