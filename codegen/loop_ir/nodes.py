@@ -69,10 +69,7 @@ class Remainder:
     index: Affine
     modulus: Size
 
-    @property
-    def divisor(self) -> Size:
-        """The modulus, as that of the quotient beside it."""
-        return self.modulus
+    divisor = property(lambda self: self.modulus, doc="The modulus, as that of the quotient beside it.")
 
 
 Variable = Union[str, Quotient, Remainder]
@@ -247,10 +244,7 @@ class Loop(Walked):
 
 @node
 class TileLoop(Walked):
-    """Cut the section's range [lo, hi) into tiles of at most `rows`; `var` is the first sample of the present tile.
-
-    `SampleLoop`s inside run over the samples of the tile.
-    """
+    """Cut the section's range [lo, hi) into tiles of at most `rows`, over whose samples `SampleLoop`s run; `var` is the first."""
 
     var: str
     rows: int

@@ -8,9 +8,6 @@ after:   y[i] = Σ_{p<3} t[i + 1 − p, p]             three turns
 
 before:  y[i] = Σ_{a<n} t[a, i + 1 − 2 a]           a window that moves by two
 after:   y[2 a + p − 1] += t[a, p]                  every element once
-
-before:  y[a + p − 1] += t[a, p]                    nothing is gained by going back and forth in y
-after:   y[i] = Σ_{p<3} t[i + 1 − p, p]
 """
 
 from __future__ import annotations
@@ -22,7 +19,7 @@ from codegen.planning.costs import Hints
 from codegen.planning.rewriting import rewritten
 from symdiff.expression import Factor, Node, Product
 from symdiff.gathers import solved_labels
-from symdiff.index_notation import Index, Label, form_of, injective, labels_of, rename, replace, tidy
+from symdiff.index_notation import Index, Label, form_of, labels_of, rename, replace, tidy
 from symdiff.sizes import Size, multiply
 from symdiff.tensor_type import TensorType
 
@@ -40,9 +37,7 @@ def sum_over_windows(roots: Sequence[Node], hints: Hints) -> list[Node]:
     def shorter(node: Node) -> Node:
         if not isinstance(node, Product) or solved_labels(node):
             return node
-        if node.is_core:
-            return in_order(pushed(pulled(node, hints), hints))
-        return in_order(gathered(node, hints))
+        return in_order(pushed(pulled(node, hints), hints)) if node.is_core else node
     return rewritten(roots, shorter)
 
 
@@ -67,34 +62,6 @@ def pushed(node: Product, hints: Hints) -> Product:
         else:
             return node
     return renewed(node, list(found.values()), {s.label: s.by for s in found.values()})
-
-
-def gathered(node: Product, hints: Hints) -> Product:
-    """The scatter from windows that lie over one another as a sum at each position, where the sums are not longer."""
-    if node.coefficient != 1 or not node.out or injective(node.out, dict(enumerate(node.extents))):
-        return node
-    turned = node
-    for axis, index in enumerate(node.out):
-        constant, terms = form_of(index)
-        if len(terms) < 2:
-            continue
-        unit = [label for label, c in terms if c == 1]
-        if not unit:
-            return node
-        told = max(unit, key=lambda label: hints.value(node.extents[label]))
-        if not any(i == told and f.shape[k] == node.extents[told] for f, at in node.factors for k, i in enumerate(at)):
-            return node
-        # out = constant + told + Σ others, so told = out − constant − Σ others, where `told` now counts the axis.
-        others: dict[Label, Size] = {label: multiply(-1, c) for label, c in terms if label != told}
-        by = tidy(multiply(-1, constant), {**others, told: 1})
-        factors = tuple((f, tuple(replace(i, told, by) for i in at)) for f, at in turned.factors)
-        extents = tuple(node.shape[axis] if label == told else e for label, e in enumerate(turned.extents))
-        out = tuple(told if k == axis else i for k, i in enumerate(turned.out))
-        turned = Product(1, factors, out, extents, node.type)
-    whole = all(type(i) is int and turned.extents[i] == node.shape[axis] for axis, i in enumerate(turned.out))
-    if not whole or len(set(turned.out)) < len(turned.out) or hints.count(turned.extents) > 2 * hints.count(node.extents):
-        return node
-    return turned
 
 
 def window_of(node: Product, label: Label, told: Label, hints: Hints) -> Solved | None:
