@@ -46,6 +46,7 @@ from codegen.planning.passes import are_numbers
 from codegen.planning.shared_products import join_companions, share_products
 from codegen.planning.shared_terms import share_terms
 from codegen.planning.side_by_side import join_parts
+from codegen.planning.single_places import without_single_places
 from codegen.planning.sinking import sink
 from codegen.planning.sliding import sum_over_windows
 from codegen.planning.square_roots import take_square_roots
@@ -117,7 +118,8 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
             nodes = narrow_truths(nodes)
             if are_numbers(nodes):
                 return share_terms(nodes)
-            parted = separate_gathers(join_parts(write_in_windows(join_companions(nodes), hints)), hints)
+            plain = without_single_places(nodes)
+            parted = separate_gathers(join_parts(write_in_windows(join_companions(plain), hints)), hints)
             ordered = share_products(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))
             return join_scatters(join_windows(with_numbers_added(share_terms(take_square_roots(ordered, hints)))))
         roots = plan_loops(arranged(expanded), lambda bodies: arranged(of_turns(bodies, hints)))

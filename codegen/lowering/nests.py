@@ -35,12 +35,12 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.lowering.affine import placed, proved_inside, variable
 from codegen.lowering.elements import Elements, guarded, is_masked
-from codegen.lowering.pulled_windows import pulled_labels, windows_at
 from codegen.lowering.scalars import cast, conjunction, literal, times
 from codegen.lowering.scopes import At, Names, Scopes
 from codegen.planning.materialisation import is_contraction
 from codegen.planning.matrices import Group, MatrixForm, Operand, axes_of
 from codegen.planning.passes import Passes, is_pattern
+from codegen.planning.pulled_windows import pulled
 from codegen.planning.windows import fills_axis
 from symdiff.expression import Add, Node, Number, Product, Reduce
 from symdiff.gathers import children_read, is_scatter, solved_labels
@@ -190,7 +190,7 @@ class Nests:
 
         Where each position is written `once`, nothing is added.
         """
-        windows = None if once else pulled_labels(node)
+        windows = None if once else pulled(node)
         # Samples in windows, and sums over samples, are added to by several tiles.
         if windows is not None and (not self.tiled or self.passes.label.get(node) in (None, *node.out)):
             self.pull(target, node, c, fresh, windows)
@@ -223,18 +223,15 @@ class Nests:
         self.scopes.inner.body.append(If(conjunction(tests), (write,)) if tests else write)
         self.close_loops(self.base_depth(sample))
 
-    def pull(self, target: Node, node: Product, c: Number, fresh: bool, windows: Mapping[int, int]) -> None:
-        """buffer[p] += c · Π factors, summed over the labels with out(labels) = p, of which `windows` follow from p."""
+    def pull(self, target: Node, node: Product, c: Number, fresh: bool, windows: Product) -> None:
+        """buffer[p] += c · Σ Π factors of the windows at p: what a pattern writes, summed for each position."""
         sample = self.passes.sample.get(target) if self.tiled else None
         places = self.open_loops(self.elements.layouts.get(target, range(target.ndim)), target.shape, sample)
         at = tuple(places[k] for k in range(target.ndim))
         first = len(self.scopes.chain)
-        labels = self.open_loops([k for k in range(len(node.extents)) if k not in windows.values()], node.extents, None)
-        labels |= windows_at(node, at, windows, labels)
-        value, conditions = self.drive(Product(1, node.factors, node.out, node.extents, node.type), labels)
-        known = [Inside(labels[label], node.extents[label]) for label in windows.values() if not proved_inside(
-            labels[label], node.extents[label], self.scopes.sizes)]
-        value = guarded(value, list(dict.fromkeys([*known, *conditions])), node.dtype)
+        labels = dict(zip(windows.out, at, strict=True)) | self.open_loops(windows.summed, windows.extents, None)
+        value, conditions = self.drive(windows, labels)  # type: ignore[arg-type]
+        value = guarded(value, list(dict.fromkeys(conditions)), node.dtype)
         if len(self.scopes.chain) > first:
             register = self.scopes.names.fresh("r")
             self.scopes.chain[first].carried.append(Carried(register, node.dtype, identity("add", node.dtype)))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from codegen.planning.costs import Hints
 from codegen.planning.matrices import matrix_form
 from codegen.planning.passes import Passes, is_leaf, is_of_numbers, is_pattern, is_small_power
+from codegen.planning.pulled_windows import as_read
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read, factors_read, is_gather, solved_labels
 from symdiff.index_notation import Index, injective, inside, labels_of
@@ -96,8 +97,9 @@ def choose_stored(roots: Sequence[Node], order: Sequence[Node], passes: Passes, 
             for operand in (form.A, form.B) if form is not None else ():
                 if not isinstance(operand.node, Symbol):
                     stored.setdefault(operand.node, "an operand of a matrix product")
-            for f, at in factors_read(node):
-                if not is_leaf(f) and guarded(node, f, at):
+            windows = as_read(node)
+            for f, at in factors_read(windows):
+                if not is_leaf(f) and guarded(windows, f, at):
                     stored.setdefault(f, "it is read under a range test")
         if is_pattern(node) or node in divisors:
             continue
@@ -194,6 +196,7 @@ def least_work(node: Node) -> int:
 def readings(node: Node) -> list[tuple[Node, tuple[Index, ...], tuple[Size, ...]]]:
     """What a node reads, once for each position: the child, its indices, and how far their labels go."""
     if isinstance(node, Product):
+        node = as_read(node)
         return [(f, at, node.extents) for f, at in dict.fromkeys(factors_read(node))]
     return [(child, tuple(range(child.ndim)), child.shape) for child in dict.fromkeys(children_read(node))]
 

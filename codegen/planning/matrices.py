@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from codegen.planning.costs import Hints
 from symdiff.expression import Add, Node, Product
-from symdiff.index_notation import Index, Label, form_of, injective, inside, labels_in, labels_of, rename, tidy
+from symdiff.index_notation import Index, Label, form_of, injective, inside, labels_in, labels_of, rename
 from symdiff.normal_form.merging import placed
 from symdiff.sizes import Size, multiply
 
@@ -71,7 +71,7 @@ def groups_of(node: Product) -> tuple[Operand, Operand, list[Label], list[Label]
     if any(f.dtype != node.dtype for f, _ in node.factors):
         return None
     extents = dict(enumerate(node.extents))
-    a, b = (without_single(operand(f, at), extents) for f, at in node.factors)
+    a, b = (operand(f, at) for f, at in node.factors)
     summed = [label for label in node.summed if extents[label] != 1]
     if any(not inside(i, f.node.shape[k], extents) for f in (a, b) for k, i in enumerate(f.at)):
         return None
@@ -187,15 +187,6 @@ def operand(f: Node, at: tuple[Index, ...]) -> Operand:
         if within and whole and injective(places, dict(enumerate(f.extents))):
             return Operand(inner, tuple(placed(index, dict(enumerate(at))) for index in places))
     return Operand(f, at)
-
-
-def without_single(f: Operand, extents: Mapping[Label, Size]) -> Operand:
-    """The operand with y for y + k where k is 0 alone, as in the windows of a convolution with kernels of one place."""
-    def plain(index: Index) -> Index:
-        constant, terms = form_of(index)
-        kept = {label: c for label, c in terms if extents[label] != 1}
-        return tidy(constant, kept) if kept else index
-    return Operand(f.node, tuple([i if type(i) is int else plain(i) for i in f.at]))
 
 
 def partitions(rows: Sequence[Label], columns: Sequence[Label], inner: Sequence[Label],
