@@ -40,6 +40,7 @@ from codegen.planning.expansions import expand_functions, narrow_truths
 from codegen.planning.gathers import separate_gathers, with_numbers_added
 from codegen.planning.hoisting import hoist
 from codegen.planning.joint_sums import join_scatters
+from codegen.planning.lifted_stacks import lift
 from codegen.planning.loops import plan_loops
 from codegen.planning.openings import open_contractions
 from codegen.planning.passes import are_numbers
@@ -166,7 +167,7 @@ def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, targe
 def of_turns(nodes: Sequence[Node], hints: Hints) -> list[Node]:
     """The nodes in the vocabulary of the loop IR, with loops that do what is asked for alone, and in their turns what changes."""
     has_loops = any(map(is_scan, topological(nodes)))
-    return expand_functions(sink(hoist(drop_dead_carries(absorb_loops(nodes)), hints)) if has_loops else nodes, hints)
+    return expand_functions(sink(lift(hoist(drop_dead_carries(absorb_loops(nodes)), hints), hints)) if has_loops else nodes, hints)
 
 
 def unchecked(program: Program) -> Program:

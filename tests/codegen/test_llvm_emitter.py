@@ -149,3 +149,14 @@ def test_short_loops_around_long_ones_are_not_written_out() -> None:
     np.testing.assert_allclose(kernel(values), values.sum((0, 1)), rtol=1e-12, atol=1e-12)
     text = kernel.loop_ir
     assert "0 : 3 unrolled" not in text and "in 400 : 400" not in text
+
+
+def test_conditions_are_spread_without_shuffles() -> None:
+    """LLVM 22 asks a broadcast of conditions by an instruction that knows 16 of 32 registers, and so reads another one."""
+    x, A = sd.symbol("x", 6), sd.symbol("A", (6, 6))
+    windows = sd.pad(x[:3] * 2, ((2, 1),)) + sd.pad(x[1:5], ((1, 1),))
+    kernel = sd.compile(sd.sum(sd.sin(A.T @ windows)), [x, A], cache=False)
+    values = np.linspace(-1, 1, 6), np.cos(np.arange(36.0)).reshape(6, 6)
+    spread = np.pad(2 * values[0][:3], (2, 1)) + np.pad(values[0][1:5], (1, 1))
+    np.testing.assert_allclose(kernel(*values), np.sin(values[1].T @ spread).sum(), rtol=1e-12)
+    assert not re.search(r"shufflevector <\d+ x i1> [^\n]* zeroinitializer\n", kernel.llvm)

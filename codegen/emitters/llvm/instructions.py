@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import NamedTuple, TypeVar
 
 from msgspec import Struct, field
@@ -102,7 +103,9 @@ class Function:
         # What was negated, by the name of the result: |−x| is |x|.
         self.negated: dict[str, Ssa] = {}
         # The conditions that masks join, by the name of the mask.
-        self.joined: dict[str, frozenset[str]] = {}
+        self.joined: dict[str, dict[str, Ssa]] = {}
+        # The conditions that are the same in all lanes of vectors, by the names of those.
+        self.spread_of: dict[str, Ssa] = {}
 
     @property
     def depth(self) -> int:
@@ -182,6 +185,12 @@ class Function:
         if value.name[0] != "%":
             return Ssa(f"splat ({value.kind} {value.name})", value.kind, lanes)
         vector = type_of(value.kind, lanes)
+        if value.kind == "i1":
+            # By no shuffle: those of conditions LLVM 22 takes apart by vmovmskps, which knows 16 registers, where it has 32.
+            spread = f"select i1 {value.name}, {vector} splat (i1 true), {vector} zeroinitializer"
+            result = self.pure(spread, "i1", lanes, value.depth)
+            self.spread_of[result.name] = value
+            return result
         first = self.pure(f"insertelement {vector} poison, {value.kind} {value.name}, i64 0", value.kind, lanes, value.depth)
         return self.pure(f"shufflevector {vector} {first.name}, {vector} poison, <{lanes} x i32> zeroinitializer",
                          value.kind, lanes, value.depth)
@@ -269,9 +278,19 @@ class Function:
         """Whether a condition holds in some lane."""
         if mask.lanes == 1:
             return mask
-        name = f"llvm.vector.reduce.or.v{mask.lanes}i1"
-        self.declare(name, f"declare i1 @{name}({mask.type})")
-        return self.pure(f"call i1 @{name}({mask.type} {mask.name})", "i1", 1, mask.depth)
+        # What holds in all lanes or in none is asked for once.
+        parts = self.parts_of(mask).values()
+        scalars = [self.spread_of[part.name] for part in parts if part.name in self.spread_of]
+        vectors = [part for part in parts if part.name not in self.spread_of]
+        found = Ssa("true", "i1")
+        if vectors:
+            apart = reduce(lambda a, b: self.binary("and", a, b), vectors)
+            name = f"llvm.vector.reduce.or.v{apart.lanes}i1"
+            self.declare(name, f"declare i1 @{name}({apart.type})")
+            found = self.pure(f"call i1 @{name}({apart.type} {apart.name})", "i1", 1, apart.depth)
+        for scalar in scalars:
+            found = self.logic("and", scalar, found)
+        return found
 
     def logic(self, op: str, a: Ssa, b: Ssa) -> Ssa:
         """`and`, `or` of conditions, folded where one is known."""
@@ -279,14 +298,19 @@ class Function:
         for known, other in ((a, b), (b, a)):
             if known.lanes == 1 and known.name in ("true", "false"):
                 return other if known.name == neutral else self.splat(known, other.lanes)
+        a, b = self.alike(a, b)
         result = self.binary(op, a, b)
         if op == "and":
-            self.joined[result.name] = self.conditions(a) | self.conditions(b)
+            self.joined[result.name] = self.parts_of(a) | self.parts_of(b)
         return result
 
+    def parts_of(self, mask: Ssa) -> dict[str, Ssa]:
+        """The conditions that all hold where a mask does, by their names."""
+        return self.joined.get(mask.name, {mask.name: mask})
+
     def conditions(self, mask: Ssa | None) -> frozenset[str]:
-        """The conditions that all hold where a mask does."""
-        return frozenset() if mask is None else self.joined.get(mask.name, frozenset((mask.name,)))
+        """The names of the conditions that all hold where a mask does."""
+        return frozenset() if mask is None else frozenset(self.parts_of(mask))
 
     def unary(self, op: str, a: Ssa) -> Ssa:
         """`op a`."""
