@@ -41,7 +41,7 @@ def times(c: Number, value: Value, dtype: str) -> Value:
         return value
     if c == -1:
         return Call("neg", (value,), dtype)
-    if isinstance(c, Fraction) and abs(c.numerator) == 1 and dtype in FLOATING and c.denominator & (c.denominator - 1):
+    if isinstance(c, Fraction) and dtype in FLOATING and c.denominator & (c.denominator - 1):
         # As it was written: x / 49 is 1 at 49, while x times the rounded 1/49 is less.
         return Call("div", (times(c.numerator, value, dtype), literal(c.denominator, dtype)), dtype)
     return Call("mul", (literal(c, dtype), value), dtype)

@@ -134,3 +134,17 @@ def test_time_steps_of_an_equation_ask_nothing(steps: int) -> None:
     lines = kernel.loop_ir.splitlines()
     heads = [k for k, line in enumerate(lines) if " lane" in line and "for i" in line]
     assert "in 16 : " in kernel.loop_ir and not any("inside" in lines[k + 1] for k in heads), kernel.loop_ir
+
+
+def test_what_is_computed_once_and_read_once_is_stored_by_no_plan() -> None:
+    """The Hessian of a smoothing spline times a vector: a root beside differences of neighbours, in one loop."""
+    x, y, v = (sd.symbol(name, 200_000) for name in "xyv")
+    bends = x[2:] - 2 * x[1:-1] + x[:-2]
+    loss = sd.sum(sd.sqrt(1 + (x - y) ** 2)) + 3 * sd.sum(bends**2)
+    kernel = sd.compile(sd.hvp(loss, x, v), [x, y, v])
+    values = np.random.default_rng(0).normal(size=(3, 200_000))
+    found = kernel(*values)
+    assert kernel.stats()["scratch_bytes"] == 0, kernel.explain()
+    d = np.diff(values[2], 2)
+    stencil = np.pad(d, (0, 2)) - 2 * np.pad(d, (1, 1)) + np.pad(d, (2, 0))
+    np.testing.assert_allclose(found, values[2] / (1 + (values[0] - values[1]) ** 2) ** 1.5 + 6 * stencil, rtol=1e-9, atol=1e-9)
