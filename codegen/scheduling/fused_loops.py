@@ -177,10 +177,10 @@ def counted_as(var: str, loop: Loop, more: int = 0) -> Loop:
 @remembered
 def is_nest(loop: Loop) -> bool:
     """Whether a loop holds others, and nothing but sums of their own that goes from turn to turn."""
-    inside = list(statements(loop.body))
-    sums = {c.name for s in inside if isinstance(s, Loop) for c in s.carried}
+    held = inside(loop)[1:]
+    sums = {c.name for s in held if isinstance(s, Loop) for c in s.carried}
     return not loop.carried and any(isinstance(s, Loop) for s in loop.body) and all(
-        isinstance(s, (*PLAIN, Loop)) and (not isinstance(s, Update) or s.register in sums) for s in inside)
+        isinstance(s, (*PLAIN, Loop)) and (not isinstance(s, Update) or s.register in sums) for s in held)
 
 
 def alike(first: Loop, second: Loop) -> bool:
@@ -265,16 +265,22 @@ def meet_in_turn(first: Loop | SampleLoop, second: Loop | SampleLoop) -> bool:
     common = [name for name in one if name in two and (name in written_in(first) or name in written_in(second))]
     if not common:
         return True
-    inside = {*named_in(first), *named_in(second)}
+    named = {*named_in(first), *named_in(second)}
     names = {second.var: counted_by(first.var)}
-    return all(all_apart([*one[name], *[moved_place(index, names) for index in two[name]]], first, inside) for name in common)
+    return all(all_apart([*one[name], *[moved_place(index, names) for index in two[name]]], first, named) for name in common)
+
+
+@remembered
+def inside(statement: Statement) -> Sequence[Statement]:
+    """A statement and all in it, which many questions walk through."""
+    return tuple(statements((statement,)))
 
 
 @remembered
 def touched(statement: Statement) -> Mapping[str, Sequence[tuple[Affine, ...]]]:
     """Where a statement, with all in it, reads and writes, by buffer."""
     found: dict[str, list[tuple[Affine, ...]]] = {}
-    for inner in statements((statement,)):
+    for inner in inside(statement):
         for name, index in loads(inner):
             found.setdefault(name, []).append(index)
         if isinstance(inner, (Store, Accumulate)):
@@ -285,34 +291,34 @@ def touched(statement: Statement) -> Mapping[str, Sequence[tuple[Affine, ...]]]:
 @remembered
 def written_in(statement: Statement) -> Set[str]:
     """The buffers that a statement, with all in it, writes."""
-    return {s.buffer for s in statements((statement,)) if isinstance(s, (Store, Accumulate))}
+    return {s.buffer for s in inside(statement) if isinstance(s, (Store, Accumulate))}
 
 
 @remembered
 def read_in(statement: Statement) -> Set[str]:
     """The buffers that a statement, with all in it, loads."""
-    return {name for s in statements((statement,)) for name, _ in loads(s)}
+    return {name for s in inside(statement) for name, _ in loads(s)}
 
 
 @remembered
 def registers_in(statement: Statement) -> Set[str]:
     """The registers and loop variables that a statement, with all in it, reads."""
-    return {name for s in statements((statement,)) for name in used_registers(s)}
+    return {name for s in inside(statement) for name in used_registers(s)}
 
 
 @remembered
 def carried_in(statement: Statement) -> Set[str]:
     """The registers that a statement carries, or loops in it do."""
-    return {c.name for s in statements((statement,)) if isinstance(s, Loop) for c in s.carried}
+    return {c.name for s in inside(statement) if isinstance(s, Loop) for c in s.carried}
 
 
 @remembered
 def named_in(loop: Loop | SampleLoop) -> Set[str]:
     """The variables of the loops in a loop, and the registers that are named in it."""
-    return {s.var if isinstance(s, Loop) else s.register for s in statements(loop.body) if isinstance(s, (Loop, Let))}
+    return {s.var if isinstance(s, Loop) else s.register for s in inside(loop)[1:] if isinstance(s, (Loop, Let))}
 
 
 @remembered
 def is_plain(statement: Statement) -> bool:
     """Whether a statement holds loops and plain statements alone."""
-    return all(isinstance(s, (*PLAIN, Loop)) for s in statements((statement,)))
+    return all(isinstance(s, (*PLAIN, Loop)) for s in inside(statement))
