@@ -55,6 +55,7 @@ def kept_for(root: Node, node: Node, hints: Hints) -> list[Node] | None:
     nexts = expand_functions(loop.nexts, hints)
     changing = reaching(topological([*nexts, root]), loop.carries)
     going_on = set(topological(nexts))
+    carries, given = set[Node](loop.carries), {*loop.slices, *loop.invariants}
     # What a function of the same numbers is there for, as 1 - tanh² beside tanh.
     at_hand = {part.children for part in going_on if is_costly(part)}
     kept: dict[Node, None] = {}
@@ -63,10 +64,10 @@ def kept_for(root: Node, node: Node, hints: Hints) -> list[Node] | None:
     costly = False
     while pending:
         part = pending.pop()
-        if part in seen or part in loop.slices or part in loop.invariants:
+        if part in seen or part in given:
             continue
         seen.add(part)
-        if part in loop.carries or (part in going_on and is_costly(part)):
+        if part in carries or (part in going_on and is_costly(part)):
             kept[part] = None
             continue
         simple = isinstance(part, (Add, Map)) or (isinstance(part, Product) and not part.is_core and not solved_labels(part))
