@@ -48,9 +48,14 @@ def from_exact(array: Array, dtype: np.dtype[Any], name: str, where: str) -> Arr
     if not array.size or not all(isinstance(value, kinds) for value in array.flat):
         return None
     try:
-        return array.astype("float64" if dtype.kind == "f" else dtype)
-    except OverflowError:
+        # An integer that a narrower dtype cannot hold is told further on.
+        found = array.astype("float64" if dtype.kind == "f" else "int64")
+    except (OverflowError, ValueError):
         raise beyond(name, dtype, where) from None
+    # A decimal number beyond floats is infinite as one.
+    if dtype.kind == "f" and any(np.isinf(x) and abs(v) != np.inf for x, v in zip(found.flat, array.flat, strict=True)):
+        raise beyond(name, dtype, where)
+    return found
 
 
 def beyond(name: str, dtype: np.dtype[Any], where: str) -> ArgumentMismatch:

@@ -113,6 +113,13 @@ def test_exact_numbers_are_numbers() -> None:
             kernel([10**400, 1])
         with pytest.raises(sd.ArgumentMismatch, match="k holds a number that int64 cannot hold"):
             sd.compile(2 * k, [k], target=target)(2**70)
+        with pytest.raises(sd.ArgumentMismatch, match="s holds a number that float64 cannot hold"):
+            kernel([Decimal("1e400"), 1])
+        np.testing.assert_array_equal(kernel([Decimal("-Infinity"), Fraction(1)]), [-np.inf, 2])
+    for dtype, given in (("int32", 2**40), ("bool", 2), ("bool", 1)):
+        small = sd.symbol("small", 1, dtype)
+        with pytest.raises(sd.ArgumentMismatch, match="small holds"):
+            sd.compile(sd.where(small > 0, 1, 2) if dtype == "int32" else sd.where(small, 1, 2), [small])(np.array([given], object))
 
 
 def test_sizes_are_solved():
