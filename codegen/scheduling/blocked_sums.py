@@ -19,7 +19,6 @@ from codegen.loop_ir.copies import copy_of
 from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import (
     Affine,
-    Assign,
     Carried,
     If,
     Inside,
@@ -32,7 +31,8 @@ from codegen.loop_ir.nodes import (
     Update,
 )
 from codegen.loop_ir.rewriting import moved
-from codegen.loop_ir.walks import fresh_names, statements, subvalues, used_registers, values_of
+from codegen.loop_ir.walks import fresh_names, statements, subvalues, values_of
+from codegen.scheduling.vector_loops import independent
 
 # Turns of a block; of fewer blocks than two the sum is as good as it is.  A longer body is not written twice.
 BLOCK, LONGEST = 4096, 24
@@ -58,17 +58,17 @@ def blocked(body: Sequence[Statement], name: Iterator[str]) -> tuple[Statement, 
 
 
 def is_long_sum(loop: Loop) -> bool:
-    """Whether a loop adds many numbers of float32 to registers that it carries, which nothing else in it reads or sets."""
+    """Whether a loop adds many numbers of float32 to registers that it carries, in turns that may run in any order."""
     if not isinstance(loop.lo, int) or not isinstance(loop.hi, int) or loop.step != 1 or loop.hi - loop.lo < 2 * BLOCK:
         return False
     inside = list(statements(loop.body))
     own = {c.name: c.dtype for c in loop.carried}
-    folds = {(s.register, s.op) for s in inside if isinstance(s, Update)}
-    # Each register is folded in one way, and carried by this loop.
-    if len(folds) != len({register for register, _ in folds} & own.keys()):
+    folds = {s.register: s.op for s in inside if isinstance(s, Update)}
+    # The last turns come first, so none may hang on another; and what they fold into is carried by this loop.
+    if not independent(loop) or not folds.keys() <= own.keys() or len(inside) > LONGEST:
         return False
-    return any(own[register] == "float32" and op == "add" for register, op in folds) and len(inside) <= LONGEST and not any(
-        isinstance(s, (Assign, Loop)) or not used_registers(s).isdisjoint(own) for s in inside) and not any(
+    return any(own[register] == "float32" and op == "add" for register, op in folds.items()) and not any(
+        isinstance(s, Loop) for s in inside) and not any(
         isinstance(v, Inside) for s in inside for outer in values_of(s) for v in subvalues(outer))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import symdiff as sd
-from codegen.loop_ir.nodes import Carried, Literal, Loop, Register, SampleLoop, Update
+from codegen.loop_ir.nodes import Affine, Carried, Literal, Load, Loop, Register, SampleLoop, Store, Update
 from codegen.scheduling.blocked_sums import BLOCK, is_long_sum
 
 LENGTHS = (2 * BLOCK, 2 * BLOCK + 1, 100_001, 1_000_003)
@@ -54,3 +54,13 @@ def test_what_is_read_on_the_way_stays() -> None:
     assert is_long_sum(plain)
     assert not is_long_sum(Loop("i", 0, 10**6, (*plain.body, Update("add", "s", Register("r"))), carried=carried))
     assert not is_long_sum(Loop("i", 0, 10**6, (*plain.body, Update("max", "r", Literal(1.0, "float32"))), carried=carried[:1]))
+
+
+def test_turns_that_read_what_others_wrote_stay_in_order() -> None:
+    """The blocks come behind the last turns."""
+    i = Affine(0, (("i", 1),))
+    added = Update("add", "r", Load("y", (i,)))
+    carried = (Carried("r", "float32", Literal(0.0, "float32")),)
+    assert is_long_sum(Loop("i", 0, 10**6, (added, Store("z", (i,), Load("y", (i,)))), carried=carried))
+    for behind in (Store("y", (Affine(1, (("i", 1),)),), Load("y", (i,))), Store("b", (), Load("y", (i,)))):
+        assert not is_long_sum(Loop("i", 0, 10**6, (added, behind), carried=carried))
