@@ -66,10 +66,11 @@ def value_of_node(node: Node, values: Mapping[Node, Array], sizes: Mapping[str, 
         total, last = np.zeros(shape, dtype), np.zeros(shape, dtype)
         for c, term in node.terms:
             whole = logsumexp_in(term) if field is REAL and len(node.terms) > 1 and term.dtype == dtype else None
-            parts = [values[term]] if whole is None else sum_in_parts(term, whole, values, sizes)
-            total = total + scaled(c, parts[0].astype(dtype))
-            for part in parts[1:2]:
-                last = last + scaled(c, part)
+            value = values[term]
+            if whole is not None:
+                value, rest, _ = sum_in_parts(term, whole, values, sizes)
+                last = last + scaled(c, rest)
+            total = total + scaled(c, value.astype(dtype))
         return (total + last).astype(dtype)
     if isinstance(node, Product):
         return value_of_product(node, values, sizes, shape, field)
