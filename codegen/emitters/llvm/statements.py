@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from codegen.emitters.llvm.aligned_rows import RowAligner
 from codegen.emitters.llvm.indices import ZERO
 from codegen.emitters.llvm.instructions import KINDS, Ssa, counted, literal
 from codegen.emitters.llvm.lanes import (
@@ -25,7 +26,6 @@ from codegen.emitters.llvm.lanes import (
     vectors_in_one,
 )
 from codegen.emitters.llvm.recurring_functions import recurring
-from codegen.emitters.llvm.row_fetches import RowFetcher
 from codegen.loop_ir.folds import identity, unchanging
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -53,7 +53,7 @@ from symdiff.errors import CannotLower
 from symdiff.sizes import combine, monomials
 
 
-class StatementWriter(RowFetcher):
+class StatementWriter(RowAligner):
     """Writes statements."""
 
     # What divides the samples between them.
@@ -93,7 +93,7 @@ class StatementWriter(RowFetcher):
             case SampleLoop(step=step, rest=rest):
                 if rest and self.whole % rest == 0:
                     return
-                self.samples, self.fetching = statement.var, {}
+                self.samples, self.fetching, self.samples_at_once = statement.var, {}, 0 if rest else step
                 group = literal(rest or step, "i64")
                 whole = self.hi if self.whole % (rest or step) == 0 else self.plus(
                     self.lo, self.times(self.quotient("udiv", self.minus(self.hi, self.lo), group), group))
@@ -263,24 +263,47 @@ class StatementWriter(RowFetcher):
         for (name, _), part in parts.items():
             self.registers[part] = self.neutral(folds[name], outside[name], width)
 
+        whole, turn = self.mask, width * vectors
+
+        def vector(first: Ssa, k: int = 0, mask: Ssa | None = whole, lanes: int = width) -> None:
+            self.lanes, self.mask = lanes, mask
+            self.lanes_before = k * width + (0 if first.name.startswith("%") else int(first.name))
+            self.variables[loop.var] = self.plus(first, literal(k * width, "i64"))
+            self.registers.update({name: self.registers[parts[name, k]] for name in folds})
+            self.fetch_rows(loop, hi)
+            self.body(loop.body)
+            self.registers.update({parts[name, k]: self.splat(self.registers[name], lanes) for name in folds})
+            self.lanes, self.mask, self.lanes_before = 1, whole, 0
+
         def body() -> None:
             first = self.variables[loop.var]
-            self.lanes = width
             for k in range(vectors):
-                self.lanes_before = k * width + (0 if first.name.startswith("%") else int(first.name))
-                self.variables[loop.var] = self.plus(first, literal(k * width, "i64"))
-                self.registers.update({name: self.registers[parts[name, k]] for name in folds})
-                self.fetch_rows(loop, hi)
-                self.body(loop.body)
-                self.registers.update({parts[name, k]: self.splat(self.registers[name], width) for name in folds})
-            self.lanes, self.lanes_before = 1, 0
-        turn = width * vectors
-        if self.minus(hi, lo).name == str(turn):
+                vector(first, k)
+        before = self.before_rows(loop, lo, hi)
+        if before.name != "0":
+            # What folds nothing goes by single vectors where masks are.
+            single = width if folds else self.line_lanes(loop)
+            start, stop, self.from_zero = self.minus(lo, before), self.minus(hi, before), False
+            self.lead = self.compare("icmp sge", counted(single), before)
+            vector(start, 0, self.lead, single)
+            self.lead = None
+            for k in range(1, vectors):
+                vector(start, k)
+            start = self.plus(start, literal(turn if folds else single, "i64"))
+            last = self.plus(start, literal(int(hi.name) - int(lo.name) - turn, "i64"))
+            self.turns(loop.var, start, last, literal(turn, "i64"), list(parts.values()), body)
+            for lanes in range(0, 0 if folds else turn - single, single):
+                vector(self.plus(last, literal(lanes, "i64")), lanes=single)
+            vector(stop, 0, self.compare("icmp slt", counted(single), before), single)
+            for name in folds:
+                of_name = [parts[name, k] for k in range(vectors)]
+                self.registers.update(zip(of_name, self.put_back([self.registers[p] for p in of_name], before), strict=True))
+        elif self.minus(hi, lo).name == str(turn):
             self.variables[loop.var] = lo
             body()
         elif is_written_out(loop, width, self.most_written()):
-            for start in range(int(lo.name), int(hi.name), turn):
-                self.variables[loop.var] = literal(start, "i64")
+            for first in range(int(lo.name), int(hi.name), turn):
+                self.variables[loop.var] = literal(first, "i64")
                 body()
         else:
             self.turns(loop.var, lo, hi, literal(turn, "i64"), list(parts.values()), body)

@@ -59,6 +59,8 @@ class ValueWriter(IndexWriter):
         self.fetching: dict[str, str] = {}
         self.fetched: set[tuple[str, str]] = set()
         self.lanes_before = 0
+        # Which lanes of a first vector are at work, while that is written.
+        self.lead: Ssa | None = None
         # Arrays that nothing writes here, and what has been gathered of them, by the block and the positions.
         self.fixed: set[str] = set()
         self.gathers: dict[tuple[str, ...], list[tuple[frozenset[str], Ssa]]] = {}
@@ -185,7 +187,7 @@ class ValueWriter(IndexWriter):
             value = self.read(kind, self.pointer(name, place.base), None if mask is None else self.any_lane(mask))
         elif place.apart is None and place.step.name == "1" and (kind != "i8" or mask is None):
             pointer = self.pointer(name, place.base)
-            if mask is None:
+            if mask is None or mask is self.lead:
                 self.fetch_ahead(name, pointer)
             value = self.read_lanes(kind, pointer, mask)
         else:
