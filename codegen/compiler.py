@@ -54,7 +54,7 @@ from codegen.planning.square_roots import take_square_roots
 from codegen.planning.windows import write_in_windows
 from codegen.runtime.kernel import Kernel, Planned
 from codegen.runtime.kernel_store import KernelStore
-from symdiff.binding import argument_of, demands_of, refuse_inner
+from symdiff.binding import argument_of, demands_of, refuse_inner, told_size
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import METHODS, Node, Symbol
 from symdiff.long_calls import long_call
@@ -65,6 +65,7 @@ from symdiff.reference import evaluate_nodes
 from symdiff.resizing import resized
 from symdiff.settings import cache_folder, checks_programs, default_target, default_threads
 from symdiff.simplification.phases import before_differentiation
+from symdiff.sizes import Dim
 from symdiff.tensor_type import dtype_name
 from symdiff.traversal import symbols_of, topological
 from symdiff.trees import flatten, flatten_like, places
@@ -72,12 +73,13 @@ from symdiff.trees import flatten, flatten_like, places
 Tree = Any
 
 
-def compile(outputs: Tree, inputs: Sequence[Node] | Node | None = None, *, target: str | None = None, dtype: Any = None,
+def compile(outputs: Tree, inputs: Sequence[Node | Dim] | Node | Dim | None = None, *, target: str | None = None, dtype: Any = None,
             threads: int | None = None, cache: bool | str | os.PathLike[str] = True, fast_math: bool = False,
             check: bool = False) -> Kernel:
     """A kernel that computes `outputs` (an expression, or a list, tuple or dict of them) from `inputs`.
 
-    `inputs` is one symbol, or a list or tuple of them; without it the order is that of first appearance.  `target` is
+    `inputs` is one symbol, or a list or tuple of them; without it the order is that of first appearance.  A named size
+    among them is told by a number, as the turns of a loop that no array is as long as.  `target` is
     "cpu" (unless SYMDIFF_TARGET names another), "numba", "numpy" (the reference) or "interpreter" (of the loop IR);
     `check=True` refuses NaN and infinities in arguments.  With target "cpu" the machine code is kept on disk, in the folder
     `cache` or (True) in that of `symdiff.settings.cache_folder`; False keeps it in memory alone.  Large calls run
@@ -193,7 +195,7 @@ def check_options(threads: int | None, cache: bool | str | os.PathLike[str], fas
     check_switch("check", check)
 
 
-def chosen_inputs(leaves: Sequence[Node], inputs: Sequence[Node] | Node | None) -> list[Symbol]:
+def chosen_inputs(leaves: Sequence[Node], inputs: Sequence[Node | Dim] | Node | Dim | None) -> list[Symbol]:
     """The input symbols in order; raises where one is missing, repeated, or no symbol, or two share a name."""
     used = symbols_of(leaves)
     refuse_inner(used)
@@ -211,13 +213,14 @@ def chosen_inputs(leaves: Sequence[Node], inputs: Sequence[Node] | Node | None) 
     return symbols
 
 
-def listed(inputs: Sequence[Node] | Node) -> list[Symbol]:
+def listed(inputs: Sequence[Node | Dim] | Node | Dim) -> list[Symbol]:
     """The symbols of `inputs=`; raises `TypeMismatch` for anything that has no order, or holds no symbols."""
-    items = [inputs] if isinstance(inputs, Node) else inputs
+    items = [inputs] if isinstance(inputs, (Node, Dim)) else inputs
     if not isinstance(items, (list, tuple)):
         raise TypeMismatch(f"inputs={items!r:.60} is no list of symbols", mend="give a list, in the order of the arguments")
+    items = [told_size(item) if isinstance(item, Dim) else item for item in items]
     symbols = [item for item in items if isinstance(item, Symbol)]
     if len(symbols) < len(items):
         wrong = next(item for item in items if not isinstance(item, Symbol))
-        raise TypeMismatch(f"{wrong!s:.60} cannot be an input", mend="inputs are symbols, made by sd.symbol")
+        raise TypeMismatch(f"{wrong!s:.60} cannot be an input", mend="inputs are symbols, made by sd.symbol, or named sizes")
     return symbols

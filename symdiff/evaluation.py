@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from symdiff.binding import Argument, Binder, argument_of, demands_of, refuse_inner, values_by_name
+from symdiff.binding import Argument, Binder, argument_of, demands_of, refuse_inner, told_size, values_by_name
 from symdiff.expression import Node, Symbol
 from symdiff.namesakes import refuse_doubles
 from symdiff.operators.coercion import as_node
 from symdiff.reference import evaluate_nodes
+from symdiff.sizes import NAMED, dim
 from symdiff.traversal import symbols_of
 from symdiff.trees import flatten
 
@@ -24,7 +25,7 @@ def evaluate(x: Tree, values: Mapping[Any, Any] | None = None) -> Tree:
 
     Values are converted and checked as a compiled kernel does it: raises `ArgumentMismatch` that names the symbol for a
     missing or unknown name, a wrong rank, size or dtype.  Symbols that x does not hold are allowed as keys; they may
-    tell sizes.
+    tell sizes.  So may sizes, with a number.
 
     >>> import symdiff as sd
     >>> x, A = sd.symbol("x", "n"), sd.symbol("A", ("n", "n"))
@@ -45,6 +46,8 @@ def bind_symbols(roots: Sequence[Node], values: Mapping[Any, Any], callee: str =
     refuse_inner(symbols)
     named = values_by_name(values, callee)
     symbols += [key for key in values if isinstance(key, Symbol) and not any(key is s for s in symbols)]
+    names = {symbol.name for symbol in symbols}
+    symbols += [told_size(dim(name)) for name in named if name in NAMED and name not in names]
     refuse_doubles(symbols)
     arguments: list[Argument] = [argument_of(symbol) for symbol in symbols]
     arrays, sizes = Binder(arguments, callee=callee, demands=demands_of(roots)).bind((), named)

@@ -168,8 +168,11 @@ class Machine:
     def fast_call(self, store: KernelStore | None) -> int | None:
         """The address of the code of fast calls; None where the interpreter is not as it takes it to be."""
         if self.fast is None and fast_calls.numpy_functions() is not None:
-            self.fast, _ = compiled(lambda: fast_call_code.CODE, text_key(fast_call_code.CODE, self.circumstances), store,
-                                    lambda made: self.load(made, "fast_call"))
+            # Once, whichever threads ask at the same time: a second library would take the place of one that is in use.
+            with WRITING, self.lock:
+                if self.fast is None:
+                    key = text_key(fast_call_code.CODE, self.circumstances)
+                    self.fast, _ = compiled(lambda: fast_call_code.CODE, key, store, lambda made: self.load(made, "fast_call"))
         return None if self.fast is None else self.fast[1][0]
 
 

@@ -167,9 +167,11 @@ class StatementWriter(ValueWriter):
             # Numba takes an array for contiguous only where nothing is written behind a slice.
             cuts.pop()
         view = panel.buffer if all(c == ":" for c in cuts) else f"{panel.buffer}[{', '.join(cuts)}]"
-        if panel.joined and any(":" in cut for cut in cuts[min(panel.row_group[0], panel.column_group[0]) + 1:]):
+        if panel.joined and any(":" in cut for cut in cuts[min(*panel.row_group, *panel.column_group) + 1:]):
             view = f"np.ascontiguousarray({view})"
-        if panel.joined:
+        if panel.joined and not panel.column_group:
+            view = f"{view}.reshape(-1)"
+        elif panel.joined:
             view = f"{view}.reshape((-1, {self.size((rows if self.by_columns(panel) else columns) or 0)}))"
         return f"{view}.T" if self.by_columns(panel) != flip else view
 

@@ -232,7 +232,9 @@ class Machine:
                 raise OutOfBounds(f"panel of {panel.buffer} takes {start}:{stop} of axis {axis}, which has "
                                   f"{array.shape[axis]}")
         view: Array = array[tuple(cut)]
-        if panel.joined:
+        if panel.joined and panel.column_axis is None:
+            view = view.reshape(-1)
+        elif panel.joined:
             count = panel.column_axes if self.by_columns(panel) else panel.row_axes
             view = view.reshape(math.prod(view.shape[:count]), math.prod(view.shape[count:]))
         return view.T if self.by_columns(panel) else view

@@ -18,7 +18,7 @@ from symdiff.expression import Factor, Map, Node, Product, Reduce
 from symdiff.functions.row import REDUCTIONS, ROWS
 from symdiff.gathers import solved_labels
 from symdiff.index_notation import Index, Label
-from symdiff.normal_form import is_guard
+from symdiff.normal_form import is_guard, silences
 from symdiff.sizes import Size
 from symdiff.tensor_type import TensorType, promote
 
@@ -94,7 +94,8 @@ def beside(guard: Node, there: tuple[Index, ...], f: Node, at: tuple[Index, ...]
     shared = [axis for axis, i in enumerate(there) if i in at]
     others = tuple(axis for axis in range(len(there)) if axis not in shared)
     shape = tuple(guard.shape[axis] for axis in shared)
-    holds = Reduce(REDUCTIONS["any"], guard.children[0], others, TensorType("bool", shape))
+    condition = guard.children[0] if silences(guard) else guard
+    holds = Reduce(REDUCTIONS["any"], condition, others, TensorType("bool", shape))
     alive = Map(ROWS["guard"], (holds,), TensorType("bool", shape))
     labels = tuple(range(f.ndim))
     return Product(1, ((alive, tuple(at.index(there[axis]) for axis in shared)), (f, labels)), labels, f.shape, f.type)

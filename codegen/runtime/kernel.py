@@ -201,7 +201,7 @@ class Kernel:
             return tuple([sizes[name] for name in program.sizes])
         except KeyError as missing:
             raise ArgumentMismatch(f"size {missing.args[0]} is not told by the shape of any input",
-                                   mend=f"add an input that has {missing.args[0]} as an axis") from None
+                                   mend=f"add an input that has {missing.args[0]} as an axis, or the size itself") from None
 
     def variant(self, sizes: dict[str, int]) -> Variant:
         """The variant that serves calls of these sizes, planned when it is first asked for."""

@@ -12,11 +12,12 @@ from msgspec import Struct
 from symdiff.binding.conversions import as_argument, check_finite
 from symdiff.binding.demands import Demands, PositionCheck, check_demands
 from symdiff.binding.solving import SizeSource, size_sources
+from symdiff.binding.told_sizes import as_length, is_told
 from symdiff.errors import ArgumentMismatch, TypeMismatch
 from symdiff.expression import Symbol
 from symdiff.loops import BOUND, shown_name
 from symdiff.provenance import plain, spelled
-from symdiff.sizes import NAMED, Size, named_sizes, value_of
+from symdiff.sizes import NAMED, Dim, Size, named_sizes, value_of
 from symdiff.tensor_type import shape_text
 
 Array = np.ndarray[Any, Any]
@@ -26,16 +27,35 @@ NO_DEMANDS = Demands()
 
 
 class Argument(Struct, frozen=True):
-    """What a kernel expects of one input; `where` is the text that errors show (shape, the user's line)."""
+    """What a kernel expects of one input; `where` is the text that errors show (shape, the user's line).
+
+    `is_size` says that a number is given, and the argument is an array of that length.
+    """
 
     name: str
     dtype: str
     shape: tuple[Size, ...]
     where: str = ""
+    is_size: bool = False
+
+    def axis(self, axis: int) -> str:
+        """An axis, as errors tell it."""
+        return f"the number {self.name}" if self.is_size else f"axis {axis} of {self.name}"
+
+    @property
+    def more(self) -> str:
+        """What to pass where a size is too small."""
+        return "a larger number" if self.is_size else "more data"
+
+    def with_elements(self, count: int, axis: int) -> str:
+        """What to pass so that an axis has so many elements."""
+        return f"pass {self.name}={count}" if self.is_size else f"pass {self.name} with {count} along axis {axis}"
 
 
 def argument_of(symbol: Symbol) -> Argument:
     """What is expected of the value of a symbol."""
+    if is_told(symbol):
+        return Argument(symbol.name, symbol.dtype, symbol.shape, f"{symbol.name}, a size", True)
     declared = f", declared at {symbol.origin}" if symbol.origin else ""
     return Argument(symbol.name, symbol.dtype, symbol.shape,
                     f"{symbol.name} of dtype {symbol.dtype} and shape {shape_text(symbol.shape)}{declared}")
@@ -49,22 +69,22 @@ def refuse_inner(symbols: Iterable[Symbol]) -> None:
                                    mend="return it from the body: as a carry, or as what the step of a scan keeps of each turn")
 
 
-def named_values(values: Any, callee: str) -> Mapping[Any, Any]:
+def named_values(values: Any, callee: str, keys: tuple[type, ...] = (str, Symbol)) -> Mapping[Any, Any]:
     """Values by symbol or name, as a user gives them; raises `TypeMismatch` for what is no dict of that kind."""
     if not isinstance(values, Mapping):
         raise TypeMismatch(f"{plain(values)} is no dict of values", where=callee,
                            mend="give the values by symbol or by name: {\"x\": 1.0}")
     for key in values:
-        if not isinstance(key, (str, Symbol)):
+        if not isinstance(key, keys):
             raise TypeMismatch(f"{plain(key)} is no symbol", where=callee, mend="use symbols or their names as keys")
     return values
 
 
 def values_by_name(values: Any, callee: str) -> dict[str, Any]:
-    """As `named_values`, every key a name; raises `ArgumentMismatch` for a symbol that is given by its name too."""
+    """As `named_values`, of sizes too, every key a name; raises `ArgumentMismatch` for what is given by its name too."""
     named: dict[str, Any] = {}
-    for key, value in named_values(values, callee).items():
-        name = key.name if isinstance(key, Symbol) else key
+    for key, value in named_values(values, callee, (str, Symbol, Dim)).items():
+        name = key.name if isinstance(key, Symbol) else str(key)
         if name in named:
             raise ArgumentMismatch(f"{name} is given twice, by symbol and by name", where=callee,
                                    mend="leave out one of the two")
@@ -104,7 +124,7 @@ class Binder:
                     arrays.append(value)
                     continue
             a = self.arguments[k]
-            arrays.append(as_argument(value, dtype, a.name, a.where))
+            arrays.append(as_length(value, a.name, a.where) if a.is_size else as_argument(value, dtype, a.name, a.where))
         shapes = tuple([array.shape for array in arrays])
         sizes = self.solved.get(shapes)
         if sizes is None:
@@ -163,7 +183,7 @@ def solve_sizes(arguments: Sequence[Argument], shapes: Shapes, sources: Sequence
                 f"axis {s.axis} of {a.name} has {got} elements, but {a.shape[s.axis]} of them are expected, and no "
                 f"{s.name} makes that so", where=a.where, mend=f"pass {a.name} with a shape {shape_text(a.shape)}")
         sizes[s.name] = (got - rest) // slope
-        origin[s.name] = f"axis {s.axis} of {a.name}"
+        origin[s.name] = a.axis(s.axis)
         check_minimum(a, s.axis, s.name, sizes[s.name], got)
     for a, shape in zip(arguments, shapes, strict=True):
         for axis, (size, got) in enumerate(zip(a.shape, shape, strict=True)):
@@ -181,8 +201,8 @@ def check_minimum(a: Argument, axis: int, name: str, value: int, got: int) -> No
         raise ArgumentMismatch(f"axis {axis} of {a.name} has {got} elements, but {size} of them are expected, so {name} would "
                                f"be {value}", where=a.where, mend=f"pass {a.name} with more elements along axis {axis}")
     raise ArgumentMismatch(
-        f"size {name} is {value} by axis {axis} of {a.name}, but it is at least {least}", where=a.where,
-        mend=f"pass more data, or declare the size with dim({name!r}, minimum={value}) before it is used")
+        f"size {name} is {value} by {a.axis(axis)}, but it is at least {least}", where=a.where,
+        mend=f"pass {a.more}, or declare the size with dim({name!r}, minimum={value}) before it is used")
 
 
 def check_axis(a: Argument, axis: int, size: Size, got: int, sizes: dict[str, int], origin: dict[str, str]) -> None:
@@ -195,13 +215,13 @@ def check_axis(a: Argument, axis: int, size: Size, got: int, sizes: dict[str, in
     expected = value_of(size, sizes)
     if got == expected:
         return
-    mend = f"pass {a.name} with {expected} along axis {axis}"
+    mend = a.with_elements(expected, axis)
     if not names:
         raise ArgumentMismatch(f"axis {axis} of {a.name} has {got} elements, but {expected} are expected",
                                where=a.where, mend=mend)
     name = names[0]
     if str(size) == name:
-        raise ArgumentMismatch(f"size {name} is {expected} by {origin[name]}, but {got} by axis {axis} of {a.name}",
+        raise ArgumentMismatch(f"size {name} is {expected} by {origin[name]}, but {got} by {a.axis(axis)}",
                                where=a.where, mend=f"{mend}, or change {origin[name]}")
     known = ", ".join(f"{n} = {sizes[n]} by {origin[n]}" for n in names)
     raise ArgumentMismatch(f"axis {axis} of {a.name} has {got} elements, but {size} is {expected} ({known})",

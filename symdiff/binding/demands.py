@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from symdiff.binding.ranges import Range, ranges_of
-from symdiff.bodies import at_all_turns
+from symdiff.bodies import at_all_turns, replaced
 from symdiff.bounds import at_least
 from symdiff.errors import ArgumentMismatch
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
@@ -62,6 +62,14 @@ class Positions(Struct, frozen=True):
         return (-size if self.from_end else 0), size - 1
 
 
+class Turns(NamedTuple):
+    """The turns of a loop: its arguments as the body of the loop around it has them, and the turns of that one."""
+
+    loop: Loop
+    args: tuple[Node, ...]
+    around: Turns | None
+
+
 class Demands(NamedTuple):
     """All that expressions ask of a call beyond the shapes of its arguments."""
 
@@ -84,24 +92,17 @@ def index_demands(roots: Iterable[Node]) -> list[Positions]:
     [(<i + 1: int64 (m,)>, n)]
     """
     found: dict[tuple[Node, Size, bool], Positions] = {}
-    # Bodies of different loops may share symbols, so each is looked at with its own arguments.
-    pending: list[tuple[list[Node], dict[Node, Node | None], Loop | None]] = [(list(roots), {}, None)]
-    seen: set[tuple[Loop, tuple[Node, ...]]] = set()
+    # Bodies of different loops may share symbols, so each is looked at in its own place.
+    pending: list[tuple[list[Node], Turns | None]] = [(list(roots), None)]
+    seen: set[Turns] = set()
     while pending:
-        bodies, bound, around = pending.pop()
+        bodies, around = pending.pop()
         for node in topological(bodies):
-            if is_scan(node) and (loop_of(node)[0], node.children) not in seen:
-                loop = loop_of(node)[0]
-                seen.add((loop, node.children))
-                _, xs, outside = split_args(loop, node.children)
-                inner: dict[Node, Node | None] = dict.fromkeys(loop.bound)
-                inner.update((symbol, seen_outside(arg, bound)) for symbol, arg in zip(
-                    (*loop.slices, *loop.invariants), (*xs, *outside), strict=True))
-                pending.append(([*loop.nexts, *loop.stacks], inner, loop))
+            if is_scan(node) and (inner := Turns(loop_of(node)[0], node.children, around)) not in seen:
+                seen.add(inner)
+                pending.append(([*inner.loop.nexts, *inner.loop.stacks], inner))
             for given, size, from_end in asked_positions(node):
-                index = seen_outside(given, bound)
-                if index is None and around is not None:
-                    index = over_turns(given, around, bound)
+                index = seen_outside(given, around)
                 symbols = () if index is None else cheap_symbols(index)
                 if index is not None and (symbols or is_of_counts(index)):
                     found.setdefault((index, size, from_end), Positions(index, symbols, size, node, from_end))
@@ -130,25 +131,31 @@ def size_of(node: Node) -> Size | None:
     return int(known) if known is not None else node.value if is_size_constant(node) else None
 
 
-def seen_outside(node: Node, bound: Mapping[Node, Node | None]) -> Node | None:
-    """A node of a body as one of the formula: an argument for its symbol, None where it changes in the loop."""
-    if not bound or node in bound:
-        return bound.get(node, node)
-    return None if any(n in bound for n in topological([node])) else node
+def seen_outside(node: Node, around: Turns | None) -> Node | None:
+    """A node of a body as one of the formula: at all turns of the loops around it, None where it depends on what they carry."""
+    found: Node | None = node
+    while around is not None and found is not None:
+        found, around = at_turns(found, around), around.around
+    return found
 
 
-def over_turns(node: Node, loop: Loop, bound: Mapping[Node, Node | None]) -> Node | None:
-    """A node of a body at all turns of its loop, as one of the formula; None where it depends on what the loop carries."""
+def at_turns(node: Node, turns: Turns) -> Node | None:
+    """A node of a body as one of what stands around its loop: along a first axis where it changes from turn to turn."""
+    loop = turns.loop
+    _, xs, outside = split_args(loop, turns.args)
     order = topological([node])
-    used = [n for n in order if n in bound and n is not loop.turn]
-    if any(bound[n] is None for n in used) or not all(isinstance(n, ELEMENTWISE) for n in order):
+    used = set(order)
+    if not used.isdisjoint(loop.carries):
         return None
-    arguments = {n: bound[n] for n in used}
-    rows: dict[Node, Node] = {n: arguments[n] for n in loop.slices if n in arguments}  # type: ignore[misc]
-    fixed: dict[Node, Node] = {n: arguments[n] for n in loop.invariants if n in arguments}  # type: ignore[misc]
-    rows[loop.turn] = Constant("arange", TensorType("int64", (loop.length,)))
-    moving = reaching(order, rows)
-    return at_all_turns(node, moving, rows, fixed, loop.length) if node in moving else None
+    fixed: dict[Node, Node] = dict(zip(loop.invariants, outside, strict=True))
+    rows: dict[Node, Node] = {s: arg for s, arg in zip(loop.slices, xs, strict=True) if s in used}
+    if loop.turn in used:
+        rows[loop.turn] = Constant("arange", TensorType("int64", (loop.length,)))
+    if not rows:
+        return replaced([node], fixed)[0]
+    if not all(isinstance(n, ELEMENTWISE) for n in order):
+        return None
+    return at_all_turns(node, reaching(order, rows), rows, fixed, loop.length)
 
 
 def cheap_symbols(index: Node) -> tuple[Symbol, ...]:

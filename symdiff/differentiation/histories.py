@@ -22,7 +22,7 @@ from symdiff.differentiation.vertex_covers import least_cover
 from symdiff.expression import Factor, Map, Node, Product, Reduce, Symbol
 from symdiff.functions.row import ROWS, ScalarRow
 from symdiff.loops import Loop, is_scan, stacked
-from symdiff.normal_form import is_guard, map_node, product
+from symdiff.normal_form import is_guard, map_node, product, silences
 from symdiff.sizes import typical_value
 from symdiff.tensor_type import TensorType
 from symdiff.traversal import reaching, rebuilt, topological
@@ -83,7 +83,7 @@ def is_unbounded(node: Node) -> bool:
 def guards_of_all(kept: Mapping[Node, Node], bodies: Sequence[Node], changing: set[Symbol]) -> dict[Node, set[Place]]:
     """For symbols of what is kept: the conditions, each with its axes there, of the guards beside it wherever it is read.
 
-    Those that the forward turn knows.
+    Those that the forward turn knows.  A position that an index tells is no condition of one value.
     """
     order = topological(bodies)
     backward = reaching(order, changing)
@@ -95,7 +95,7 @@ def guards_of_all(kept: Mapping[Node, Node], bodies: Sequence[Node], changing: s
                 continue
             plain = isinstance(node, Product) and all(type(i) is int for i in at) and len(set(at)) == len(at)
             here = {(g.children[0], tuple([at.index(i) for i in there])) for g, there in factors
-                    if is_guard(g) and g not in backward and set(there) <= set(at)} if plain else set()
+                    if silences(g) and g not in backward and set(there) <= set(at)} if plain else set()
             found[symbol] = here if symbol not in found else found[symbol] & here
     return found
 

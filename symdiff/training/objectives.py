@@ -24,7 +24,7 @@ from symdiff.operators.coercion import as_node, describe
 from symdiff.operators.creation import symbol as new_symbol
 from symdiff.option_values import check_number
 from symdiff.provenance import spelled
-from symdiff.sizes import named_sizes, value_of
+from symdiff.sizes import Dim, named_sizes, value_of
 from symdiff.traversal import symbols_of
 from symdiff.trees import flatten_like
 
@@ -47,7 +47,7 @@ class Objective:
         leaves, self.unflatten = some_targets(operation, wrt, self.loss)
         self.targets: list[Symbol] = [leaf for leaf in leaves if isinstance(leaf, Symbol)]
         self.wrt, self.target, self.operation = wrt, target, operation
-        values_of_data = named_values({} if data is None else data, operation)
+        values_of_data = named_values({} if data is None else data, operation, (str, Symbol, Dim))
         started = self.given_start(start)
         self.refuse_doubles(values_of_data, started)
         known = [s for s in symbols_of([self.loss]) if s not in self.targets or s in started]
@@ -99,7 +99,7 @@ class Objective:
         """A parameter must not be data too."""
         names = {t.name for t in self.targets}
         for key in data:
-            name = key.name if isinstance(key, Symbol) else key
+            name = key.name if isinstance(key, Symbol) else str(key)
             if name in names:
                 raise ArgumentMismatch(f"{name} is a parameter, but data= holds a value for it",
                                        where=self.operation,

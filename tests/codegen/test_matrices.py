@@ -150,3 +150,18 @@ def test_the_first_of_axes_that_count_as_one_may_be_a_part(seed: int) -> None:
         assert kernel.loop_ir.count("matmul gemm") >= 2 and "for i0 in 0 : " not in kernel.loop_ir.partition("matmul")[0]
         for found, right in zip(kernel(*values), wanted, strict=True):
             np.testing.assert_allclose(found, right, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba", "numpy"])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_vector_may_be_all_of_several_axes(batch: int, target: str) -> None:
+    """Rows of attention over a batch of one: one axis is no axis, and the vector of the product is what is left."""
+    x = sd.symbol("x", (3, batch, 45))
+    turned = sd.swapaxes(x, 1, 2)
+    loss = sd.sum(sd.tanh(sd.softmax(turned @ x, axis=-1) @ (turned + 1.0)))
+    values = np.random.default_rng(0).normal(size=x.shape)
+    found = sd.compile([loss, sd.grad(loss, x)], [x], target=target)(values)
+    away = np.random.default_rng(1).normal(size=x.shape)
+    up, down = (float(sd.evaluate(loss, {x: values + sign * 1e-6 * away})) for sign in (1, -1))
+    assert found[0] == pytest.approx(float(sd.evaluate(loss, {x: values})), rel=1e-12)
+    assert np.sum(found[1] * away) == pytest.approx((up - down) / 2e-6, rel=1e-6)

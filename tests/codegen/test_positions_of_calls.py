@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,65 @@ def test_computed_positions_go_past_python() -> None:
         np.testing.assert_array_equal(f(values, np.array([edge, 0, 1]), places)[0], values[[edge + 1, 1, 2]])
     with pytest.raises(sd.ArgumentMismatch):
         f(values, times, np.array([0.5, np.nan, 1.0, 2.0]))
+
+
+TABLE, TURNS, INNER = sd.symbol("TABLE", 7), 3, 5
+P, Q, k = (sd.symbol(name, shape, "int64") for name, shape in (("P", (TURNS, INNER)), ("Q", (TURNS, INNER, 4)), ("k", ())))
+# Reads in loops inside of loops, what they read, and the inputs that tell the positions.
+NESTED: dict[str, tuple[Any, Any, list[Any]]] = {
+    "turns of a slice": (
+        lambda: sd.scan(lambda c, row: (sd.fori(0, INNER, lambda t, c: c + TABLE[row[t]], c), None), 0.0, P)[0], lambda p, k: p, [P]),
+    "slices of a slice": (
+        lambda: sd.scan(lambda c, row: (sd.scan(lambda c, i: (c + TABLE[i * k], None), c, row)[0], None), 0.0, P)[0],
+        lambda p, k: p * k, [P, k]),
+    "rows of a slice": (
+        lambda: sd.scan(lambda c, row: (sd.scan(lambda c, i: (c + sd.sum(TABLE[k * i]), None), c, row)[0], None), 0.0, Q)[0],
+        lambda p, k: p * k, [Q, k]),
+    "turns of turns": (
+        lambda: sd.fori(0, TURNS, lambda t, c: sd.fori(0, INNER, lambda u, c: c + TABLE[P[t][u]], c), 0.0), lambda p, k: p, [P]),
+    "turns beside turns": (
+        lambda: sd.fori(0, TURNS, lambda t, c: sd.fori(0, INNER, lambda u, c: c + TABLE[P[t, u] + t], c), 0.0),
+        lambda p, k: p + np.arange(TURNS)[:, None], [P]),
+    "what the inner loop does not change": (
+        lambda: sd.scan(lambda c, row: (sd.fori(0, INNER, lambda t, c: 0.5 * c + TABLE[row[0] + k], c), None), 0.0, P)[0],
+        None, [P, k]),
+}
+
+
+@pytest.mark.parametrize("target", ["cpu", "numpy"])
+@pytest.mark.parametrize("name", NESTED)
+def test_positions_in_loops_inside_of_loops(name: str, target: str) -> None:
+    build, read, inputs = NESTED[name]
+    outcome = build()
+    f = sd.compile([outcome, sd.grad(outcome, TABLE)], [TABLE, *inputs], target=target)
+    table, rng = np.arange(1.0, 8.0), np.random.default_rng(4)
+    shape = inputs[0].shape
+    for _ in range(4):
+        positions = rng.integers(-2, 3, shape)
+        values = [table, positions, 2][:len(inputs) + 1]
+        value, gradient = f(*values)
+        if read is None:
+            expected = 0.0
+            for row in positions:
+                for _ in range(INNER):
+                    expected = 0.5 * expected + table[row[0] + 2]
+            assert value == pytest.approx(expected, rel=1e-14)
+        else:
+            told = read(positions, 2)
+            assert value == np.sum(table[told])
+            np.testing.assert_array_equal(gradient, np.bincount(told.ravel() % 7, minlength=7))
+    for wrong in (7, -9):
+        # The first of a slice is read whatever the turn is.
+        positions = np.zeros(shape, np.int64)
+        positions[(1, *[0] * (len(shape) - 1))] = wrong
+        with pytest.raises(sd.ArgumentMismatch, match="holds position"):
+            f(*[table, positions, 1][:len(inputs) + 1])
+
+
+def test_loops_inside_of_loops_without_a_turn_read_nothing() -> None:
+    n = sd.dim("nested_turns", minimum=0)
+    rows = sd.symbol("rows", (n, 2), "int64")
+    f = sd.compile(sd.scan(lambda c, row: (sd.fori(0, 2, lambda t, c: c + TABLE[row[t] + 9], c), None), 0.5, rows)[0], [TABLE, rows])
+    assert f(np.ones(7), np.zeros((0, 2), np.int64)) == 0.5
+    with pytest.raises(sd.ArgumentMismatch, match="holds position 9"):
+        f(np.ones(7), np.zeros((1, 2), np.int64))

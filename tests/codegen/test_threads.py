@@ -337,3 +337,32 @@ def test_no_part_begins_after_one_has_failed() -> None:
     with pytest.raises(ValueError, match="no"):
         workers.run(50, work, 1)
     assert begun == [0]
+
+
+FIRST_CALLS = """
+import threading
+import numpy as np
+import symdiff as sd
+kernels = [sd.compile(k * sd.symbol(f"x{k}", k), cache=False) for k in (2, 3, 4, 5)]
+values = [np.ones(k) for k in (2, 3, 4, 5)]
+for f, v in zip(kernels, values):
+    f(v)
+barrier = threading.Barrier(len(kernels))
+def work(k):
+    barrier.wait()
+    for _ in range(300):
+        assert kernels[k](values[k])[0] == len(values[k])
+threads = [threading.Thread(target=work, args=(k,)) for k in range(len(kernels))]
+for t in threads:
+    t.start()
+for t in threads:
+    t.join()
+print("fine")
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_threads_may_be_the_first_to_go_past_python_together(attempt: int) -> None:
+    """The code that they all share is linked once: a second library in its place ended the process."""
+    done = subprocess.run([sys.executable, "-c", FIRST_CALLS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "fine"), done.stderr

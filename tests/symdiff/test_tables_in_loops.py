@@ -73,3 +73,25 @@ def test_no_table_is_carried_or_kept(name: str) -> None:
         if is_scan(node):
             loop = loop_of(node)[0]
             assert all(ROWS not in part.shape for part in (*loop.carries, *loop.slices, *loop.stacks))
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("name", ["exp", "power", "quotient", "two reads"])
+def test_gradients_of_what_is_computed_and_then_read_at_a_position(name: str, rows: int) -> None:
+    """The position 0 is one as the others are: it is no condition that does not hold."""
+    x, start = sd.symbol("x", rows), sd.symbol("start")
+    read: dict[str, Callable[[Any, Any], Any]] = {
+        "exp": lambda i, c: sd.exp(x * c)[i], "power": lambda i, c: ((x * c + 2.0) ** 2.5)[i],
+        "quotient": lambda i, c: (c / (x + 3.0) ** 3)[i], "two reads": lambda i, c: sd.exp(x[i] * c) * (sd.exp(x) / c)[i],
+    }
+    end = sd.fori(0, rows, lambda i, c: 0.3 * c + 0.1 * read[name](i, c), start)
+    state: Any = start
+    for i in range(rows):
+        state = 0.3 * state + 0.1 * read[name](i, state)
+    found, wanted = ([f, *sd.grad(f, [x, start]), sd.hvp(f, x, sd.cos(x))] for f in (end, state))
+    values = {"x": np.random.default_rng(1).normal(size=rows), "start": 0.6}
+    for got, right in zip(sd.evaluate(found, values), sd.evaluate(wanted, values), strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-12, atol=1e-14)
+    kernel = sd.compile(found, [x, start])
+    for got, right in zip(kernel(*values.values()), sd.evaluate(wanted, values), strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-12, atol=1e-14)
