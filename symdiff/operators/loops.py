@@ -65,13 +65,17 @@ def scan(step: Callable[[Tree, Tree], tuple[Tree, Tree]], init: Tree, xs: Tree =
 def fori(lower: Any, upper: Any, body: Callable[[Node, Tree], Tree], init: Tree) -> Tree:
     """The value after c = body(i, c) for i = lower … upper − 1, from c = init, as one loop in the kernel.
 
-    `body` is called once, with an int64 symbol for i and symbols of the structure, shapes and dtypes of `init`.
+    `body` is called once, with an int64 symbol for i and symbols of the structure, shapes and dtypes of `init`.  The ends are
+    ints or named sizes; one that no array tells is an input of `compile`, and a number at the call.
     Differentiable in both modes to any order.  Raises `TypeMismatch` and `ShapeMismatch` as `scan` does.
 
     >>> import symdiff as sd
     >>> a = sd.symbol("a")
     >>> float(sd.evaluate(sd.fori(0, 10, lambda i, x: (x + a / x) / 2, 1.0), {"a": 2.0}))
     1.414213562373095
+    >>> turns = sd.dim("turns")
+    >>> float(sd.evaluate(sd.fori(0, turns, lambda i, x: x + i * a, 0.0), {a: 2.0, turns: 4}))
+    12.0
     """
     low, high = whole_size(lower, "lower", "fori"), whole_size(upper, "upper", "fori")
     carried, back = leaves_of(init, "init")

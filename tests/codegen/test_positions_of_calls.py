@@ -79,7 +79,8 @@ P, Q, k = (sd.symbol(name, shape, "int64") for name, shape in (("P", (TURNS, INN
 # Reads in loops inside of loops, what they read, and the inputs that tell the positions.
 NESTED: dict[str, tuple[Any, Any, list[Any]]] = {
     "turns of a slice": (
-        lambda: sd.scan(lambda c, row: (sd.fori(0, INNER, lambda t, c: c + TABLE[row[t]], c), None), 0.0, P)[0], lambda p, k: p, [P]),
+        lambda: sd.scan(lambda c, row: (sd.fori(0, INNER, lambda t, c: c + TABLE[row[t]], c), None), 0.0, P)[0],
+        lambda p, k: p, [P]),
     "slices of a slice": (
         lambda: sd.scan(lambda c, row: (sd.scan(lambda c, i: (c + TABLE[i * k], None), c, row)[0], None), 0.0, P)[0],
         lambda p, k: p * k, [P, k]),
@@ -130,7 +131,8 @@ def test_positions_in_loops_inside_of_loops(name: str, target: str) -> None:
 def test_loops_inside_of_loops_without_a_turn_read_nothing() -> None:
     n = sd.dim("nested_turns", minimum=0)
     rows = sd.symbol("rows", (n, 2), "int64")
-    f = sd.compile(sd.scan(lambda c, row: (sd.fori(0, 2, lambda t, c: c + TABLE[row[t] + 9], c), None), 0.5, rows)[0], [TABLE, rows])
+    total = sd.scan(lambda c, row: (sd.fori(0, 2, lambda t, c: c + TABLE[row[t] + 9], c), None), 0.5, rows)[0]
+    f = sd.compile(total, [TABLE, rows])
     assert f(np.ones(7), np.zeros((0, 2), np.int64)) == 0.5
     with pytest.raises(sd.ArgumentMismatch, match="holds position 9"):
         f(np.ones(7), np.zeros((1, 2), np.int64))
