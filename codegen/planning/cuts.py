@@ -7,7 +7,7 @@ without the sample axis is read again with every tile, and a sum over samples is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import TURNS_AT_ONCE, Cut
@@ -45,7 +45,8 @@ FEW_BYTES, HELD = 64, 0.25
 SHARE = 8
 # A tile may be so large.
 CACHE_BYTES = 8 * 1024 * 1024
-# The sums that are touched with every tile stay in the second cache up to this size, all together.
+# The sums that are touched with every tile stay in the second cache up to this size, all together; what is larger, and not cut, is
+# read again from further away by each loop that goes through it.
 HOT_BYTES = 1024 * 1024
 # What each pass over the data adds: more loops to build and to run.
 PASS = 0.1
@@ -179,6 +180,24 @@ def kept_costly(order: Sequence[Node]) -> set[Node]:
     return kept
 
 
+def separate_reads(order: Sequence[Node], stored: Collection[Node]) -> dict[Node, int]:
+    """How often loops without samples go through what each node reads: every contraction does, all else may go together.
+
+    What is not stored is computed where it is read.
+    """
+    goers: dict[Node, set[int]] = {}
+    for place in range(len(order) - 1, -1, -1):
+        node = order[place]
+        through = goers.get(node, set())
+        if is_contraction(node):
+            through = {place}
+        elif node in stored or not through:
+            through = {-1}
+        for child in read_in_full(node):
+            goers.setdefault(child, set()).update(through)
+    return {node: len(found) for node, found in goers.items()}
+
+
 def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
     """Bytes that a plan moves, those in the cache for less."""
     kept = kept_costly(order)
@@ -198,12 +217,15 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
                 # A part that does not stay in the cache is read anew by each reader, not once a pass.
                 tall = child in passes.sample and least_bytes(child, passes, hints) > TILE_BYTES
                 readers.setdefault(child, set()).add(-1 - place if tall else passes.level[node])
+    reads = separate_reads(order, {*stored}) if passes.size is None else {}
     total = 0.0
     sizes = {n: hints.count(n.shape) * BYTES[n.dtype] for n in [*stored, *(n for n in order if isinstance(n, Symbol))]}
     small = sum(sizes.values()) <= WHOLE_BYTES
     hot = sum([size for node, size in sizes.items() if node in passes.folded]) <= HOT_BYTES
     for node, size in sizes.items():
         near = CACHED if small or size <= TILE_BYTES else LAST if size <= WHOLE_BYTES else 1.0
+        if size > HOT_BYTES and node in reads:
+            total += (reads[node] - 1) * size * near
         if isinstance(node, Symbol):
             if node in passes.sample and node not in passes.across:
                 total += max(len(readers.get(node, ())), 1) * size * (ASIDE if passes.sample[node] else 1)

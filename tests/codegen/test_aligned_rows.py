@@ -44,14 +44,16 @@ def vector_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("vector_bytes")
 @pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("told", [True, False], ids=["columns", "named"])
 @pytest.mark.parametrize(("columns", "dtype"), [(1000, "float64"), (1003, "float64"), (2064, "float32")])
-def test_results_are_the_same_wherever_rows_begin(name: str, columns: int, dtype: str) -> None:
-    X, y, w = sd.symbol("X", ("rows", columns), dtype), sd.symbol("y", "rows", dtype), sd.symbol("w", columns, dtype)
+def test_results_are_the_same_wherever_rows_begin(name: str, columns: int, dtype: str, told: bool) -> None:
+    size = columns if told else sd.dim("aligned_columns")
+    X, y, w = sd.symbol("X", ("rows", size), dtype), sd.symbol("y", "rows", dtype), sd.symbol("w", size, dtype)
     loss = LOSSES[name](X, y, w)
     f = sd.compile([loss, sd.grad(loss, w)], [X, y, w], cache=False)
     rng = np.random.default_rng(7)
-    for rows in (4, 11, 70):
-        a, b, c = (np.asarray(rng.standard_normal(shape), dtype) for shape in ((rows, columns), rows, columns))
+    for rows, count in ((70, columns), (4, columns), (11, columns), *([] if told else [(9, 7), (9, 16), (9, 776), (5, 751)])):
+        a, b, c = (np.asarray(rng.standard_normal(shape), dtype) for shape in ((rows, count), rows, count))
         expected = [np.asarray(v) for v in f(behind_line(a, 0), b, c)]
         for elements in range(1, LINE // a.itemsize):
             for got, right in zip(f(behind_line(a, elements), b, c), expected, strict=True):

@@ -34,18 +34,28 @@ class RowAligner(RowFetcher):
         return lanes_for(loop.body, self.buffers, self.processor.vector_bytes)
 
     def before_rows(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa) -> Ssa:
-        """How many elements before `lo` the vectors of a loop begin: 0 where they begin there."""
+        """How many elements before `lo` the vectors of a loop begin: 0 where they begin there.
+
+        Where sizes are known at the call alone, it is then that they say whether all rows begin alike, and are long.
+        """
         few, width = 0 < self.tile_rows <= TURNS_AT_ONCE == self.samples_at_once, self.line_lanes(loop)
-        if not few or self.mask is not None or not (is_whole(lo) and is_whole(hi)) or int(lo.name) % width:
+        if not few or self.mask is not None or lo.name != "0":
             return ZERO
         for name, index in [(place[0], place[1]) for s in statements(loop.body) for place in loads(s)]:
-            buffer, stride, kind = self.buffers[name], self.strides[name][0], self.memory(name)
-            if (buffer.role == "arg" and buffer.sample_axis == 0 and len(index) == 2 and index[1] == Affine(0, ((loop.var, 1),))
-                    and isinstance(stride, int) and stride % width == 0 and kind in ("double", "float")
-                    and (int(hi.name) - int(lo.name)) * BYTES[kind] >= LEAST_BYTES):
-                address = self.convert("ptrtoint", self.pointers[name], "i64")
-                elements = self.quotient("udiv", address, literal(BYTES[kind], "i64"))
-                return self.quotient("urem", elements, literal(width, "i64"))
+            buffer, kind = self.buffers[name], self.memory(name)
+            if buffer.role != "arg" or buffer.sample_axis != 0 or len(index) != 2 or index[1] != Affine(0, ((loop.var, 1),)) or (
+                    kind not in ("double", "float")):
+                continue
+            lanes, size = literal(width, "i64"), literal(BYTES[kind], "i64")
+            over, row = self.quotient("urem", self.size(self.strides[name][0]), lanes), self.times(hi, size)
+            if (is_whole(over) and over.name != "0") or (is_whole(row) and int(row.name) < LEAST_BYTES):
+                continue
+            before = self.quotient("urem", self.quotient("udiv", self.convert("ptrtoint", self.pointers[name], "i64"), size), lanes)
+            if not is_whole(over):
+                before = self.select(self.compare("icmp eq", over, ZERO), before, ZERO)
+            if not is_whole(row):
+                before = self.select(self.compare("icmp ugt", row, literal(LEAST_BYTES, "i64")), before, ZERO)
+            return before
         return ZERO
 
     def put_back(self, vectors: list[Ssa], before: Ssa) -> list[Ssa]:

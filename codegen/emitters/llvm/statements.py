@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from codegen.emitters.llvm.aligned_rows import RowAligner
-from codegen.emitters.llvm.indices import ZERO
+from codegen.emitters.llvm.indices import ONE, ZERO, is_whole
 from codegen.emitters.llvm.instructions import KINDS, Ssa, counted, literal
 from codegen.emitters.llvm.lanes import (
     MOST_HELD,
@@ -283,21 +283,29 @@ class StatementWriter(RowAligner):
         if before.name != "0":
             # What folds nothing goes by single vectors where masks are.
             single = width if folds else self.line_lanes(loop)
-            start, stop, self.from_zero = self.minus(lo, before), self.minus(hi, before), False
-            self.lead = self.compare("icmp sge", counted(single), before)
-            vector(start, 0, self.lead, single)
-            self.lead = None
-            for k in range(1, vectors):
-                vector(start, k)
-            start = self.plus(start, literal(turn if folds else single, "i64"))
-            last = self.plus(start, literal(int(hi.name) - int(lo.name) - turn, "i64"))
-            self.turns(loop.var, start, last, literal(turn, "i64"), list(parts.values()), body)
-            for lanes in range(0, 0 if folds else turn - single, single):
-                vector(self.plus(last, literal(lanes, "i64")), lanes=single)
-            vector(stop, 0, self.compare("icmp slt", counted(single), before), single)
-            for name in folds:
-                of_name = [parts[name, k] for k in range(vectors)]
-                self.registers.update(zip(of_name, self.put_back([self.registers[p] for p in of_name], before), strict=True))
+
+            def row() -> None:
+                start, stop, self.from_zero = self.minus(lo, before), self.minus(hi, before), False
+                self.lead = self.compare("icmp sge", counted(single), before)
+                vector(start, 0, self.lead, single)
+                self.lead = None
+                for k in range(1, vectors):
+                    vector(start, k)
+                start = self.plus(start, literal(turn if folds else single, "i64"))
+                last = self.plus(start, self.minus(self.minus(hi, lo), literal(turn, "i64")))
+                self.turns(loop.var, start, last, literal(turn, "i64"), list(parts.values()), body)
+                for lanes in range(0, 0 if folds else turn - single, single):
+                    vector(self.plus(last, literal(lanes, "i64")), lanes=single)
+                vector(stop, 0, self.compare("icmp slt", counted(single), before), single)
+                for name in folds:
+                    of_name = [parts[name, k] for k in range(vectors)]
+                    put_back = self.put_back([self.registers[part] for part in of_name], before)
+                    self.registers.update(zip(of_name, put_back, strict=True))
+            if is_whole(hi):
+                row()
+            else:  # once, or not at all where no vector is whole
+                some = self.select(self.compare("icmp sgt", hi, ZERO), ONE, ZERO)
+                self.turns("row", ZERO, some, ONE, list(parts.values()), row)
         elif self.minus(hi, lo).name == str(turn):
             self.variables[loop.var] = lo
             body()
