@@ -48,6 +48,8 @@ CACHE_BYTES = 8 * 1024 * 1024
 # The sums that are touched with every tile stay in the second cache up to this size, all together; what is larger, and not cut, is
 # read again from further away by each loop that goes through it.
 HOT_BYTES = 1024 * 1024
+# Operations on an element for which memory does not wait.
+LITTLE = 8
 # What each pass over the data adds: more loops to build and to run.
 PASS = 0.1
 # A part of a range takes so many operations, some 20 to 50 microseconds, and so many for each element of a sum that it folds:
@@ -180,10 +182,10 @@ def kept_costly(order: Sequence[Node]) -> set[Node]:
     return kept
 
 
-def separate_reads(order: Sequence[Node], stored: Collection[Node]) -> dict[Node, int]:
-    """How often loops without samples go through what each node reads: every contraction does, all else may go together.
+def separate_reads(order: Sequence[Node], stored: Collection[Node], hints: Hints) -> dict[Node, int]:
+    """How often loops without samples wait for what each node reads: every contraction does that does little with an element.
 
-    What is not stored is computed where it is read.
+    All else may go together; what is not stored is computed where it is read.
     """
     goers: dict[Node, set[int]] = {}
     for place in range(len(order) - 1, -1, -1):
@@ -193,8 +195,9 @@ def separate_reads(order: Sequence[Node], stored: Collection[Node]) -> dict[Node
             through = {place}
         elif node in stored or not through:
             through = {-1}
+        work = operations(node, hints) if is_contraction(node) else 0
         for child in read_in_full(node):
-            goers.setdefault(child, set()).update(through)
+            goers.setdefault(child, set()).update(through if work <= LITTLE * hints.count(child.shape) else {-1})
     return {node: len(found) for node, found in goers.items()}
 
 
@@ -217,7 +220,7 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
                 # A part that does not stay in the cache is read anew by each reader, not once a pass.
                 tall = child in passes.sample and least_bytes(child, passes, hints) > TILE_BYTES
                 readers.setdefault(child, set()).add(-1 - place if tall else passes.level[node])
-    reads = separate_reads(order, {*stored}) if passes.size is None else {}
+    reads = separate_reads(order, {*stored}, hints) if passes.size is None else {}
     total = 0.0
     sizes = {n: hints.count(n.shape) * BYTES[n.dtype] for n in [*stored, *(n for n in order if isinstance(n, Symbol))]}
     small = sum(sizes.values()) <= WHOLE_BYTES

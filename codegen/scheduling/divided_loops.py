@@ -11,10 +11,10 @@ after:   sample i in lanes: a hundred numbers, b[i, :] and c[i] are stored
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from codegen.loop_ir.copies import Turns
+from codegen.loop_ir.copies import Turns, turns_of
 from codegen.loop_ir.nodes import (
     Assign,
     Buffer,
@@ -35,8 +35,20 @@ from codegen.loop_ir.nodes import (
     Value,
 )
 from codegen.loop_ir.rewriting import counted_by, replaced_value, with_values
-from codegen.loop_ir.walks import buffers_of, fresh_names, loads, statements, subvalues, used_registers, values_of, written
-from codegen.scheduling.short_loops import LONGEST_OF_SAMPLE, Writer, can_be_written, is_short, length
+from codegen.loop_ir.scalars import SCALARS
+from codegen.loop_ir.walks import (
+    buffers_of,
+    fresh_names,
+    is_told_by,
+    loads,
+    statements,
+    subvalues,
+    used_registers,
+    values_of,
+    written,
+)
+from codegen.scheduling.short_loops import COSTLY, LONGEST_OF_SAMPLE, Writer, can_be_written, is_short, length
+from codegen.scheduling.vector_loops import LANES
 
 # Calls of functions in the straight work that are worth a loop of their own; and how many of them each number that is handed on
 # must stand for.
@@ -70,16 +82,19 @@ class Splitter:
 
     def in_two(self, loop: SampleLoop, section: Section) -> Sequence[Statement]:
         """A loop over samples as two, or as it is."""
-        if loop.step != 1 or loop.rest or section.extent is None or not any(map(is_long, loop.body)):
+        if loop.step != 1 or loop.rest or section.extent is None or not any(map(self.goes_along_rows, loop.body)):
             return (loop,)
-        first, second = parted([part for s in loop.body for part in (self.with_numbers_ahead(s) if is_long(s) else (s,))])
+        rows = {id(s) for s in loop.body if self.goes_along_rows(s)}
+        body = [part for s in loop.body for part in (self.with_numbers_ahead(s) if id(s) in rows else (s,))]
+        first, second = parted(body, self.goes_along_rows)
         calls = [v for s in first for inner in statements((s,)) for outer in values_of(inner) for v in subvalues(outer)
                  if isinstance(v, Call)]
-        if len(calls) < MUCH or not all(
+        work = sum(SCALARS[call.function].cost for call in calls)
+        if not (len(calls) >= MUCH or any(SCALARS[call.function].cost >= COSTLY for call in calls)) or not all(
                 is_short(s) and not self.writer.reads_long_rows(s) if isinstance(s, Loop) else can_be_written(s) for s in first):
             return (loop,)
         again, stored = self.handed_on(first, second)
-        if EACH * len(stored) > len(calls) or any(  # what both loops add up would be two numbers
+        if EACH * len(stored) > work or any(  # what both loops add up would be two numbers
                 {c.name for c in loop.carried} & updated(first) & updated(second)):
             return (loop,)
         here = (counted_by(loop.var),)
@@ -94,6 +109,13 @@ class Splitter:
         given = [Let(let.register, let.dtype, Load(places[let.register].name, here)) for let in stored]
         rest = tuple([c for c in loop.carried if c.name in updated(second)])
         return ahead, replace(loop, carried=rest, body=(*again, *given, *second))
+
+    def goes_along_rows(self, statement: Statement) -> bool:
+        """Whether a statement is a nest that is not written out for each sample, or that walks along rows of several elements."""
+        return is_long(statement) or (isinstance(statement, Loop) and (self.writer.reads_long_rows(statement) or any(
+            isinstance(s, Loop) and not s.carried and len(turns_of(s)) >= LANES and any(
+                isinstance(part, Store) and self.buffers[part.buffer].role == "tile" and is_told_by(part.index, s.var)
+                for part in s.body) for s in statements((statement,)))))
 
     def with_numbers_ahead(self, nest: Statement) -> list[Statement]:
         """A nest behind the numbers in it that are computed of registers of the sample alone."""
@@ -146,8 +168,8 @@ def registers_of(body: Iterable[Statement]) -> set[str]:
     return {s.register for s in body if isinstance(s, (Let, Update, Assign))}
 
 
-def parted(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:
-    """What may be done before all long nests, and the nests with what waits for them."""
+def parted(body: Sequence[Statement], is_nest: Callable[[Statement], bool]) -> tuple[list[Statement], list[Statement]]:
+    """What may be done before all nests of a kind, and the nests with what waits for them."""
     first: list[Statement] = []
     second: list[Statement] = []
     made: set[str] = set()
@@ -158,7 +180,7 @@ def parted(body: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]
         loaded = {name for s in inner for name, _ in loads(s)}
         changed = {name for s in inner for name in written(s)}
         used = {name for s in inner for name in used_registers(s)}
-        if is_long(statement) or used & made or writes & (loaded | changed) or changed & reads:
+        if is_nest(statement) or used & made or writes & (loaded | changed) or changed & reads:
             second.append(statement)
             made |= registers_of(inner)
             writes |= changed

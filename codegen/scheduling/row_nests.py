@@ -19,17 +19,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from codegen.loop_ir.dtypes import BYTES
-from codegen.loop_ir.nodes import Accumulate, Call, MatVec, Program, SampleLoop, Statement, TileLoop
+from codegen.loop_ir.nodes import Accumulate, Call, MatMul, MatVec, Program, SampleLoop, Statement, TileLoop
 from codegen.loop_ir.rewriting import counted_by, moved
 from codegen.loop_ir.scalars import DEAR
-from codegen.loop_ir.walks import statements, subvalues, used_registers, values_of
-from codegen.scheduling.fused_loops import meet_in_turn, touched
+from codegen.loop_ir.walks import panels_of, statements, subvalues, used_registers, values_of, written
+from codegen.scheduling.fused_loops import meet_in_turn, touched, written_in
 from codegen.scheduling.opened_products import Opener
 from codegen.scheduling.short_loops import Writer
-from codegen.scheduling.vector_loops import independent
+from codegen.scheduling.vector_loops import LONGEST_UNROLLED, independent
 
 # Bytes of a row whose sums stay in registers, or nearly; values of a sample for which vectors of samples would be little better.
 WIDEST, MOST_VALUES = 512, 16
+# Rows of so many elements are stored as they stand.
+WHOLE_ROW = 8
 # A tile has at least so many rows: what is asked of memory does not hang on it, and its sums are loaded and stored once for each.
 ROWS = 256
 
@@ -41,10 +43,13 @@ def nest_rows(program: Program) -> Program:
     def nested(statement: Statement) -> Statement:
         if not isinstance(statement, TileLoop) or not reads_twice(statement.body, opener):
             return statement
-        nest = joined([fresh for s in statement.body for fresh in opener.statement(s)])
+        opened = [fresh for s in statement.body for fresh in ((s,) if isinstance(s, MatMul) else opener.statement(s))]
+        nest = joined(opened)
         if nest is None:
             return statement
         if not is_light(statement.body):
+            if any(isinstance(s, MatMul) and isinstance(s.m, int) and s.m >= WHOLE_ROW for s in statement.body):
+                return statement  # vectors of samples would store rows element by element
             # Rows of a few elements are taken by vectors of samples, whatever there is to do with them.
             written = writer.with_samples_for_lanes(nest[0])
             return replace(statement, body=(*written, *nest[1:])) if written else statement
@@ -53,15 +58,16 @@ def nest_rows(program: Program) -> Program:
 
 
 def reads_twice(body: Sequence[Statement], opener: Opener) -> bool:
-    """Whether a tile multiplies short rows of one matrix by vectors, and gathers them."""
+    """Whether a tile multiplies short rows of one matrix by vectors, and gathers them; of those of a few elements one is enough."""
     products = [s for s in body if isinstance(s, MatVec)]
-    if len(products) < 2 or len({p.A.buffer for p in products}) > 1:
+    if not products or len({p.A.buffer for p in products}) > 1:
         return False
-    if any(not isinstance(s, (MatVec, SampleLoop, Accumulate)) for s in body):
+    if any(not isinstance(s, (MatVec, MatMul, SampleLoop, Accumulate)) for s in body):
         return False
     columns = [p.k if p.m is None else p.m for p in products]
     size = BYTES[opener.buffers[products[0].A.buffer].dtype]
-    return all(isinstance(c, int) and c * size <= WIDEST for c in columns)
+    few = LONGEST_UNROLLED if is_light(body) else WHOLE_ROW - 1
+    return all(isinstance(c, int) and (c <= few or (len(products) > 1 and c * size <= WIDEST)) for c in columns)
 
 
 def is_light(body: Sequence[Statement]) -> bool:
@@ -74,9 +80,16 @@ def joined(body: Sequence[Statement]) -> tuple[SampleLoop, *tuple[Statement, ...
     """The loops over the samples as one, and behind it what takes their results; None where that is not the same."""
     loops = [s for s in body if isinstance(s, SampleLoop)]
     behind = [s for s in body if not isinstance(s, SampleLoop)]
-    written = {s.buffer for s in behind if isinstance(s, Accumulate)}
-    if len(written) < len(behind) or written & {name for loop in loops for name in touched(loop)}:
+    if not all(isinstance(s, (Accumulate, MatMul)) for s in behind):
         return None
+    results = [name for s in behind for name in written(s)]
+    if len(set(results)) < len(behind) or {*results} & {name for loop in loops for name in touched(loop)}:
+        return None
+    for place, product in enumerate(body):
+        # What a product reads is not written after it.
+        late = [s for s in body[place:] if isinstance(s, SampleLoop)]
+        if isinstance(product, MatMul) and {p.buffer for p in panels_of(product)} & {name for s in late for name in written_in(s)}:
+            return None
     whole, *others = loops
     for other in others:
         loop = moved(replace(other, var=whole.var), {other.var: counted_by(whole.var)})

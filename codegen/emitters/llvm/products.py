@@ -135,6 +135,10 @@ class ProductWriter(StatementWriter):
         if known and g.a.by_columns and self.has_few_rows(n, m, kind) and lies_in_few(m, n, kind):
             self.few_columns(g)
             return
+        if known and is_whole(m) and is_whole(n) and int(m.name) < LOW and not g.b.by_columns:
+            # A few tiles of all rows go through B, as it lies.
+            self.in_registers(g)
+            return
         if known and self.suits_blocks(g):
             self.in_blocks(g)
             return

@@ -25,6 +25,8 @@ LOW = 16
 # The most rows of a tile of one vector and of two: with as many registers as vectors of 32 bytes have, and of 64.
 HIGHEST = {False: {1: 8, 2: 6}, True: {1: 12, 2: 8}}
 LEAST_ROWS = 4
+# So many sums go on side by side while each waits for its last addition.
+SIDE_BY_SIDE = 8
 
 
 def rows_of_tile(height: Ssa, vectors: int, vector_bytes: int) -> int:
@@ -34,6 +36,11 @@ def rows_of_tile(height: Ssa, vectors: int, vector_bytes: int) -> int:
         return most
     m = int(height.name)
     return min(range(min(m, LEAST_ROWS), most + 1), key=lambda rows: (-(-m // rows) * rows, -rows)) if m else 1
+
+
+def rows_at_once(sums: int) -> int:
+    """How many rows of B are taken at once, each with sums of its own, where a tile has so few that all would wait."""
+    return 1 << (-(-SIDE_BY_SIDE // sums) - 1).bit_length()
 
 
 def tile_function(name: str, kind: str, lanes: int, rows: int, vectors: int, masked: bool, adds: bool,
@@ -67,22 +74,32 @@ def tile_function(name: str, kind: str, lanes: int, rows: int, vectors: int, mas
             place = w.plus(first, literal(q, "i64"))
             places.append(w.select(w.compare("icmp slt", place, m), place, last))
         starts = [w.moved(a, w.times(place, a_row), kind) for place in places]
-        sums = {(q, v): f"{q}.{v}" for q in range(rows) for v in range(vectors)}
+        at_once = rows_at_once(rows * vectors)
+        sums = {(u, q, v): f"{u}.{q}.{v}" for u in range(at_once) for q in range(rows) for v in range(vectors)}
         w.registers.update({register: literal(0, kind, lanes) for register in sums.values()})
 
-        def step() -> None:
-            p = w.variables["p"]
-            row = w.moved(b, w.times(p, b_row), kind)
-            across = [load(row, v) for v in range(vectors)]
-            along = w.times(p, a_column)
-            for q in range(rows):
-                one = w.here(f"load {kind}, ptr {w.moved(starts[q], along, kind).name}, align {size}", kind)
-                for v in range(vectors):
-                    old = w.registers[sums[q, v]]
-                    w.registers[sums[q, v]] = w.intrinsic("fmuladd", w.splat(one, lanes), across[v], old, flags="contract ")
-        w.turns("p", ZERO, k, ONE, list(sums.values()), step)
+        def step(count: int) -> None:
+            for u in range(count):
+                p = w.plus(w.variables["p"], literal(u, "i64"))
+                row = w.moved(b, w.times(p, b_row), kind)
+                across = [load(row, v) for v in range(vectors)]
+                along = w.times(p, a_column)
+                for q in range(rows):
+                    one = w.here(f"load {kind}, ptr {w.moved(starts[q], along, kind).name}, align {size}", kind)
+                    for v in range(vectors):
+                        old = w.registers[sums[u, q, v]]
+                        w.registers[sums[u, q, v]] = w.intrinsic("fmuladd", w.splat(one, lanes), across[v], old, flags="contract ")
+        group = literal(at_once, "i64")
+        whole = w.times(w.quotient("udiv", k, group), group)
+        w.turns("p", ZERO, whole, group, list(sums.values()), lambda: step(at_once))
+        own = {(q, v): sums[0, q, v] for q in range(rows) for v in range(vectors)}
+        if at_once > 1:
+            for (q, v), register in own.items():
+                for u in range(1, at_once):
+                    w.registers[register] = w.binary("fadd", w.registers[register], w.registers[sums[u, q, v]])
+            w.turns("p", whole, k, ONE, list(own.values()), lambda: step(1))
         results = []
-        for (q, v), register in sums.items():
+        for (q, v), register in own.items():
             target, value = w.moved(c, w.times(places[q], c_row), kind), w.registers[register]
             if scaled:
                 value = w.binary("fmul", value, w.splat(Ssa("%alpha", kind), lanes))
