@@ -48,9 +48,11 @@ def times(c: Number, value: Value, dtype: str) -> Value:
 
 
 def add(a: Value | None, c: Number, value: Value, dtype: str) -> Value:
-    """a + c · value, as a difference for a negative c."""
+    """a + c · value, as a difference for a negative c; of truth values, whether one holds."""
     if a is None:
         return times(c, value, dtype)
+    if dtype == "bool":
+        return Call("logical_or", (a, value), dtype)
     if c < 0:
         return Call("sub", (a, times(-c, value, dtype)), dtype)
     return Call("add", (a, times(c, value, dtype)), dtype)

@@ -20,7 +20,7 @@ from symdiff.gathers import solved_labels
 from symdiff.index_notation import Index, Label
 from symdiff.normal_form import is_guard, silences
 from symdiff.sizes import Size
-from symdiff.tensor_type import TensorType, promote
+from symdiff.tensor_type import TensorType
 
 EXACT = 8
 
@@ -232,8 +232,9 @@ def step(factors: list[Factor], labels: Sequence[object], extents: dict[Label, S
         kept = [next(ordered_out) if label in node.out else label for label in kept]
     order = kept + [label for label in present if label not in needed]
     names = {label: k for k, label in enumerate(order)}
-    # A sum has the dtype of the whole contraction: truth values are counted, not joined.
-    dtype = promote(*[f.dtype for f, _ in factors]) if len(kept) == len(order) else node.dtype
+    # A step has the dtype of the whole contraction: truth values are counted, and narrow numbers multiplied as wide ones.
+    both = len(kept) == len(order) and all(f.dtype == "bool" for f, _ in factors)
+    dtype = "bool" if both else node.dtype
     made = tuple((f, tuple(names[i] for i in at)) for f, at in factors)  # type: ignore[index]
     shape = tuple(extents[label] for label in kept)
     ordered = tuple(extents[label] for label in order)

@@ -6,6 +6,7 @@ of x), `sum` (along axes) and `product_of_others` (at each position, the product
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def flattened(x: Array, axis: Axes) -> Array:
     """The axes moved to the end and merged into one, in C order."""
     kept = tuple(k for k in range(np.ndim(x)) if k not in axis)
     moved = np.transpose(x, kept + tuple(axis))
-    return moved.reshape(*moved.shape[:len(kept)], -1)
+    return moved.reshape(*moved.shape[:len(kept)], math.prod(moved.shape[len(kept):]))
 
 
 @quiet

@@ -334,7 +334,10 @@ def structural(coefficient: Number, factors: tuple[Factor, ...], out: tuple[Inde
 
 
 def gather_powers(factors: list[Factor], dtype: str) -> list[Factor]:
-    """x · x → x², xᵃ · xᵇ → xᵃ⁺ᵇ for integers a, b of one sign (of any sign for sizes); a guard counts once (R12)."""
+    """x · x → x², xᵃ · xᵇ → xᵃ⁺ᵇ for integers a, b of one sign (of any sign for sizes); a guard counts once (R12).
+
+    What the product of another `dtype` converts stays apart: its power would be taken before that, and may not fit.
+    """
     # Most products hold no base twice: seen here without asking whether exponents are numbers.
     apart = {(node.children[0] if node.__class__ is Map and node.function.name == "power" else node, at) for node, at in factors}
     if len(apart) == len(factors):
@@ -357,7 +360,8 @@ def gather_powers(factors: list[Factor], dtype: str) -> list[Factor]:
             continue
         _, before = base_and_exponent(previous[0])
         whole = isinstance(exponent, int) and isinstance(before, int)
-        if not whole or not (exponent * before > 0 or is_size_constant(base)) or base.dtype == "bool":
+        if not whole or not (exponent * before > 0 or is_size_constant(base)) or base.dtype == "bool" or (
+                base.dtype != dtype and not is_size_constant(base)):
             result.append((node, at))
             continue
         total = exact(exponent + before)

@@ -23,6 +23,7 @@ from symdiff.operators.coercion import (
     broadcast_onto,
     is_weak,
     located,
+    mapped,
     ragged,
     to_dtype,
     where_written,
@@ -216,7 +217,9 @@ def linspace(start: Value, stop: Value, num: Any, endpoint: bool = True) -> Node
     shape = (count, *first.shape)
     if isinstance(steps, int) and steps <= 0:
         return broadcast_one(first, shape)
-    step = divide(subtract(last, first), as_node(steps))
+    # One number alone is the start: it has no distance to another.
+    apart = as_node(steps) if isinstance(steps, int) or at_least(steps, 1) else mapped("maximum", as_node(steps), as_node(1))
+    step = divide(subtract(last, first), apart)
     counting = arange(count, dtype=dtype)
     column = expand(counting, shape, (0,)) if first.ndim else counting
     return add(multiply(column, step), first)

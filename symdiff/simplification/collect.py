@@ -34,6 +34,8 @@ def cancelled_powers(node: Node) -> Node | None:
         other = factors[before]
         assert other is not None
         total = exact(p + base_and_exponent(other[0])[1])
+        if base.dtype != node.dtype and isinstance(total, int) and p * total > 0 and abs(total) > abs(p):
+            continue  # a higher power of what is converted first may not fit its own dtype
         if total == 0 and not all(map(inside, at, base.shape, repeat(dict(enumerate(node.extents))))):
             continue  # outside of its array x reads as zero, and so does the product
         factors[before] = (power(base, total), at) if total != 0 else None

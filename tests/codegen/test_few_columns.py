@@ -42,7 +42,9 @@ def test_what_is_dear_goes_by_vectors_of_samples_before_rows_are_scaled() -> Non
     """The curvature of each sample is told in a loop of its own; rows are multiplied by it as they stand."""
     X, y, w = sd.symbol("X", ("n", 10)), sd.symbol("y", "n"), sd.symbol("w", 10)
     loss = sd.mean(sd.softplus(-y * (X @ w)))
-    lines = sd.compile([loss, sd.grad(loss, w), sd.hessian(loss, w)], [X, y, w]).loop_ir.splitlines()
+    f = sd.compile([loss, sd.grad(loss, w), sd.hessian(loss, w)], [X, y, w])
+    f(np.ones((1000, 10)), np.ones(1000), np.ones(10))
+    lines = f.loop_ir.splitlines()
     scaled = next(k for k, line in enumerate(lines) if line.strip().startswith("t") and "] = mul(" in line and "a0[" in line)
     around = next(line for line in reversed(lines[:scaled]) if line.strip().startswith("sample"))
     inside = lines[lines.index(around):scaled]
