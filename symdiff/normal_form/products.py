@@ -273,6 +273,10 @@ def outer_product(node: Node, indices: tuple[Index, ...], summed: set[Label]) ->
 def finish(target: Contraction, type: TensorType) -> list[Term]:
     """Powers, sizes of unused labels, cores, canonical labels; the product as one term."""
     coefficient, factors = target.coefficient, gather_powers(target.factors, type.dtype)
+    for axis, index in enumerate(target.out):
+        if index.__class__ is not int and type.shape[axis] == 1 and index == (0, ()):
+            # The one place of an axis is all of it, and no pattern.
+            target.out[axis] = target.fresh(1)
     kept = {label for index in target.out for label in labels_of(index)}
     mentioned = {label for _, at in factors for i in at for label in labels_of(i)}
     for label, extent in target.extents.items():
