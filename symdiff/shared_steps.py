@@ -10,6 +10,7 @@ steps back, but for those that nothing else needs, which stay open.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from symdiff.expression import Add, Factor, Node, Number, Product
@@ -175,4 +176,4 @@ def is_product_of(node: Product, made: PutTogether) -> bool:
         positive = not (isinstance(exponent, int) and exponent < 0)
         if signs.setdefault((base, at), positive) != positive:
             return False
-    return coefficient == node.coefficient and set(gather_powers(opened, node.dtype)) == set(node.factors)
+    return coefficient == node.coefficient and Counter(gather_powers(opened, node.dtype)) == Counter(node.factors)

@@ -91,7 +91,8 @@ class Kernel:
         self.last: tuple[dict[str, int], Variant] | None = None
         self.scratch_bytes = 0
         # What a call must ask besides shapes, dtypes, and between which numbers elements lie, is asked in Python.
-        self.goes_past = not check
+        # A size that is told by a number is an array there.
+        self.goes_past = not check and not any(a.is_size for a in arguments)
         self.last_shapes: list[tuple[int, ...]] | None = None
         # The function for calls that go past Python, the variant that it runs, and the shapes that one was last asked for.
         self.fast: Any = None

@@ -279,7 +279,8 @@ class StatementWriter(RowAligner):
             first = self.variables[loop.var]
             for k in range(vectors):
                 vector(first, k)
-        before = self.before_rows(loop, lo, hi)
+        # Lanes of truth values are not moved.
+        before = self.before_rows(loop, lo, hi) if all(outside[name].kind != "i1" for name in folds) else ZERO
         if before.name != "0":
             # What folds nothing goes by single vectors where masks are.
             single = width if folds else self.line_lanes(loop)
