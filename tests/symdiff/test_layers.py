@@ -160,3 +160,20 @@ def test_errors(call: Any, error: Any, text: str) -> None:
     with pytest.raises(error, match=text) as caught:
         call()
     assert "test_layers.py" in str(caught.value)
+
+
+def test_an_axis_of_one_place_parts_no_difference() -> None:
+    """x + y - mean(x + y) stays one difference where y was given an axis of one place by reshape: its parts are large."""
+    x, w = sd.symbol("x", (5, 4)), sd.symbol("w", (4, 4))
+    assert sd.reshape(x @ w, (1, 5, 4)) is sd.expand_dims(x @ w, 0)
+    rng = np.random.default_rng(0)
+    given = [rng.normal(size=(1, 5, 1)) + 1e-3 * rng.normal(size=(1, 5, 4)), 1.3 + 1e-3 * rng.normal(size=(4, 4)),
+             rng.normal(size=(1, 5, 4))]
+    found = []
+    for dtype in ("float32", "float64"):
+        X, W, C = (sd.symbol(name, shape, dtype) for name, shape in (("X", (1, 5, 4)), ("W", (4, 4)), ("C", (1, 5, 4))))
+        heads = sd.permute_dims(sd.reshape(X @ W, (1, 5, 1, 4)), (0, 2, 1, 3))
+        whole = sd.nn.layer_norm(X + sd.reshape(sd.permute_dims(heads, (0, 2, 1, 3)), (1, 5, 4)))
+        slope = sd.grad(sd.sum(sd.sin(whole) * C), X)
+        found.append(sd.compile(slope, [X, W, C])(*[v.astype("float32").astype(dtype) for v in given]))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4 * float(np.max(np.abs(found[1]))))
