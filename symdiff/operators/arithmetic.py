@@ -161,12 +161,12 @@ def clip(x: Value, min: Value = None, max: Value = None) -> Node:
     >>> print(sd.clip(sd.symbol("x"), 0))
     where(x < 0, 0, x)
     """
-    result = as_node(x)
+    result: Value = x
     if min is not None:
         result = mapped("where", mapped("less", result, min), min, result)
     if max is not None:
         result = mapped("where", mapped("greater", result, max), max, result)
-    return result
+    return as_node(result)
 
 
 def where(condition: Value, x: Value, y: Value) -> Node:

@@ -77,3 +77,11 @@ def test_positions_of_extremes_of_no_rows(target: str) -> None:
     for outcome in (sd.argmax(x, axis=1), sd.argmin(x, axis=1)):
         found = sd.compile(outcome, [x], target=target)(np.zeros((0, 3)))
         assert found.shape == (0,) and found.dtype == np.int64
+
+
+def test_clipped_integers_stay_integers() -> None:
+    n = sd.dim("mixed_clipped")
+    x = sd.symbol("x", n)
+    assert sd.clip(2, 0, 4).dtype == sd.clip(2, 0, n - 1).dtype == "int64" and sd.clip(2.5, 0, 4).dtype == "float64"
+    f = sd.compile(x[sd.clip(2, 0, n - 1)], x)
+    assert f([1.0, 2.0]) == 2.0 and f([1.0, 2.0, 3.0, 4.0]) == 3.0
