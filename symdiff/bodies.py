@@ -78,6 +78,13 @@ def opened(loop: Loop) -> tuple[Loop, dict[Symbol, Symbol]]:
                 tuple(bodies[:count]), tuple(bodies[count:]), loop.length, loop.backward), names
 
 
+def at_each_turn(value: Node, turns: Size) -> Node:
+    """The same value at so many turns, along a first axis."""
+    shape = (turns, *value.shape)
+    labels = tuple(range(1, value.ndim + 1))
+    return product(1, [(value, labels)], [0, *labels], dict(enumerate(shape)), TensorType(value.dtype, shape))
+
+
 def at_all_turns(root: Node, moving: set[Node], rows: Mapping[Node, Node], fixed: Mapping[Node, Node], turns: Size) -> Node:
     """The values of a node of a body at all turns, along a first axis.
 
@@ -88,9 +95,7 @@ def at_all_turns(root: Node, moving: set[Node], rows: Mapping[Node, Node], fixed
     def whole(node: Node) -> Node:
         if node in moving:
             return done[node]
-        value = replaced([node], dict(fixed))[0]
-        return product(1, [(value, tuple(range(1, node.ndim + 1)))], list(range(node.ndim + 1)),
-                       dict(enumerate((turns, *node.shape))), TensorType(node.dtype, (turns, *node.shape)))
+        return at_each_turn(replaced([node], dict(fixed))[0], turns)
     for node in topological([root]):
         if node not in moving or node in done:
             continue

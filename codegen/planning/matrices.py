@@ -78,6 +78,8 @@ def groups_of(node: Product) -> tuple[Operand, Operand, list[Label], list[Label]
     in_a, in_b = ([i for index in f.at for i in labels_of(index) if i in summed or i not in node.summed] for f in (a, b))
     if len(set(in_a)) < len(in_a) or len(set(in_b)) < len(in_b) or any(i not in in_a or i not in in_b for i in summed):
         return None
+    if any(extents[i] != 1 and i not in in_a and i not in in_b for index in node.out for i in labels_of(index)):
+        return None  # the same along an axis of the result: no product fills that
     # Labels of one place make no group longer.
     rows, columns = ([i for i in group if extents[i] != 1] or group[:1] for group in (
         [i for i in in_a if i not in in_b], [i for i in in_b if i not in in_a]))

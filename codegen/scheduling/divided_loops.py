@@ -139,9 +139,12 @@ class Splitter:
     def handed_on(self, first: Sequence[Statement], second: Sequence[Statement]) -> tuple[list[Let], list[Let]]:
         """The registers of the first loop that the second needs: those that are told again, and those that are stored."""
         needed = {name for s in second for inner in statements((s,)) for name in used_registers(inner)}
+        # What a loop carries is read behind it.
+        named = [let for s in first for let in ([Let(c.name, c.dtype, Register(c.name)) for c in s.carried] if isinstance(
+            s, Loop) else [s] if isinstance(s, Let) else ())]
         again: list[Let] = []
         stored: list[Let] = []
-        for let in reversed([s for s in first if isinstance(s, Let)]):
+        for let in reversed(named):
             if let.register not in needed:
                 continue
             # A position is told again: it is an index as well as a number.

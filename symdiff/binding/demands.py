@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from symdiff.binding.ranges import Range, ranges_of
-from symdiff.bodies import at_all_turns, replaced
+from symdiff.bodies import at_all_turns, at_each_turn, replaced
 from symdiff.bounds import at_least
 from symdiff.errors import ArgumentMismatch
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
-from symdiff.gathers import is_count, is_gather, solved_labels
+from symdiff.gathers import is_count, solved_labels
 from symdiff.loops import Loop, deep, is_scan, loop_of, split_args
 from symdiff.normal_form import number_of
 from symdiff.normal_form.cores import is_one_hot
@@ -152,7 +152,8 @@ def at_turns(node: Node, turns: Turns) -> Node | None:
     if loop.turn in used:
         rows[loop.turn] = Constant("arange", TensorType("int64", (loop.length,)))
     if not rows:
-        return replaced([node], fixed)[0]
+        outer = replaced([node], fixed)[0]
+        return outer if isinstance(loop.length, int) and loop.length > 0 else at_each_turn(outer, loop.length)
     if not all(isinstance(n, ELEMENTWISE) for n in order):
         return None
     return at_all_turns(node, reaching(order, rows), rows, fixed, loop.length)
@@ -161,8 +162,14 @@ def at_turns(node: Node, turns: Turns) -> Node | None:
 def cheap_symbols(index: Node) -> tuple[Symbol, ...]:
     """The symbols that an index is made of, none where it takes more than elementwise work and reads at positions."""
     order = topological([index])
-    light = all(isinstance(n, ELEMENTWISE) and (not isinstance(n, Product) or not n.is_core or is_gather(n)) for n in order)
+    light = all(isinstance(n, ELEMENTWISE) and (not isinstance(n, Product) or not n.is_core or reads_elements(n)) for n in order)
     return tuple(s for s in order if isinstance(s, Symbol)) if light else ()
+
+
+def reads_elements(node: Product) -> bool:
+    """Whether a core adds up nothing: each of its labels is told by an index, or has one value."""
+    told = {solved.label for solved in solved_labels(node)}
+    return all(label in told or node.extents[label] == 1 for label in node.summed)
 
 
 def is_of_counts(index: Node) -> bool:

@@ -62,3 +62,19 @@ def test_products_of_few_columns(columns: int, rows: int) -> None:
     f = sd.compile([A.T @ B, A.T @ A], [A, B], cache=False)
     for found, expected in zip(f(a, b), (a.T @ b, a.T @ a), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("classes", [4, 8, 10, 16, 20])
+def test_what_a_row_carries_is_handed_on(classes: int, dtype: str) -> None:
+    """The largest score of a sample is found in the first loop, and read in the second."""
+    X, W, Y = sd.symbol("X", ("n", 5), dtype), sd.symbol("W", (5, classes), dtype), sd.symbol("Y", ("n", classes), dtype)
+    scores = X @ W
+    losses = [-sd.sum(Y * sd.log_softmax(scores, axis=1)), sd.nn.cross_entropy(scores, Y),
+              sd.sum(sd.logsumexp(scores, axis=1) - sd.sum(Y * scores, axis=1))]
+    rng = np.random.default_rng(0)
+    given = [np.asarray(rng.normal(size=shape), dtype) for shape in ((209, 5), (5, classes), (209, classes))]
+    for loss in losses:
+        expected = sd.evaluate(loss, dict(zip("XWY", given, strict=True)))
+        found = sd.compile(loss, [X, W, Y], cache=False)(*given)
+        assert found == pytest.approx(expected, rel=1e-4 if dtype == "float32" else 1e-12)

@@ -165,3 +165,17 @@ def test_a_vector_may_be_all_of_several_axes(batch: int, target: str) -> None:
     up, down = (float(sd.evaluate(loss, {x: values + sign * 1e-6 * away})) for sign in (1, -1))
     assert found[0] == pytest.approx(float(sd.evaluate(loss, {x: values})), rel=1e-12)
     assert np.sum(found[1] * away) == pytest.approx((up - down) / 2e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize("target", ["interpreter", "cpu", "numba", "numpy"])
+@pytest.mark.parametrize("shape", [(255, 12), (3000, 12), ("plain_rows", "plain_columns")])
+def test_a_result_that_is_the_same_along_an_axis_is_no_product_of_matrices(shape: Any, target: str) -> None:
+    """(uᵢ + uⱼ) with u = Eᵀ s: each term has an axis that none of its factors has."""
+    E, s = sd.symbol("E", shape), sd.symbol("s", shape[0])
+    e, weights = np.random.default_rng(0).normal(size=(300, 12)), np.random.default_rng(1).normal(size=300)
+    if isinstance(shape[0], int):
+        e, weights = np.resize(e, shape), np.resize(weights, shape[0])
+    total = sd.sum((E[:, :, None] + E[:, None, :]) * s[:, None, None], axis=0)
+    column = e.T @ weights
+    found = sd.compile(total, [E, s], target=target)(e, weights)
+    np.testing.assert_allclose(found, column[:, None] + column, rtol=1e-11, atol=1e-11)

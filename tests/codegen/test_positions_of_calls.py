@@ -136,3 +136,28 @@ def test_loops_inside_of_loops_without_a_turn_read_nothing() -> None:
     assert f(np.ones(7), np.zeros((0, 2), np.int64)) == 0.5
     with pytest.raises(sd.ArgumentMismatch, match="holds position 9"):
         f(np.ones(7), np.zeros((1, 2), np.int64))
+
+
+@pytest.mark.parametrize(("turns", "inner"), [(1, 5), (2, 1), (1, 1), (2, 2)])
+def test_positions_along_axes_of_one_place(turns: int, inner: int) -> None:
+    told = sd.symbol("told", (turns, inner), "int64")
+    total = sd.fori(0, turns, lambda t, c: sd.fori(0, inner, lambda u, c: c + TABLE[told[t, u]], c), 0.0)
+    f = sd.compile(total, [TABLE, told])
+    for _ in range(3):
+        assert f(np.arange(7.0), np.full((turns, inner), 3)) == 3.0 * turns * inner
+    with pytest.raises(sd.ArgumentMismatch, match="holds position 7"):
+        f(np.arange(7.0), np.full((turns, inner), 7))
+    one, other = sd.symbol("one", 1, "int64"), sd.symbol("other", 4, "int64")
+    g = sd.compile(TABLE[one[other]], [TABLE, one, other])
+    np.testing.assert_array_equal(g(np.arange(7.0), np.array([5]), np.zeros(4, np.int64)), np.full(4, 5.0))
+    with pytest.raises(sd.ArgumentMismatch, match="holds position 9"):
+        g(np.arange(7.0), np.array([9]), np.zeros(4, np.int64))
+
+
+def test_inner_loops_ask_nothing_where_the_outer_one_has_no_turn() -> None:
+    n = sd.dim("no_outer_turn", minimum=0)
+    rows = sd.symbol("rows", n)
+    f = sd.compile(sd.scan(lambda c, r: (sd.fori(0, 4, lambda u, c: c + r * TABLE[9 - u], c), None), 0.5, rows)[0], [TABLE, rows])
+    assert f(np.ones(7), np.zeros(0)) == 0.5
+    with pytest.raises(sd.ArgumentMismatch, match="holds position 9"):
+        f(np.ones(7), np.zeros(1))

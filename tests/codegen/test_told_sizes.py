@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
@@ -102,3 +103,16 @@ def test_a_size_that_nothing_tells_is_named() -> None:
         sd.compile(REPEATED, [x, a])(1.0, 1.0)
     with pytest.raises(TypeMismatch, match="is no symbol"):
         sd.substitute(REPEATED, {turns: 3})
+
+
+@pytest.mark.parametrize("target", ["numba", "cpu"])
+def test_numbers_are_sizes_in_the_code_of_a_user(target: str) -> None:
+    compiled = sd.compile([REPEATED, sd.grad(REPEATED, a)], [x, a, turns], target=target).njit
+
+    @numba.njit
+    def both(start: float, factor: float, count: int) -> Any:
+        return compiled(start, factor, count), compiled(start, factor, count + 3)
+    for count in (0, 1, 7):
+        for found, more in zip(both(1.5, 0.9, count), (0, 3), strict=True):
+            np.testing.assert_allclose(found, by_hand(1.5, 0.9, count + more), rtol=1e-12)
+            np.testing.assert_allclose(compiled(1.5, 0.9, count + more), found, rtol=1e-15)

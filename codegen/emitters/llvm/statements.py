@@ -98,6 +98,7 @@ class StatementWriter(RowAligner):
                 whole = self.hi if self.whole % (rest or step) == 0 else self.plus(
                     self.lo, self.times(self.quotient("udiv", self.minus(self.hi, self.lo), group), group))
                 self.loop(statement, *((whole, self.hi) if rest else (self.lo, whole)), step)
+                self.samples_at_once = 0
             case TileLoop():
                 self.tiles(statement)
             case Fill(buffer, value):
@@ -280,7 +281,8 @@ class StatementWriter(RowAligner):
             for k in range(vectors):
                 vector(first, k)
         # Lanes of truth values are not moved.
-        before = self.before_rows(loop, lo, hi) if all(outside[name].kind != "i1" for name in folds) else ZERO
+        before = self.before_rows(loop, lo, hi) if all(outside[name].kind != "i1" for name in folds) and (
+            folds or vectors == 1) else ZERO
         if before.name != "0":
             # What folds nothing goes by single vectors where masks are.
             single = width if folds else self.line_lanes(loop)
