@@ -171,7 +171,8 @@ def registers_of(body: Iterable[Statement]) -> set[str]:
     return {s.register for s in body if isinstance(s, (Let, Update, Assign))}
 
 
-def parted(body: Sequence[Statement], is_nest: Callable[[Statement], bool]) -> tuple[list[Statement], list[Statement]]:
+def parted(body: Sequence[Statement], is_nest: Callable[[Statement], bool] = is_long) -> tuple[
+        list[Statement], list[Statement]]:
     """What may be done before all nests of a kind, and the nests with what waits for them."""
     first: list[Statement] = []
     second: list[Statement] = []
