@@ -41,7 +41,7 @@ def nest_rows(program: Program) -> Program:
     opener, writer = Opener(program), Writer(program)
 
     def nested(statement: Statement) -> Statement:
-        if not isinstance(statement, TileLoop) or not reads_twice(statement.body, opener):
+        if not isinstance(statement, TileLoop) or not multiplies_rows(statement.body, opener):
             return statement
         opened = [fresh for s in statement.body for fresh in ((s,) if isinstance(s, MatMul) else opener.statement(s))]
         nest = joined(opened)
@@ -51,14 +51,14 @@ def nest_rows(program: Program) -> Program:
             if any(isinstance(s, MatMul) and isinstance(s.m, int) and s.m >= WHOLE_ROW for s in statement.body):
                 return statement  # vectors of samples would store rows element by element
             # Rows of a few elements are taken by vectors of samples, whatever there is to do with them.
-            written = writer.with_samples_for_lanes(nest[0])
-            return replace(statement, body=(*written, *nest[1:])) if written else statement
+            by_samples = writer.with_samples_for_lanes(nest[0])
+            return replace(statement, body=(*by_samples, *nest[1:])) if by_samples else statement
         return replace(statement, rows=max(statement.rows, ROWS), body=nest)
     return replace(program, sections=tuple(replace(s, body=tuple([nested(b) for b in s.body])) for s in program.sections))
 
 
-def reads_twice(body: Sequence[Statement], opener: Opener) -> bool:
-    """Whether a tile multiplies short rows of one matrix by vectors, and gathers them; of those of a few elements one is enough."""
+def multiplies_rows(body: Sequence[Statement], opener: Opener) -> bool:
+    """Whether a tile multiplies short rows of one matrix by a vector, and gathers them; rows of a few elements need no second use."""
     products = [s for s in body if isinstance(s, MatVec)]
     if not products or len({p.A.buffer for p in products}) > 1:
         return False

@@ -41,7 +41,7 @@ def is_told(symbol: Symbol) -> bool:
 def as_length(value: Any, name: str, where: str) -> Array:
     """An array as long as the number says, with nothing in it; raises `ArgumentMismatch` for what is no such number."""
     if type(value) is np.ndarray and value.dtype == bool and value.ndim == 1:
-        return value  # one that this function made
+        return value  # as long as it says: one that this function made, when a call is bound again
     length = integer_of(value)
     if length is None:
         raise ArgumentMismatch(f"{name} is a size, but {plain(value)} is given", where=where, mend="pass an int")
