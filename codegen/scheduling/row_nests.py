@@ -58,7 +58,7 @@ def nest_rows(program: Program) -> Program:
 
 
 def multiplies_rows(body: Sequence[Statement], opener: Opener) -> bool:
-    """Whether a tile multiplies short rows of one matrix by a vector, and gathers them; rows of a few elements need no second use."""
+    """Whether a tile multiplies short rows of one matrix by vectors, and gathers them; of rows of a few elements once is enough."""
     products = [s for s in body if isinstance(s, MatVec)]
     if not products or len({p.A.buffer for p in products}) > 1:
         return False
