@@ -12,19 +12,55 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Union
+
+from msgspec import Struct
 
 from symdiff.expression import Add, Factor, Node, Number, Product
+from symdiff.index_notation import Index
 from symdiff.normal_form import is_guard
 from symdiff.normal_form.numbers import as_float, base_and_exponent, exact, times
 from symdiff.normal_form.products import gather_powers
 from symdiff.normal_form.steps import PutTogether, with_steps
 from symdiff.normal_form.sums import flat
+from symdiff.sizes import Size
+from symdiff.tensor_type import TensorType
 from symdiff.traversal import topological
 
 # The terms of what a sum is put together of may be so many times as large as they are in the sum, all together and each: that
 # many bits get lost.
 CANCELLED, CANCELLED_TERM = 4, 128
 Terms = list[tuple[Number, Node]]
+
+
+class SumOver(Struct, frozen=True):
+    """A sum that is to be computed of other terms than its own."""
+
+    terms: tuple[tuple[Number, Node], ...]
+    type: TensorType
+
+    @property
+    def children(self) -> list[Node]:
+        """What it reads."""
+        return [term for _, term in self.terms]
+
+
+class ProductOver(Struct, frozen=True):
+    """A dense product that is to be computed of other factors than its own."""
+
+    coefficient: Number
+    factors: tuple[Factor, ...]
+    out: tuple[Index, ...]
+    extents: tuple[Size, ...]
+    type: TensorType
+
+    @property
+    def children(self) -> list[Node]:
+        """What it reads."""
+        return [factor for factor, _ in self.factors]
+
+
+Written = Union[Node, SumOver, ProductOver]
 
 
 class SharedSteps:
@@ -36,6 +72,8 @@ class SharedSteps:
         self.users: dict[Node, int] = dict.fromkeys(roots, 1)
         # Nodes that are put together of a shared step, or of one that is.
         self.gainful: set[Node] = set()
+        # Whether what a node was put together of is that node, once that has been asked.
+        self.right: dict[Node, bool] = {}
         for node, made in self.made.items():
             steps = node.children if made is None else [part for _, part in made.parts]
             for step in set(steps) if len(steps) > 1 else steps:
@@ -54,36 +92,44 @@ class SharedSteps:
 
     def over_steps(self) -> tuple[list[Node], dict[Node, Node]]:
         """The nodes under the roots and their shared steps, what is read first; and each as it is put together of those."""
+        order, written = self.written_over()
+        return order, {node: as_node(made) for node, made in written.items()}
+
+    def written_over(self) -> tuple[list[Node], dict[Node, Written]]:
+        """The same, each as it is to be computed of those, or the node itself where that is how."""
         if not self.gainful:
             order = topological(self.given)
             return order, dict(zip(order, order, strict=True))
-        opened: dict[Node, Node] = {}
+        found: dict[Node, Written] = {}
 
         def below(node: Node) -> Sequence[Node]:
-            written = opened[node] = self.opened(node) if node in self.gainful else node
+            written = found[node] = self.written(node) if node in self.gainful else node
             return written.children
-        return topological(self.given, below), opened
+        return topological(self.given, below), found
 
-    def opened(self, node: Node) -> Node:
+    def written(self, node: Node) -> Written:
         """The node over shared steps as they are, the others opened."""
         if self.proved(node) is None:
             return node
         if isinstance(node, Add):
             terms = self.terms(node)
-            return multiple(*terms[0]) if len(terms) == 1 else Add(tuple(terms), node.type)
+            return SumOver(tuple(terms), node.type) if len(terms) > 1 else times_step(*terms[0])
         assert isinstance(node, Product)
         coefficient, factors = self.factors(node)
         if len(factors) == 1 and factors[0][0].type == node.type and factors[0][1] == tuple(range(node.ndim)):
-            return multiple(coefficient, factors[0][0])
-        return Product(coefficient, tuple(factors), node.out, node.extents, node.type)
+            return times_step(coefficient, factors[0][0])
+        return ProductOver(coefficient, tuple(factors), node.out, node.extents, node.type)
 
     def proved(self, node: Node) -> PutTogether | None:
         """What a node was put together of, where that gains something, and is the node indeed."""
-        made = self.made.get(node)
-        if made is None or node not in self.gainful:
+        if node not in self.gainful:
             return None
-        is_right = is_sum_of(node, made) if isinstance(node, Add) else isinstance(node, Product) and is_product_of(node, made)
-        return made if is_right else None
+        made = self.made[node]
+        right = self.right.get(node)
+        if right is None and made is not None:
+            right = self.right[node] = is_sum_of(node, made) if isinstance(node, Add) else \
+                isinstance(node, Product) and is_product_of(node, made)
+        return made if right else None
 
     def terms(self, node: Add) -> Terms:
         """The terms of a sum: shared steps, and what the others are sums of."""
@@ -91,13 +137,13 @@ class SharedSteps:
         pending: Terms = list(reversed(self.made[node].parts))  # type: ignore[union-attr]
         while pending:
             c, step = pending.pop()
-            made = self.proved(step)
-            parts = made.parts if made is not None else step.terms if isinstance(step, Add) else ()
-            alone = self.users.get(step) == 1 and step.dtype == node.dtype
-            if alone and isinstance(step, Add) and (c in (1, -1) or len(parts) == 1):
-                pending.extend([(times(c, k), part) for k, part in reversed(parts)])
-            else:
-                total[step] = exact(total[step] + c) if step in total else c
+            if isinstance(step, Add) and self.users.get(step) == 1 and step.dtype == node.dtype:
+                made = self.proved(step)
+                parts = step.terms if made is None else made.parts
+                if len(parts) == 1 or c in (1, -1):
+                    pending.extend([(times(c, k), part) for k, part in reversed(parts)])
+                    continue
+            total[step] = exact(total[step] + c) if step in total else c
         return [(c, step) for step, c in total.items()]
 
     def factors(self, node: Product) -> tuple[Number, list[Factor]]:
@@ -126,8 +172,22 @@ def factors_of(made: PutTogether) -> list[Factor]:
 
 def multiple(coefficient: Number, step: Node) -> Node:
     """coefficient · step, the step as it is."""
+    return as_node(times_step(coefficient, step))
+
+
+def times_step(coefficient: Number, step: Node) -> Written:
+    """The same, to be computed."""
     labels = tuple(range(step.ndim))
-    return step if coefficient == 1 else Product(coefficient, ((step, labels),), labels, step.shape, step.type)
+    return step if coefficient == 1 else ProductOver(coefficient, ((step, labels),), labels, step.shape, step.type)
+
+
+def as_node(written: Written) -> Node:
+    """What is to be computed, as a node."""
+    if isinstance(written, SumOver):
+        return Add(written.terms, written.type)
+    if isinstance(written, ProductOver):
+        return Product(written.coefficient, written.factors, written.out, written.extents, written.type)
+    return written
 
 
 def is_step(node: Node, at: tuple[object, ...]) -> bool:

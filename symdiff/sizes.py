@@ -255,8 +255,13 @@ def monomials(size: Size) -> Iterator[tuple[Monomial, int]]:
 
 def combine(parts: tuple[tuple[int, Size], ...]) -> Size:
     """Σ c · size."""
-    if all([isinstance(part, int) for _, part in parts]):
-        return sum([c * part for c, part in parts])
+    number = 0
+    for c, part in parts:
+        if not isinstance(part, int):
+            break
+        number += c * part
+    else:
+        return number
     total: dict[Monomial, int] = {}
     for c, part in parts:
         for m, k in monomials(part):

@@ -11,10 +11,10 @@ import ctypes
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from codegen.backends.protocol import Array
 from codegen.emitters.llvm.parts import stages_of

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.folds import folded, identity
 from codegen.loop_ir.nodes import (

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
 from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
 from msgspec.msgpack import Encoder
+from msgspec.structs import replace
 
-from codegen.loop_ir.nodes import Program
-from codegen.loop_ir.walks import NESTING
+from codegen.loop_ir.nodes import Nest, Program, ProgramNode
 from symdiff.sizes import Dim
 
 REMARKS = frozenset({"comment"})
@@ -47,7 +46,7 @@ def without_remarks(node: Remarked) -> Remarked:
     """A section or statement without the remarks in it."""
     changes: dict[str, Any] = {"comment": ""} if getattr(node, "comment", "") else {}
     body = getattr(node, "body", ())
-    inner = [without_remarks(s) if s.__class__ in NESTING else s for s in body]
+    inner = [without_remarks(s) if isinstance(s, Nest) else s for s in body]
     if any([s is not old for s, old in zip(inner, body, strict=True)]):
         changes["body"] = tuple(inner)
     return replace(node, **changes) if changes else node  # type: ignore[type-var]
@@ -108,6 +107,6 @@ def reader(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 
 def field_names(kind: type) -> tuple[str, ...]:
     """The fields of a node; raises `TypeError` for what is no node, so that nothing is left out unseen."""
-    if not is_dataclass(kind):
+    if not issubclass(kind, ProgramNode):
         raise TypeError(f"a {kind.__name__} in a program has no identity")
-    return tuple(f.name for f in fields(kind) if f.name not in REMARKS)
+    return tuple([name for name in kind.__struct_fields__ if name not in REMARKS])

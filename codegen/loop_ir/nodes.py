@@ -24,27 +24,22 @@ Nothing here names a processor: MatVec and MatMul stay abstract until emission, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, TypeVar, Union, dataclass_transform
+from typing import Any, Union
 from typing import Literal as OneOf
+
+from msgspec import Struct
 
 from symdiff.sizes import Size
 
 Role = OneOf["arg", "out", "const", "full", "tile", "accumulator", "shared"]
 LoopKind = OneOf["serial", "lane", "grid", "thread", "unrolled"]
 Fold = OneOf["add", "max", "min", "mul"]
-T = TypeVar("T")
 # Turns that products with vectors take at once: what they read of the vectors, and their sums, then stay in registers.
 TURNS_AT_ONCE = 4
 
 
-@dataclass_transform(frozen_default=True)
-def node(kind: type[T]) -> type[T]:
-    """A class of nodes, which are equal where their fields are, and never change; no two have fields of the same names.
-
-    The type checker holds the latter: a frozen dataclass takes four times as long to make an instance, and programs have many.
-    """
-    return dataclass(slots=True, unsafe_hash=True)(kind)
+class ProgramNode(Struct, frozen=True):
+    """A node of a program: equal where the fields are, never changed; no two kinds have fields of the same names."""
 
 
 class Walked:
@@ -54,16 +49,26 @@ class Walked:
     facts: Any
 
 
-@node
-class Quotient:
+class Nest(Walked):
+    """A statement with a body of others."""
+
+    __slots__ = ()
+
+
+class CarryingLoop(Nest):
+    """A loop that may carry registers from one turn to the next."""
+
+    __slots__ = ()
+
+
+class Quotient(ProgramNode, frozen=True):
     """⌊index / divisor⌋ for index ≥ 0."""
 
     index: Affine
     divisor: Size
 
 
-@node
-class Remainder:
+class Remainder(ProgramNode, frozen=True):
     """index mod modulus for index ≥ 0."""
 
     index: Affine
@@ -75,16 +80,14 @@ class Remainder:
 Variable = Union[str, Quotient, Remainder]
 
 
-@node
-class Affine:
+class Affine(ProgramNode, frozen=True):
     """const + Σ coefficient · variable."""
 
     const: Size
     terms: tuple[tuple[Variable, Size], ...] = ()
 
 
-@node
-class Buffer:
+class Buffer(ProgramNode, frozen=True):
     """A named array. `sample_axis` is the axis that passes over the data cut; `slot` the storage that it shares.
 
     `fold` says how range sections gather values of their samples in it, where they do.
@@ -101,55 +104,48 @@ class Buffer:
     fold: Fold | None = None
 
 
-@node
-class Literal:
+class Literal(ProgramNode, frozen=True):
     """A number of dtype `dtype`."""
 
     value: float | int | bool
     dtype: str
 
 
-@node
-class Register:
+class Register(ProgramNode, frozen=True):
     """The value of a register that a Let, or a loop's `carried`, defined."""
 
     name: str
 
 
-@node
-class SizeValue:
+class SizeValue(ProgramNode, frozen=True):
     """A size as a number of dtype `dtype`."""
 
     size: Size
     dtype: str
 
 
-@node
-class IndexValue:
+class IndexValue(ProgramNode, frozen=True):
     """An index as a number of dtype `dtype`."""
 
     index: Affine
     dtype: str
 
 
-@node
-class Load:
+class Load(ProgramNode, frozen=True):
     """buffer[index]; the index is inside the buffer (a guard around it says so where it must be tested)."""
 
     buffer: str
     index: tuple[Affine, ...]
 
 
-@node
-class Inside:
+class Inside(ProgramNode, frozen=True):
     """0 ≤ index < size."""
 
     index: Affine
     size: Size
 
 
-@node
-class Call:
+class Call(ProgramNode, frozen=True):
     """A scalar function of the table in `codegen.loop_ir.scalars`: add, mul, sub, div, neg, select, cast, less, exp, ….
 
     `dtype` is that of the result.  Nothing is converted on the way: the arguments have the dtypes that the function's
@@ -166,8 +162,7 @@ class Call:
 Value = Union[Literal, Register, SizeValue, IndexValue, Load, Inside, Call]
 
 
-@node
-class Carried:
+class Carried(ProgramNode, frozen=True):
     """A register that lives through a loop: its dtype and the value before the first turn."""
 
     name: str
@@ -175,8 +170,7 @@ class Carried:
     initial: Value
 
 
-@node
-class Let(Walked):
+class Let(Walked, ProgramNode, frozen=True):
     """register = value; each register is defined once in a section."""
 
     register: str
@@ -184,8 +178,7 @@ class Let(Walked):
     value: Value
 
 
-@node
-class Store(Walked):
+class Store(Walked, ProgramNode, frozen=True):
     """buffer[index] = value."""
 
     buffer: str
@@ -193,8 +186,7 @@ class Store(Walked):
     value: Value
 
 
-@node
-class Accumulate(Walked):
+class Accumulate(Walked, ProgramNode, frozen=True):
     """buffer[index] = buffer[index] op value (max and min propagate NaN)."""
 
     op: Fold
@@ -203,8 +195,7 @@ class Accumulate(Walked):
     value: Value
 
 
-@node
-class Update(Walked):
+class Update(Walked, ProgramNode, frozen=True):
     """carried register = register op value (max and min propagate NaN)."""
 
     op: Fold
@@ -212,24 +203,21 @@ class Update(Walked):
     value: Value
 
 
-@node
-class Assign(Walked):
+class Assign(Walked, ProgramNode, frozen=True):
     """carried register = value: for folds that need more than one register (argmax, online logsumexp)."""
 
     register: str
     value: Value
 
 
-@node
-class If(Walked):
+class If(Nest, ProgramNode, frozen=True):
     """Run the body where the condition holds."""
 
     condition: Value
     body: tuple[Statement, ...]
 
 
-@node
-class Loop(Walked):
+class Loop(CarryingLoop, ProgramNode, frozen=True):
     """for var in range(lo, hi, step), with `carried` registers."""
 
     var: str
@@ -242,8 +230,7 @@ class Loop(Walked):
     comment: str = ""
 
 
-@node
-class TileLoop(Walked):
+class TileLoop(Nest, ProgramNode, frozen=True):
     """Cut the section's range [lo, hi) into tiles of at most `rows`, over whose samples `SampleLoop`s run; `var` is the first."""
 
     var: str
@@ -252,8 +239,7 @@ class TileLoop(Walked):
     comment: str = ""
 
 
-@node
-class SampleLoop(Walked):
+class SampleLoop(CarryingLoop, ProgramNode, frozen=True):
     """for var in the present tile: `var` is the absolute sample index, so that leaves are read as they stand.
 
     A tile buffer's index along its sample axis is written with the same absolute `var`; the emitter subtracts the start
@@ -270,16 +256,14 @@ class SampleLoop(Walked):
     rest: int = 0
 
 
-@node
-class Fill(Walked):
+class Fill(Walked, ProgramNode, frozen=True):
     """Every element of the buffer = value (in a range section, for a tile buffer: of the present tile)."""
 
     buffer: str
     value: Literal
 
 
-@node
-class Panel:
+class Panel(ProgramNode, frozen=True):
     """A matrix operand: the axes of `buffer` read as rows and as columns, the other axes fixed at `index`.
 
     `index` has an Affine for each axis; those of `row_axis` and `column_axis` are the start (Affine(0)).  A None
@@ -313,8 +297,7 @@ class Panel:
         return self.row_axes > 1 or self.column_axes > 1
 
 
-@node
-class MatMul(Walked):
+class MatMul(Walked, ProgramNode, frozen=True):
     """C = alpha · A B + beta · C, with A (m×k), B (k×n), C (m×n) given as Panels; kind says how it may be done.
 
     gemm: a library product, or tiles of registers where it is small.  skinny: register loops.  symmetric: A B is known to be
@@ -333,8 +316,7 @@ class MatMul(Walked):
     kind: OneOf["gemm", "symmetric", "skinny"] = "gemm"
 
 
-@node
-class MatVec(Walked):
+class MatVec(Walked, ProgramNode, frozen=True):
     """y = A x + beta · y (A m×k); `form` is how the rows are walked: dot (row by row) or axpy (column by column)."""
 
     form: OneOf["dot", "axpy"]
@@ -346,16 +328,14 @@ class MatVec(Walked):
     beta: float = 0.0
 
 
-@node
-class Mirror(Walked):
+class Mirror(Walked, ProgramNode, frozen=True):
     """buffer[j, i] = buffer[i, j] for i > j over the last two axes, or over two groups of so many last `axes`."""
 
     buffer: str
     axes: int = 1
 
 
-@node
-class Barrier(Walked):
+class Barrier(Walked, ProgramNode, frozen=True):
     """All threads of a block have reached this point."""
 
 
@@ -363,8 +343,7 @@ Statement = Union[Let, Store, Accumulate, Update, Assign, If, Loop, TileLoop, Sa
                   Barrier]
 
 
-@node
-class Cut:
+class Cut(ProgramNode, frozen=True):
     """How the range of a section is cut into parts that may run at the same time.
 
     There are `most` parts, or fewer of at least `rows` samples, the same ones for any number of threads.  The first gathers in
@@ -376,8 +355,7 @@ class Cut:
     gathered: tuple[str, ...] = ()
 
 
-@node
-class Section:
+class Section(ProgramNode, frozen=True):
     """One separately callable entry: init, range [lo, hi) over `extent` samples, or finish of a pass."""
 
     kind: OneOf["init", "range", "finish"]
@@ -388,8 +366,7 @@ class Section:
     cut: Cut | None = None
 
 
-@node
-class Program(Walked):
+class Program(Walked, ProgramNode, frozen=True):
     """A whole kernel: buffers (arguments and outputs in order of appearance), sizes known at the call, sections."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from operator import is_
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -17,8 +18,6 @@ from codegen.loop_ir.nodes import (
     Let,
     Load,
     Loop,
-    Quotient,
-    Remainder,
     SampleLoop,
     Statement,
     Store,
@@ -39,7 +38,7 @@ def moved_index(index: Affine, places: Places) -> Affine:
     const = index.const
     terms: dict[Variable, Size] = {}
     for variable, c in index.terms:
-        if isinstance(variable, (Quotient, Remainder)):
+        if not isinstance(variable, str):
             inner = replace(variable, index=moved_index(variable.index, places))
             terms[inner] = combine(((1, terms.get(inner, 0)), (1, c)))
             continue
@@ -79,7 +78,7 @@ def replaced_value(value: Value, known: OnValue) -> Value:
     fresh = known(value)
     if fresh is not None:
         return fresh
-    if isinstance(value, Call):
+    if type(value) is Call:
         args = tuple(replaced_value(a, known) for a in value.args)
         return value if all(a is b for a, b in zip(args, value.args, strict=True)) else Call(value.function, args, value.dtype)
     return value

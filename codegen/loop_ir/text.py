@@ -27,6 +27,7 @@ from codegen.loop_ir.nodes import (
     MatMul,
     MatVec,
     Mirror,
+    Nest,
     Panel,
     Program,
     Register,
@@ -85,7 +86,7 @@ def body_lines(body: tuple[Statement, ...], depth: int = 1) -> Iterator[str]:
     """The lines of a body, indented."""
     for statement in body:
         yield "  " * depth + statement_text(statement)
-        if isinstance(statement, (If, Loop, TileLoop, SampleLoop)):
+        if isinstance(statement, Nest):
             yield from body_lines(statement.body, depth + 1)
 
 

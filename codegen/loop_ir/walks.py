@@ -12,6 +12,7 @@ from codegen.loop_ir.nodes import (
     Assign,
     Buffer,
     Call,
+    CarryingLoop,
     Cut,
     Fill,
     If,
@@ -24,6 +25,7 @@ from codegen.loop_ir.nodes import (
     MatMul,
     MatVec,
     Mirror,
+    Nest,
     Panel,
     Program,
     Register,
@@ -35,20 +37,19 @@ from codegen.loop_ir.nodes import (
     TileLoop,
     Update,
     Value,
+    Walked,
 )
 from symdiff.sizes import Size, named_sizes
 
 AnyStatement = TypeVar("AnyStatement", bound=Statement)
 Found = TypeVar("Found")
 INPUTS = ("arg", "const")
-# The kinds of statements with statements in them.
-NESTING = frozenset({If, Loop, TileLoop, SampleLoop})
-# The kinds that multiply matrices.
-PANELLED = frozenset({MatMul, MatVec})
 # The kinds that change a buffer that they read.
 CHANGING = frozenset({Accumulate, Mirror})
 # The kinds that have one value.
 VALUED = frozenset({Let, Store, Accumulate, Update, Assign, Fill})
+# Puts facts where they are looked for: for all others a statement never changes.
+put_facts = vars(Walked)["facts"].__set__
 # Parts of a range have a multiple of so many rows: whole vectors.
 WHOLE_ROWS = 16
 # An element of a buffer.
@@ -68,11 +69,11 @@ def buffers_of(program: Program) -> Mapping[str, Buffer]:
 
 def places_of(program: Program) -> tuple[Mapping[str, Buffer], Mapping[str, int]]:
     """The buffers of a program by name, and the place of each among them."""
-    try:
-        return program.facts  # type: ignore[no-any-return]
-    except AttributeError:
-        facts = program.facts = {b.name: b for b in program.buffers}, {b.name: k for k, b in enumerate(program.buffers)}
-        return facts
+    facts: tuple[dict[str, Buffer], dict[str, int]] | None = getattr(program, "facts", None)
+    if facts is None:
+        facts = {b.name: b for b in program.buffers}, {b.name: k for k, b in enumerate(program.buffers)}
+        put_facts(program, facts)
+    return facts
 
 
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
@@ -81,8 +82,8 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
     while stack:
         for statement in stack[-1]:
             yield statement
-            if statement.__class__ in NESTING:
-                stack.append(iter(statement.body))  # type: ignore[union-attr]
+            if isinstance(statement, Nest):
+                stack.append(iter(statement.body))
                 break
         else:
             stack.pop()
@@ -95,7 +96,7 @@ def straight_length(program: Program) -> int:
     straight = looped = 0
     for section in program.sections:
         for statement in section.body:
-            if statement.__class__ in NESTING:
+            if isinstance(statement, Nest):
                 looped += sum(1 for _ in statements((statement,)))
             else:
                 straight += 1
@@ -109,19 +110,16 @@ def values_of(statement: Statement) -> tuple[Value, ...]:
         return (statement.value,)  # type: ignore[union-attr]
     if isinstance(statement, If):
         return (statement.condition,)
-    if isinstance(statement, (Loop, SampleLoop)):
+    if isinstance(statement, CarryingLoop):
         return tuple([c.initial for c in statement.carried])
     return ()
 
 
 def panels_of(statement: Statement) -> tuple[Panel, ...]:
     """The matrix and vector operands of a statement; the last one is written."""
-    if statement.__class__ not in PANELLED:
-        return ()
-    if isinstance(statement, MatMul):
+    if type(statement) is MatMul:
         return statement.A, statement.B, statement.C
-    assert isinstance(statement, MatVec)
-    return statement.A, statement.x, statement.y
+    return (statement.A, statement.x, statement.y) if type(statement) is MatVec else ()
 
 
 def subvalues(value: Value) -> Sequence[Value]:
@@ -133,7 +131,7 @@ def subvalues(value: Value) -> Sequence[Value]:
     while stack:
         value = stack.pop()
         found.append(value)
-        if isinstance(value, Call):
+        if type(value) is Call:
             stack.extend(value.args[::-1])
     return found
 
@@ -188,16 +186,16 @@ class Facts:
         if panels:
             self.read += tuple([p.buffer for p in panels])
         elif statement.__class__ in CHANGING:
-            self.read += (statement.buffer,)  # type: ignore[union-attr]
+            self.read += (statement.buffer,)
 
 
 def facts_of(statement: Statement) -> Facts:
     """The facts of a statement, found when they are first asked for."""
-    try:
-        return statement.facts  # type: ignore[no-any-return]
-    except AttributeError:
-        facts = statement.facts = Facts(statement)
-        return facts
+    facts: Facts | None = getattr(statement, "facts", None)  # to catch an error instead takes three times as long
+    if facts is None:
+        facts = Facts(statement)
+        put_facts(statement, facts)
+    return facts
 
 
 def remembered(function: Callable[[AnyStatement], Found]) -> Callable[[AnyStatement], Found]:
@@ -304,7 +302,9 @@ def statement_sizes(statement: Statement) -> Iterator[Size]:
 def section_buffers(section: Section, program: Program) -> list[Buffer]:
     """The buffers that a section reads or writes, in the program's order."""
     known, places = places_of(program)
-    used = {name for s in statements(section.body) for names in (read(s), written(s)) for name in names}
+    used: set[str] = set()
+    for s in statements(section.body):
+        used.update(read(s), written(s))
     return [known[name] for name in sorted(used, key=places.__getitem__)]
 
 
@@ -338,7 +338,7 @@ def tile_rows(program: Program) -> dict[str, int]:
     tiles = {b.name for b in program.buffers if b.role == "tile"}
     for section in program.sections:
         for loop in statements(section.body):
-            if isinstance(loop, TileLoop):
+            if type(loop) is TileLoop:
                 for s in statements(loop.body):
                     for name in (*read(s), *written(s)):
                         if name in tiles:

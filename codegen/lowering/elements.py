@@ -7,9 +7,10 @@ by Python's stack.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import NamedTuple, TypeGuard, TypeVar
+from typing import TypeGuard, TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from codegen.loop_ir.nodes import Affine, Call, IndexValue, Inside, Let, Literal, Load, Register, SizeValue, Value
 from codegen.lowering.affine import placed, proved_inside, solve, variable
@@ -26,11 +27,13 @@ from symdiff.sizes import Dim
 from symdiff.tensor_type import FLOATING, promote
 
 DEEPEST = 5
+# What is as short as a name for it.
+SHORTEST = frozenset({Register, Literal, SizeValue, IndexValue})
 # So many terms of a sum stand in one expression.
 LONGEST = 16
 
 
-class Request(NamedTuple):
+class Request(Struct, frozen=True):
     """A value that a rule needs; `free` is False where it must stay inside a guarded branch."""
 
     node: Node
@@ -97,7 +100,7 @@ class Elements:
 
     def at_hand(self, request: Request) -> Value | None:
         """The value where it needs no formula: a number, a size, an index, a known register or a load."""
-        node, at, _ = request
+        node, at = request.node, request.at
         c = number_of(node)
         if c is not None:
             return literal(c, node.dtype)
@@ -124,12 +127,12 @@ class Elements:
 
     def settle(self, request: Request, value: Value) -> Value:
         """Name the value in its scope where that saves work or keeps expressions short."""
-        node, at, free = request
-        if not free or isinstance(value, (Register, Literal, SizeValue, IndexValue)):
+        node, at = request.node, request.at
+        if not request.free or value.__class__ in SHORTEST:
             return value
         depth = self.scopes.depth_of(at)
         scope = self.scopes.chain[depth]
-        named = depth < len(self.scopes.chain) - 1 or (not isinstance(value, Load) and (self.shared.get(node, 0) > 1 or (
+        named = depth < len(self.scopes.chain) - 1 or (type(value) is not Load and (self.shared.get(node, 0) > 1 or (
             isinstance(node, Map) and is_costly(node)) or self.height(value) > DEEPEST))
         if not named:
             return value
@@ -144,7 +147,7 @@ class Elements:
 
     def height(self, value: Value) -> int:
         """The depth of an expression."""
-        if not isinstance(value, Call):
+        if type(value) is not Call:
             return 0
         known = self.depths.get(id(value))
         if known is not None and known[0] is value:

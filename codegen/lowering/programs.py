@@ -8,11 +8,11 @@ sums is in the `init` of the next pass, or in the `finish` of the last.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import Buffer, Fill, Fold, Mirror, Program, Role, Section, Statement

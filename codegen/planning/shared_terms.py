@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
+from operator import is_
 from typing import TypeGuard
 
 from codegen.planning.rewriting import as_written
 from symdiff.expression import Add, Node, Number, Product
 from symdiff.normal_form.numbers import times
-from symdiff.shared_steps import SharedSteps, multiple
+from symdiff.shared_steps import ProductOver, SharedSteps, SumOver, multiple
 
 
 def share_terms(roots: Sequence[Node]) -> list[Node]:
@@ -18,45 +19,54 @@ def share_terms(roots: Sequence[Node]) -> list[Node]:
     steps = SharedSteps(roots)
     if not steps.gainful:
         return list(roots)
-    order, opened = steps.over_steps()
-    users = Counter(child for node in order for child in opened[node].children)
+    order, over = steps.written_over()
+    users = Counter([child for node in order for child in over[node].children])
     done: dict[Node, Node] = {}
     for node in order:
-        written = opened[node]
+        written = over[node]
         children = [done[child] for child in written.children]
-        alone = [users[child] == 1 for child in written.children]
-        if isinstance(written, Product):
-            done[node] = with_numbers_outside(written, children, alone)
-        elif isinstance(written, Add):
-            done[node] = with_numbers_before(written, children, alone)
+        kind = written.__class__
+        if kind is Product or kind is ProductOver:
+            done[node] = with_numbers_outside(written, children, users)  # type: ignore[arg-type]
+        elif kind is Add or kind is SumOver:
+            done[node] = with_numbers_before(written, children, users)  # type: ignore[arg-type]
         else:
-            done[node] = as_written(written, children)
+            done[node] = as_written(written, children)  # type: ignore[arg-type]
     return [done[root] for root in roots]
 
 
-def with_numbers_outside(node: Product, children: Sequence[Node], alone: Sequence[bool]) -> Node:
+def with_numbers_outside(written: Product | ProductOver, children: Sequence[Node], users: Counter[Node]) -> Node:
     """A product over other factors with the numbers in them before it, a sum of products outside of it: Σ (2 x) y → 2 Σ x y.
 
-    `alone` says which factors nothing else reads.
+    What only the product reads of `users` may be changed for that.
     """
-    if not children:
-        return node
-    inner = [taken_apart(factor, is_alone) for factor, is_alone in zip(children, alone, strict=True)]
-    coefficient = reduce(times, [c for c, _ in inner])
-    if coefficient == 1:
-        return as_written(node, children)
-    factors = tuple([(plain, at) for (_, plain), (_, at) in zip(inner, node.factors, strict=True)])
-    if not node.is_core:
-        return Product(times(node.coefficient, coefficient), factors, node.out, node.extents, node.type)
-    return multiple(coefficient, Product(node.coefficient, factors, node.out, node.extents, node.type))
+    inner = children
+    coefficient: Number = 1
+    if any([child.__class__ is Product for child in children]):
+        parts = [taken_apart(factor, users[f] == 1) for factor, (f, _) in zip(children, written.factors, strict=True)]
+        coefficient = reduce(times, [c for c, _ in parts])
+        inner = [plain for _, plain in parts]
+    if coefficient.__class__ is int and coefficient == 1:
+        inner = children
+    elif isinstance(written, Product) and written.is_core:
+        return multiple(coefficient, over_factors(written, written.coefficient, inner))
+    return over_factors(written, times(written.coefficient, coefficient), inner)
 
 
-def with_numbers_before(node: Add, children: Sequence[Node], alone: Sequence[bool]) -> Node:
+def over_factors(written: Product | ProductOver, coefficient: Number, children: Sequence[Node]) -> Node:
+    """A product with another coefficient over other factors; the node itself where they are its own."""
+    if isinstance(written, Product) and coefficient == written.coefficient and all(map(is_, children, written.children)):
+        return written
+    factors = tuple([(child, at) for (_, at), child in zip(written.factors, children, strict=True)])
+    return Product(coefficient, factors, written.out, written.extents, written.type)
+
+
+def with_numbers_before(written: Add | SumOver, children: Sequence[Node], users: Counter[Node]) -> Node:
     """A sum over other terms with the numbers in them before them: 0.5 (2 x) + y → x + y."""
-    inner = [taken_apart(term, is_alone) for term, is_alone in zip(children, alone, strict=True)]
-    if all([c == 1 for c, _ in inner]):
-        return as_written(node, children)
-    return Add(tuple([(times(before, c), term) for (before, _), (c, term) in zip(node.terms, inner, strict=True)]), node.type)
+    parts = [taken_apart(child, users[term] == 1) for child, (_, term) in zip(children, written.terms, strict=True)]
+    if isinstance(written, Add) and all(map(is_, [term for _, term in parts], written.children)):
+        return written
+    return Add(tuple([(times(before, c), term) for (before, _), (c, term) in zip(written.terms, parts, strict=True)]), written.type)
 
 
 def taken_apart(node: Node, is_alone: bool) -> tuple[Number, Node]:

@@ -13,7 +13,8 @@ square root (Higham, Accuracy and Stability of Numerical Algorithms, 4.2).  Pass
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.copies import copy_of
 from codegen.loop_ir.folds import identity
@@ -23,11 +24,10 @@ from codegen.loop_ir.nodes import (
     If,
     Inside,
     Loop,
+    Nest,
     Program,
     Register,
-    SampleLoop,
     Statement,
-    TileLoop,
     Update,
 )
 from codegen.loop_ir.rewriting import moved
@@ -48,9 +48,9 @@ def blocked(body: Sequence[Statement], name: Iterator[str]) -> tuple[Statement, 
     """A body with its long sums by blocks, and what reads them behind."""
     found: list[Statement] = []
     for statement in body:
-        if isinstance(statement, Loop) and is_long_sum(statement):
+        if type(statement) is Loop and is_long_sum(statement):
             found += in_blocks(statement, name)
-        elif isinstance(statement, (If, Loop, SampleLoop, TileLoop)):
+        elif isinstance(statement, Nest):
             found.append(replace(statement, body=blocked(statement.body, name)))
         else:
             found.append(statement)

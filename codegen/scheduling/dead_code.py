@@ -6,21 +6,20 @@ after:   y[i] = r1
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
     Assign,
+    CarryingLoop,
     Fill,
     If,
     Let,
-    Loop,
     MatMul,
     MatVec,
     Mirror,
     Program,
-    SampleLoop,
     Statement,
     Store,
     TileLoop,
@@ -71,7 +70,7 @@ def swept(body: tuple[Statement, ...], live: set[str], registers: set[str]) -> t
             case MatVec():
                 if statement.y.buffer in live:
                     kept.append(statement)
-            case Loop() | SampleLoop():
+            case CarryingLoop():
                 inner = swept(statement.body, live, registers)
                 carried = tuple(c for c in statement.carried if c.name in registers)
                 if inner:
@@ -93,13 +92,13 @@ def without_overwritten(body: tuple[Statement, ...]) -> list[Statement]:
     # The indices of each buffer that are stored further on, and not read before that.
     again: dict[str, list[tuple[Affine, ...]]] = {}
     for statement in reversed(body):
-        if isinstance(statement, Store) and statement.index in again.get(statement.buffer, ()):
+        if type(statement) is Store and statement.index in again.get(statement.buffer, ()):
             continue
         if statement.__class__ is Let and not loads(statement):
             kept.append(statement)
             continue
         for inner in statements((statement,)) if again else ():
-            for name, index in (*loads(inner), (inner.buffer, inner.index)) if isinstance(inner, Accumulate) else loads(inner):
+            for name, index in (*loads(inner), (inner.buffer, inner.index)) if type(inner) is Accumulate else loads(inner):
                 if name in again:
                     again[name] = [place for place in again[name] if disjoint(place, index)]
             if inner.__class__ is Let:
@@ -111,7 +110,7 @@ def without_overwritten(body: tuple[Statement, ...]) -> list[Statement]:
             if isinstance(inner, (Update, Assign)):
                 again = {name: [place for place in places if not is_told_by(place, inner.register)]
                          for name, places in again.items()}
-        if isinstance(statement, Store):
+        if type(statement) is Store:
             again.setdefault(statement.buffer, []).append(statement.index)
         kept.append(statement)
     return kept[::-1]

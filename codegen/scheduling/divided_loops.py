@@ -12,7 +12,8 @@ after:   sample i in lanes: a hundred numbers, b[i, :] and c[i] are stored
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.copies import Turns, turns_of
 from codegen.loop_ir.nodes import (
@@ -57,7 +58,7 @@ MUCH, EACH = 60, 3
 
 def split_samples(program: Program) -> Program:
     """The program with loops over the samples of tiles in two where that lets the first go by vectors of samples."""
-    if not any(isinstance(s, TileLoop) for section in program.sections for s in section.body):
+    if not any(type(s) is TileLoop for section in program.sections for s in section.body):
         return program
     splitter = Splitter(program)
     sections = tuple([splitter.section(section) for section in program.sections])

@@ -24,7 +24,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.folds import folded, identity
 from codegen.loop_ir.nodes import (
@@ -32,12 +33,14 @@ from codegen.loop_ir.nodes import (
     Assign,
     Call,
     Carried,
+    CarryingLoop,
     Fold,
     If,
     Let,
     Literal,
     Load,
     Loop,
+    Nest,
     Program,
     Register,
     SampleLoop,
@@ -89,7 +92,7 @@ class HandedOn:
 
     def loops(self, body: Sequence[Statement]) -> tuple[Statement, ...]:
         """A body outside of loops, with values handed on in its loops."""
-        return tuple([replace(s, body=self.body(s.body, {})) if isinstance(s, (Loop, SampleLoop)) else
+        return tuple([replace(s, body=self.body(s.body, {})) if isinstance(s, CarryingLoop) else
                       replace(s, body=self.loops(s.body)) if isinstance(s, (TileLoop, If)) else s for s in body])
 
     def body(self, body: Sequence[Statement], known: dict[Place, Value]) -> tuple[Statement, ...]:
@@ -101,7 +104,7 @@ class HandedOn:
         changed = {s.register for s in inside if isinstance(s, (Update, Assign))}
 
         def seen(value: Value) -> Value | None:
-            return known.get((value.buffer, value.index)) if isinstance(value, Load) else None
+            return known.get((value.buffer, value.index)) if type(value) is Load else None
         for statement in body:
             fresh = with_values(statement, lambda v: replaced_value(v, seen))
             if isinstance(fresh, Accumulate) and (fresh.buffer, fresh.index) in known:
@@ -165,13 +168,13 @@ def forget(known: dict[Place, Value], statement: Statement) -> None:
 def carried(body: Sequence[Statement], dtypes: Mapping[str, str], name: Iterator[str]) -> Iterator[Statement]:
     """A body whose loops carry single elements."""
     for statement in body:
-        if isinstance(statement, (Loop, SampleLoop, TileLoop, If)):
+        if isinstance(statement, Nest):
             places = elements_of(statement) if isinstance(statement, Loop) else []
-            folds = folded_in(statement) if isinstance(statement, (Loop, SampleLoop)) else {}
+            folds = folded_in(statement) if isinstance(statement, CarryingLoop) else {}
             registers = {place: next(name) for place in (*places, *folds)}
             inner = tuple(carried(in_registers(statement.body, registers), dtypes, name))
             statement = replace(statement, body=inner)
-            if isinstance(statement, (Loop, SampleLoop)) and registers:
+            if isinstance(statement, CarryingLoop) and registers:
                 more = tuple(Carried(register, dtypes[place[0]], identity(folds[place], dtypes[place[0]]) if place in folds else
                                      Load(*place)) for place, register in registers.items())
                 yield replace(statement, carried=(*statement.carried, *more))
@@ -219,7 +222,7 @@ def folded_in(loop: Loop | SampleLoop) -> dict[Place, Fold]:
         return {}
     moving = {loop.var}
     for s in statements(loop.body):
-        moving |= {s.var} if isinstance(s, (Loop, SampleLoop)) else {s.register} if isinstance(s, (Let, Update, Assign)) else set()
+        moving |= {s.var} if isinstance(s, CarryingLoop) else {s.register} if isinstance(s, (Let, Update, Assign)) else set()
     touched = Counter([name for s in statements(loop.body) for name in (*written(s), *(place[0] for place in loads(s)))])
     own = Counter([name for name, _ in direct])
     found = {place: op for place, op in direct.items() if touched[place[0]] == own[place[0]] and not any(
@@ -233,12 +236,12 @@ def in_registers(body: Iterable[Statement], registers: Mapping[Place, str]) -> t
         return tuple(body)
 
     def seen(value: Value) -> Value | None:
-        name = registers.get((value.buffer, value.index)) if isinstance(value, Load) else None
+        name = registers.get((value.buffer, value.index)) if type(value) is Load else None
         return None if name is None else Register(name)
     found: list[Statement] = []
     for statement in body:
         fresh = with_values(statement, lambda v: replaced_value(v, seen))
-        if isinstance(fresh, (Loop, SampleLoop, TileLoop, If)):
+        if isinstance(fresh, Nest):
             fresh = replace(fresh, body=in_registers(fresh.body, registers))
         elif isinstance(fresh, (Store, Accumulate)) and (fresh.buffer, fresh.index) in registers:
             name = registers[fresh.buffer, fresh.index]

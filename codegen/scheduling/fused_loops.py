@@ -17,7 +17,8 @@ past statements that neither write what it reads nor read or write what it write
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -26,11 +27,11 @@ from codegen.loop_ir.nodes import (
     If,
     Let,
     Loop,
+    Nest,
     Program,
     SampleLoop,
     Statement,
     Store,
-    TileLoop,
     Update,
 )
 from codegen.loop_ir.rewriting import counted_by, moved, moved_place
@@ -39,7 +40,8 @@ from codegen.scheduling.loop_edges import MOST_APART, SHORT, edges_of
 from codegen.scheduling.vector_loops import all_apart, independent
 from symdiff.sizes import combine
 
-PLAIN = (Let, Store, Accumulate, Update, Assign, If)
+PLAIN = frozenset({Let, Store, Accumulate, Update, Assign, If})
+LOOPS_AND_PLAIN = PLAIN | {Loop}
 # A body of more statements keeps its values in too many registers.
 LONGEST = 40
 # How many statements, and loops among them, a loop moves past.
@@ -66,7 +68,7 @@ def fused(body: Sequence[Statement], name: Iterator[str]) -> tuple[Statement, ..
             found[place:] = loops
             # What both have become may be like a loop before it.
             latest = found.pop() if loops[-1] is whole else None
-    return tuple([replace(s, body=fused(s.body, name)) if isinstance(s, (Loop, SampleLoop, TileLoop, If)) else s for s in found])
+    return tuple([replace(s, body=fused(s.body, name)) if isinstance(s, Nest) else s for s in found])
 
 
 def joined_before(before: Sequence[Statement], loop: Loop, name: Iterator[str]) -> tuple[int, list[Statement], Statement] | None:
@@ -127,7 +129,7 @@ def needed(between: Sequence[Statement], loop: Loop, last: Loop) -> list[Stateme
         if isinstance(statement, Let) and statement.register in wanted:
             ahead.insert(0, statement)
             wanted |= used_registers(statement)
-    around = [s for s in (last, *between) if not isinstance(s, Let)]
+    around = [s for s in (last, *between) if type(s) is not Let]
     late = any(not wanted.isdisjoint(carried_in(s)) for s in around)
     return None if late or any(p[0] in written_in(s) for let in ahead for p in loads(let) for s in around) else ahead
 
@@ -141,7 +143,7 @@ def together(first: Loop, second: Loop) -> Loop | None:
     if any(name in written_in(first) for name, _ in loads(second)) or not meet_in_turn(first, second):
         return None
     fresh = counted_as(first.var, second)
-    one, two = parted(first.body), parted(fresh.body)
+    one, two = parted(first), parted(fresh)
     if one is None or two is None:
         return None
     (before, inner), (then, other) = one, two
@@ -162,7 +164,7 @@ def in_turn(first: Loop, second: Loop) -> Loop | None:
     if (first.lo, first.hi, first.step, first.kind) != (second.lo, second.hi, second.step, second.kind):
         return None
     shared = (written_in(first) & touched(second).keys()) | (written_in(second) & touched(first).keys())
-    if not shared or not (is_nest(first) and is_nest(second)) or sum(1 for _ in statements((first, second))) > LONGEST:
+    if not shared or not (is_nest(first) and is_nest(second)) or len(inside(first)) + len(inside(second)) > LONGEST:
         return None
     return replace(first, body=(*first.body, *counted_as(first.var, second).body)) if meet_in_turn(first, second) else None
 
@@ -178,16 +180,16 @@ def counted_as(var: str, loop: Loop, more: int = 0) -> Loop:
 def is_nest(loop: Loop) -> bool:
     """Whether a loop holds others, and nothing but sums of their own that goes from turn to turn."""
     held = inside(loop)[1:]
-    sums = {c.name for s in held if isinstance(s, Loop) for c in s.carried}
-    return not loop.carried and any(isinstance(s, Loop) for s in loop.body) and all(
-        isinstance(s, (*PLAIN, Loop)) and (not isinstance(s, Update) or s.register in sums) for s in held)
+    sums = {c.name for s in held if type(s) is Loop for c in s.carried}
+    return not loop.carried and any([type(s) is Loop for s in loop.body]) and all(
+        s.__class__ in LOOPS_AND_PLAIN and (not isinstance(s, Update) or s.register in sums) for s in held)
 
 
 def alike(first: Loop, second: Loop) -> bool:
     """Whether two nests have loops over the same positions one inside of the other, and not too much in the innermost."""
     if (first.lo, first.hi, first.step, first.kind) != (second.lo, second.hi, second.step, second.kind):
         return False
-    one, two = parted(first.body), parted(second.body)
+    one, two = parted(first), parted(second)
     if one is None or two is None:
         return False
     inner, other = one[1], two[1]
@@ -206,7 +208,7 @@ def overlapping(first: Loop, second: Loop, name: Iterator[str]) -> list[Statemen
     """
     if first.step != 1 or second.step != 1 or first.kind != second.kind or first.carried or second.carried:
         return None
-    if not all(is_nest(loop) or all(isinstance(s, PLAIN) for s in statements(loop.body)) for loop in (first, second)):
+    if not all(is_nest(loop) or is_innermost(loop) for loop in (first, second)):
         return None
     if any(isinstance(loop.hi, int) and isinstance(loop.lo, int) and loop.hi - loop.lo < SHORT for loop in (first, second)):
         return None
@@ -247,16 +249,21 @@ def distance(first: Loop, second: Loop) -> int | None:
     return 0 if one.keys() & two.keys() else None
 
 
-def parted(body: tuple[Statement, ...]) -> tuple[tuple[Statement, ...], Loop | None] | None:
-    """The values before the one loop of a body, and that loop; of an innermost body all of it; None for any other."""
-    if not body:
+@remembered
+def parted(loop: Loop) -> tuple[tuple[Statement, ...], Loop | None] | None:
+    """The values before the one loop in a loop, and that; of an innermost loop all of its body; None for any other."""
+    if not loop.body:
         return None
-    front, last = body[:-1], body[-1]
-    if isinstance(last, Loop) and all(isinstance(s, Let) for s in front):
-        return tuple(front), last
-    if all(isinstance(s, PLAIN) for s in statements(body)):
-        return body, None
-    return None
+    front, last = loop.body[:-1], loop.body[-1]
+    if isinstance(last, Loop) and all([type(s) is Let for s in front]):
+        return front, last
+    return (loop.body, None) if is_innermost(loop) else None
+
+
+@remembered
+def is_innermost(loop: Loop) -> bool:
+    """Whether a loop holds plain statements alone."""
+    return all([s.__class__ in PLAIN for s in inside(loop)[1:]])
 
 
 def meet_in_turn(first: Loop | SampleLoop, second: Loop | SampleLoop) -> bool:
@@ -280,10 +287,14 @@ def inside(statement: Statement) -> Sequence[Statement]:
 def touched(statement: Statement) -> Mapping[str, Sequence[tuple[Affine, ...]]]:
     """Where a statement, with all in it, reads and writes, by buffer."""
     found: dict[str, list[tuple[Affine, ...]]] = {}
-    for inner in inside(statement):
+    for inner in (statement, *body_of(statement)):
+        if inner is not statement and isinstance(inner, Nest):
+            for name, places in touched(inner).items():
+                found.setdefault(name, []).extend(places)
+            continue
         for name, index in loads(inner):
             found.setdefault(name, []).append(index)
-        if isinstance(inner, (Store, Accumulate)):
+        if type(inner) is Store or type(inner) is Accumulate:
             found.setdefault(inner.buffer, []).append(inner.index)
     return found
 
@@ -291,34 +302,54 @@ def touched(statement: Statement) -> Mapping[str, Sequence[tuple[Affine, ...]]]:
 @remembered
 def written_in(statement: Statement) -> Set[str]:
     """The buffers that a statement, with all in it, writes."""
-    return {s.buffer for s in inside(statement) if isinstance(s, (Store, Accumulate))}
+    found: set[str] = set()
+    for inner in (statement, *body_of(statement)):
+        if inner is not statement and isinstance(inner, Nest):
+            found |= written_in(inner)
+        elif type(inner) is Store or type(inner) is Accumulate:
+            found.add(inner.buffer)
+    return found
 
 
 @remembered
 def read_in(statement: Statement) -> Set[str]:
     """The buffers that a statement, with all in it, loads."""
-    return {name for s in inside(statement) for name, _ in loads(s)}
+    found: set[str] = set()
+    for inner in (statement, *body_of(statement)):
+        if inner is not statement and isinstance(inner, Nest):
+            found |= read_in(inner)
+        else:
+            found.update([name for name, _ in loads(inner)])
+    return found
 
 
 @remembered
 def registers_in(statement: Statement) -> Set[str]:
     """The registers and loop variables that a statement, with all in it, reads."""
-    return {name for s in inside(statement) for name in used_registers(s)}
+    found: set[str] = set()
+    for inner in (statement, *body_of(statement)):
+        found |= registers_in(inner) if inner is not statement and isinstance(inner, Nest) else used_registers(inner)
+    return found
+
+
+def body_of(statement: Statement) -> Sequence[Statement]:
+    """The statements that stand right inside of one."""
+    return statement.body if isinstance(statement, Nest) else ()
 
 
 @remembered
 def carried_in(statement: Statement) -> Set[str]:
     """The registers that a statement carries, or loops in it do."""
-    return {c.name for s in inside(statement) if isinstance(s, Loop) for c in s.carried}
+    return {c.name for s in inside(statement) if type(s) is Loop for c in s.carried}
 
 
 @remembered
 def named_in(loop: Loop | SampleLoop) -> Set[str]:
     """The variables of the loops in a loop, and the registers that are named in it."""
-    return {s.var if isinstance(s, Loop) else s.register for s in inside(loop)[1:] if isinstance(s, (Loop, Let))}
+    return {s.var if isinstance(s, Loop) else s.register for s in inside(loop)[1:] if type(s) is Let or type(s) is Loop}
 
 
 @remembered
 def is_plain(statement: Statement) -> bool:
     """Whether a statement holds loops and plain statements alone."""
-    return all(isinstance(s, (*PLAIN, Loop)) for s in inside(statement))
+    return all([s.__class__ in LOOPS_AND_PLAIN for s in inside(statement)])

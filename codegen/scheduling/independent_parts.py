@@ -8,7 +8,8 @@ buffers after it, by the statements of `clearing` and `folding`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import (

@@ -33,7 +33,8 @@ of them, and four at once are up to a fifth faster; within a page they are up to
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.copies import Turns
 from codegen.loop_ir.dtypes import BYTES
@@ -44,18 +45,19 @@ from codegen.loop_ir.nodes import (
     Buffer,
     Call,
     Carried,
+    CarryingLoop,
     If,
     Let,
     Literal,
     Load,
     Loop,
+    Nest,
     Program,
     Register,
     SampleLoop,
     SizeValue,
     Statement,
     Store,
-    TileLoop,
     Update,
 )
 from codegen.loop_ir.rewriting import counted_by, moved_value
@@ -87,12 +89,12 @@ class Jammer:
         """A body with its loops jammed."""
         found: list[Statement] = []
         for statement in body:
-            if isinstance(statement, (Loop, SampleLoop)) and adds_rows(statement):
+            if isinstance(statement, CarryingLoop) and adds_rows(statement):
                 inside = [inner for inner in statement.body if isinstance(inner, Loop)]
                 found += in_groups(statement, [self.together(inner, statement.var) for inner in inside])
-            elif isinstance(statement, (Loop, SampleLoop)) and multiplies_rows(statement):
+            elif isinstance(statement, CarryingLoop) and multiplies_rows(statement):
                 found += self.rows(statement)
-            elif isinstance(statement, (Loop, SampleLoop, TileLoop, If)):
+            elif isinstance(statement, Nest):
                 found.append(replace(statement, body=self.body(statement.body)))
             else:
                 found.append(statement)

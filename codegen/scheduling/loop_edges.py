@@ -12,8 +12,9 @@ other edge does.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.copies import copy_of
 from codegen.loop_ir.nodes import Affine, Call, If, IndexValue, Loop, SizeValue

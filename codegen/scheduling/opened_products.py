@@ -7,26 +7,26 @@ multiple of each row added to the result (`axpy`).  From memory one such stream 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
     Call,
     Carried,
-    If,
     Literal,
     Load,
     Loop,
     MatMul,
     MatVec,
+    Nest,
     Panel,
     Program,
     Register,
     SampleLoop,
     Statement,
     Store,
-    TileLoop,
     Update,
     Value,
 )
@@ -60,7 +60,7 @@ class Opener:
     def statement(self, statement: Statement) -> tuple[Statement, ...]:
         """One statement as those that stand for it."""
         match statement:
-            case If() | Loop() | TileLoop() | SampleLoop():
+            case Nest():
                 return (replace(statement, body=self.body(statement.body)),)
             case MatVec():
                 return self.matrix_vector(statement)

@@ -14,9 +14,22 @@ Automatic loop interchange, 1984; the register comes of `element_registers.carry
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from codegen.loop_ir.nodes import Accumulate, Affine, If, Let, Loop, Program, SampleLoop, Statement, Store, TileLoop, Update
+from msgspec.structs import replace
+
+from codegen.loop_ir.nodes import (
+    Accumulate,
+    Affine,
+    CarryingLoop,
+    Let,
+    Loop,
+    Nest,
+    Program,
+    SampleLoop,
+    Statement,
+    Store,
+    Update,
+)
 from codegen.loop_ir.walks import is_told_by, loads, statements
 from codegen.scheduling.vector_loops import independent
 
@@ -30,9 +43,9 @@ def ordered(body: Sequence[Statement]) -> tuple[Statement, ...]:
     """A body with its nests ordered, outer ones first."""
     found: list[Statement] = []
     for statement in body:
-        if isinstance(statement, (Loop, SampleLoop)):
+        if isinstance(statement, CarryingLoop):
             statement = turned(statement)
-        if isinstance(statement, (Loop, SampleLoop, TileLoop, If)):
+        if isinstance(statement, Nest):
             statement = replace(statement, body=ordered(statement.body))
         found.append(statement)
     return tuple(found)

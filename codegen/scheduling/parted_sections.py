@@ -11,11 +11,23 @@ of a dtype in one buffer, in which a value that is read no more gives its place 
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from dataclasses import replace
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from codegen.loop_ir.nodes import Affine, Buffer, Let, Load, Loop, Program, Register, SampleLoop, Section, Statement, Store
+from msgspec.structs import replace
+
+from codegen.loop_ir.nodes import (
+    Affine,
+    Buffer,
+    CarryingLoop,
+    Let,
+    Load,
+    Program,
+    Register,
+    Section,
+    Statement,
+    Store,
+)
 from codegen.loop_ir.walks import read, statements, used_registers, written
 
 # Statements of a part, those inside of loops counted too; of one whose values are stored for the next.
@@ -116,7 +128,7 @@ def repeatable(body: tuple[Statement, ...], uses: list[Set[str]]) -> dict[str, R
     constant: set[int] = set()
     for place in reversed(range(len(body))):
         statement = body[place]
-        if isinstance(statement, Let):
+        if type(statement) is Let:
             if not later or later.isdisjoint(read(statement)):
                 constant.add(place)
         else:
@@ -153,19 +165,19 @@ def part(body: tuple[Statement, ...], uses: list[Set[str]], start: int, end: int
 
 def named(statement: Statement) -> list[str]:
     """The registers that a statement defines."""
-    if isinstance(statement, Let):
+    if type(statement) is Let:
         return [statement.register]
     found: list[str] = []
     for inner in statements((statement,)):
-        if isinstance(inner, Let):
+        if type(inner) is Let:
             found.append(inner.register)
-        elif isinstance(inner, (Loop, SampleLoop)):
+        elif isinstance(inner, CarryingLoop):
             found += [c.name for c in inner.carried]
     return found
 
 
 def used(statement: Statement) -> Set[str]:
     """The registers that a statement reads, and those in it."""
-    if isinstance(statement, Let):
+    if type(statement) is Let:
         return used_registers(statement)
     return {name for inner in statements((statement,)) for name in used_registers(inner)}

@@ -9,24 +9,22 @@ The adjoints of the gates of a network take the place of what the forward turns 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
     Buffer,
     Fill,
-    If,
     Load,
     Loop,
     Mirror,
+    Nest,
     Program,
-    SampleLoop,
     Statement,
     Store,
-    TileLoop,
     Value,
 )
 from codegen.loop_ir.rewriting import replaced_value, with_values
@@ -154,7 +152,7 @@ def moved_into(statement: Statement, parts: Mapping[str, Part]) -> Statement:
     if isinstance(fresh, (Store, Accumulate)) and fresh.buffer in parts:
         name, index = at_part(fresh.buffer, fresh.index, parts)
         return replace(fresh, buffer=name, index=index)
-    if isinstance(fresh, (Loop, SampleLoop, TileLoop, If)):
+    if isinstance(fresh, Nest):
         return replace(fresh, body=tuple([moved_into(s, parts) for s in fresh.body]))
     return fresh
 

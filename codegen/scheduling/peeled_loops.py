@@ -11,7 +11,8 @@ rest lie in memory as they did.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -58,7 +59,7 @@ def peeled(body: Sequence[Statement], spans: Spans, name: Iterator[str]) -> tupl
     for statement in body:
         if isinstance(statement, (SampleLoop, TileLoop, If)):
             found.append(replace(statement, body=peeled(statement.body, spans, name)))
-        elif not isinstance(statement, Loop):
+        elif type(statement) is not Loop:
             found.append(statement)
         elif any(isinstance(s, Loop) for s in statement.body):
             span = statement.lo, combine(((1, statement.hi), (-1, statement.lo)))
@@ -134,10 +135,10 @@ def settled(body: Sequence[Statement], spans: Spans) -> tuple[Statement, ...]:
 def settled_value(value: Value, spans: Spans) -> Value:
     """A value without conditions that are known."""
     def known(value: Value) -> Value | None:
-        if isinstance(value, Inside):
+        if type(value) is Inside:
             answer = answered(value, spans)
             return None if answer is None else Literal(answer, "bool")
-        if not isinstance(value, Call) or value.function not in ("select", "logical_and"):
+        if type(value) is not Call or value.function not in ("select", "logical_and"):
             return None
         condition = settled_value(value.args[0], spans)
         if isinstance(condition, Literal):

@@ -16,7 +16,8 @@ stay in registers, and much work on each sample is worth vectors of samples: the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import Accumulate, Call, MatMul, MatVec, Program, SampleLoop, Statement, TileLoop
@@ -41,7 +42,7 @@ def nest_rows(program: Program) -> Program:
     opener, writer = Opener(program), Writer(program)
 
     def nested(statement: Statement) -> Statement:
-        if not isinstance(statement, TileLoop) or not multiplies_rows(statement.body, opener):
+        if type(statement) is not TileLoop or not multiplies_rows(statement.body, opener):
             return statement
         opened = [fresh for s in statement.body for fresh in ((s,) if isinstance(s, MatMul) else opener.statement(s))]
         nest = joined(opened)

@@ -10,26 +10,24 @@ as often as the exponent says.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from operator import is_
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.nodes import (
     Assign,
     Call,
-    If,
     Let,
     Literal,
-    Loop,
+    Nest,
     Program,
     Register,
-    SampleLoop,
     Statement,
-    TileLoop,
     Update,
     Value,
 )
 from codegen.loop_ir.rewriting import replaced_value, with_values
-from codegen.loop_ir.walks import NESTING, fresh_names, statements, subvalues, values_of
+from codegen.loop_ir.walks import fresh_names, statements, subvalues, values_of
 from codegen.lowering.scalars import integer_power
 
 EXPONENTS = {"square": 2, "cube": 3}
@@ -43,7 +41,7 @@ def share_reciprocals(program: Program) -> Program:
 
 def inside(statement: Statement, names: Iterator[str]) -> Statement:
     """A statement with reciprocals shared in its body."""
-    if not isinstance(statement, (If, Loop, SampleLoop, TileLoop)):
+    if not isinstance(statement, Nest):
         return statement
     body = shared(statement.body, names)
     return statement if len(body) == len(statement.body) and all(map(is_, body, statement.body)) else replace(statement, body=body)
@@ -75,7 +73,7 @@ def shared(body: tuple[Statement, ...], names: Iterator[str]) -> tuple[Statement
             fresh.append(Let(made[name], value.dtype, Call("reciprocal", (Register(name),), value.dtype)))
         return integer_power(Register(made[name]), exponent, value.dtype)
     for statement in body:
-        if several and statement.__class__ not in NESTING:
+        if several and not isinstance(statement, Nest):
             statement = with_values(statement, lambda v: replaced_value(v, by_reciprocal))
         fresh.append(inside(statement, names))
     return tuple(fresh)
@@ -83,7 +81,7 @@ def shared(body: tuple[Statement, ...], names: Iterator[str]) -> tuple[Statement
 
 def inverse_power(value: Value) -> tuple[str, int] | None:
     """The register and the exponent n of register⁻ⁿ, None where a value is no such power."""
-    if not isinstance(value, Call) or value.function != "reciprocal":
+    if type(value) is not Call or value.function != "reciprocal":
         return None
     power = value.args[0]
     if isinstance(power, Register):

@@ -11,11 +11,11 @@ brings.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import Affine, Buffer, If, Loop, Program, SampleLoop, Statement, Store, TileLoop

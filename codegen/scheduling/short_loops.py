@@ -14,7 +14,8 @@ functions.  A loop over samples whose lanes are samples has what stands in it wr
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.copies import Turns, turns_of
 from codegen.loop_ir.nodes import (
@@ -24,11 +25,11 @@ from codegen.loop_ir.nodes import (
     If,
     Let,
     Loop,
+    Nest,
     Program,
     SampleLoop,
     Statement,
     Store,
-    TileLoop,
     Update,
 )
 from codegen.loop_ir.scalars import SCALARS
@@ -62,11 +63,11 @@ class Writer:
         """A body with the short nests in it written out."""
         found: list[Statement] = []
         for statement in body:
-            if isinstance(statement, Loop) and is_short(statement):
+            if type(statement) is Loop and is_short(statement):
                 found += self.nest(statement)
-            elif isinstance(statement, SampleLoop) and (written := self.with_samples_for_lanes(statement)):
+            elif type(statement) is SampleLoop and (written := self.with_samples_for_lanes(statement)):
                 found += written
-            elif isinstance(statement, (Loop, SampleLoop, TileLoop, If)):
+            elif isinstance(statement, Nest):
                 found.append(replace(statement, body=self.body(statement.body)))
             else:
                 found.append(statement)

@@ -11,7 +11,8 @@ after:   for i in 0 : k; for j in 0 : n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import (
@@ -23,6 +24,7 @@ from codegen.loop_ir.nodes import (
     Load,
     Loop,
     MatMul,
+    Nest,
     Panel,
     Program,
     SampleLoop,
@@ -62,13 +64,13 @@ class Turner:
         """A body with copies before its loops."""
         found: list[Statement] = []
         for statement in body:
-            if isinstance(statement, Loop):
+            if type(statement) is Loop:
                 made: dict[Panel, Panel] = {}
                 inner = self.turned(statement.body, changed_in(statement), made) if is_long(statement) else statement.body
                 for panel, copy in made.items():
                     found.append(self.copied(panel, copy))
                 found.append(replace(statement, body=self.body(inner)))
-            elif isinstance(statement, If):
+            elif type(statement) is If:
                 found.append(replace(statement, body=self.body(statement.body)))
             else:
                 found.append(statement)
@@ -78,7 +80,7 @@ class Turner:
         """A body whose products read copies of what does not change."""
         found: list[Statement] = []
         for statement in body:
-            if isinstance(statement, (If, Loop, SampleLoop, TileLoop)):
+            if isinstance(statement, Nest):
                 statement = replace(statement, body=self.turned(statement.body, changed, made))
             elif isinstance(statement, MatMul) and statement.kind == "gemm":
                 statement = self.product(statement, changed, made)

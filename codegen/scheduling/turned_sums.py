@@ -17,23 +17,22 @@ interchange: Allen, Kennedy: Automatic loop interchange, 1984.)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from math import prod
+
+from msgspec.structs import replace
 
 from codegen.loop_ir.folds import identity
 from codegen.loop_ir.nodes import (
     Accumulate,
     Buffer,
-    If,
     Let,
     Load,
     Loop,
+    Nest,
     Program,
     Register,
-    SampleLoop,
     Statement,
     Store,
-    TileLoop,
     Update,
     Value,
 )
@@ -63,10 +62,10 @@ class Turner:
         """A body with its sums turned; new buffers are for code that runs `alone`, not for parts of a range."""
         found: list[Statement] = []
         for statement in body:
-            inner = statement.body[0] if isinstance(statement, Loop) and statement.body else None
-            if isinstance(statement, Loop) and isinstance(inner, Loop) and goes_down(statement, inner):
+            inner = statement.body[0] if type(statement) is Loop and statement.body else None
+            if type(statement) is Loop and type(inner) is Loop and goes_down(statement, inner):
                 found += self.turned(statement, inner, alone)
-            elif isinstance(statement, (Loop, SampleLoop, TileLoop, If)):
+            elif isinstance(statement, Nest):
                 found.append(replace(statement, body=self.body(statement.body, alone)))
             else:
                 found.append(statement)

@@ -10,9 +10,9 @@ change from lane to lane costs as before.  A loop may be one where its turns do 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -20,6 +20,7 @@ from codegen.loop_ir.nodes import (
     Assign,
     Buffer,
     Call,
+    CarryingLoop,
     If,
     IndexValue,
     Inside,
@@ -27,6 +28,7 @@ from codegen.loop_ir.nodes import (
     Load,
     Loop,
     MatMul,
+    Nest,
     Program,
     Register,
     SampleLoop,
@@ -99,7 +101,7 @@ class Chooser:
 
     def outermost(self, body: Sequence[Statement]) -> tuple[Statement, ...]:
         """The best form of a body that stands in no loop: what its statements cost together is asked by none."""
-        return tuple([self.statement(s)[0] if isinstance(s, (Loop, SampleLoop, TileLoop, If)) else s for s in body])
+        return tuple([self.statement(s)[0] if isinstance(s, Nest) else s for s in body])
 
     def body(self, body: Sequence[Statement]) -> tuple[tuple[Statement, ...], float]:
         """The best form of a body outside of lane loops, and its cost."""
@@ -113,7 +115,7 @@ class Chooser:
     def statement(self, statement: Statement) -> tuple[Statement, float]:
         """The best form of a statement, and its cost."""
         match statement:
-            case Loop() | SampleLoop():
+            case CarryingLoop():
                 inner, cost = self.body(statement.body)
                 serial, total = replace(statement, body=inner), trips(statement) * (cost + 1)
                 if unrolls(statement) and not any(is_long(s) for s in statements(inner)):
@@ -149,7 +151,7 @@ class Chooser:
                     total += self.access(buffer, index, lane)
                 case Accumulate(buffer=buffer, index=index):
                     total += 2 * self.access(buffer, index, lane) + (8 if lane and not lane.moves(index) else 0)
-                case Loop() | SampleLoop():
+                case CarryingLoop():
                     if lane is not None:
                         lane.varying |= {c.name for c in statement.carried}
                     total += trips(statement) * (self.cost(statement.body, lane) + 1)
@@ -163,13 +165,13 @@ class Chooser:
         """The cost of a value."""
         total = 0.0
         for part in subvalues(value):
-            if isinstance(part, Load):
+            if type(part) is Load:
                 # What is gathered once is at hand after that.
                 again = lane is not None and (part.buffer, part.index) in lane.gathered
                 total += 0 if again else self.access(part.buffer, part.index, lane)
                 if lane is not None:
                     lane.gathered.add((part.buffer, part.index))
-            elif isinstance(part, Call):
+            elif type(part) is Call:
                 row = SCALARS[part.function]
                 total += row.cost * (LANES if row.by_lanes and lane is not None and self.varies(part, lane) else 1)
         return total
@@ -177,11 +179,11 @@ class Chooser:
     def varies(self, value: Value, lane: Lane) -> bool:
         """Whether a value differs from lane to lane."""
         for part in subvalues(value):
-            if isinstance(part, Register) and part.name in lane.varying:
+            if type(part) is Register and part.name in lane.varying:
                 return True
-            if isinstance(part, Load) and lane.moves(part.index):
+            if type(part) is Load and lane.moves(part.index):
                 return True
-            if isinstance(part, (IndexValue, Inside)) and lane.moves((part.index,)):
+            if (type(part) is IndexValue or type(part) is Inside) and lane.moves((part.index,)):
                 return True
         return False
 
@@ -215,7 +217,7 @@ def weight(body: Sequence[Statement]) -> int:
         if isinstance(statement, Loop) and unrolls(statement):
             assert isinstance(statement.lo, int) and isinstance(statement.hi, int)
             own += len(range(statement.lo, statement.hi, statement.step)) * weight(statement.body)
-        elif isinstance(statement, (Loop, SampleLoop, TileLoop, If)):
+        elif isinstance(statement, Nest):
             own += weight(statement.body)
         total += own
     return total

@@ -16,7 +16,7 @@ from symdiff.bodies import at_all_turns, at_each_turn, replaced
 from symdiff.bounds import at_least
 from symdiff.errors import ArgumentMismatch
 from symdiff.expression import Add, Constant, Map, Node, Product, Reduce, Symbol
-from symdiff.gathers import is_count, solved_labels
+from symdiff.gathers import index_of, is_count, solved_labels
 from symdiff.loops import Loop, deep, is_scan, loop_of, split_args
 from symdiff.normal_form import number_of
 from symdiff.normal_form.cores import is_one_hot
@@ -42,6 +42,8 @@ class Demand(Struct, frozen=True):
     least: int
     node: Node
     reduced: Node | None = None
+    # The loop of the formula in whose turns that is, whose text has the user's names.
+    loop: Node | None = None
 
 
 class Positions(Struct, frozen=True):
@@ -93,34 +95,46 @@ def index_demands(roots: Iterable[Node]) -> list[Positions]:
     """
     found: dict[tuple[Node, Size, bool], Positions] = {}
     # Bodies of different loops may share symbols, so each is looked at in its own place.
-    pending: list[tuple[list[Node], Turns | None]] = [(list(roots), None)]
+    pending: list[tuple[list[Node], Turns | None, Node | None]] = [(list(roots), None, None)]
     seen: set[Turns] = set()
     while pending:
-        bodies, around = pending.pop()
-        for node in topological(bodies):
+        bodies, around, outer = pending.pop()
+        # What reads at positions comes before the marks of those: it tells better where they are asked for.
+        for node in sorted(topological(bodies), key=is_one_hot):
             if is_scan(node) and (inner := Turns(loop_of(node)[0], node.children, around)) not in seen:
                 seen.add(inner)
-                pending.append(([*inner.loop.nexts, *inner.loop.stacks], inner))
+                pending.append(([*inner.loop.nexts, *inner.loop.stacks], inner, node if outer is None else outer))
             for given, size, from_end in asked_positions(node):
                 index = seen_outside(given, around)
-                symbols = () if index is None else cheap_symbols(index)
-                if index is not None and (symbols or is_of_counts(index)):
-                    found.setdefault((index, size, from_end), Positions(index, symbols, size, node, from_end))
+                if index is not None and (is_cheap(index) or is_of_counts(index)):
+                    symbols = tuple([s for s in topological([index]) if isinstance(s, Symbol)])
+                    where = node if outer is None else outer
+                    found.setdefault((index, size, from_end), Positions(index, symbols, size, where, from_end))
     return list(found.values())
 
 
 def asked_positions(node: Node) -> Iterator[tuple[Node, Size, bool]]:
-    """The indices at which a node reads, the size of the axis of each, and whether they may count from the end.
-
-    An axis with one position has no label to tell.
-    """
-    if isinstance(node, Product):
-        yield from [(solved.given, solved.size, True) for solved in solved_labels(node)]
-        yield from [(f.children[0], 1, True) for f, _ in node.factors if is_one_hot(f) and number_of(f.children[2]) == 1]
-    elif isinstance(node, Map) and node.function.name == "class_number":
+    """The indices at which a node reads, the size of the axis of each, and whether they may count from the end."""
+    for mark in node.children if not is_one_hot(node) else (node,):
+        size = size_of(mark.children[2]) if is_one_hot(mark) else None
+        if size is not None:
+            known = index_of(mark)
+            # Of an axis that is read in part, or has one position, no label counts the positions.
+            yield spread(mark.children[0]) if known is None else known[0], size, True
+    if isinstance(node, Map) and node.function.name == "class_number":
         classes = size_of(node.children[1])
         if classes is not None:
             yield node.children[0], classes, False
+
+
+def spread(node: Node) -> Node:
+    """What a node is along all of its axes, of which it may have more; the node itself where it is nothing else."""
+    while isinstance(node, Product) and node.dense and node.coefficient == 1 and len(node.factors) == 1:
+        (inner, at), = node.factors
+        if inner.dtype != node.dtype or len(set(at)) < len(at) or any([not isinstance(i, int) for i in at]):
+            break
+        node = inner
+    return node
 
 
 def size_of(node: Node) -> Size | None:
@@ -159,11 +173,10 @@ def at_turns(node: Node, turns: Turns) -> Node | None:
     return at_all_turns(node, reaching(order, rows), rows, fixed, loop.length)
 
 
-def cheap_symbols(index: Node) -> tuple[Symbol, ...]:
-    """The symbols that an index is made of, none where it takes more than elementwise work and reads at positions."""
-    order = topological([index])
-    light = all(isinstance(n, ELEMENTWISE) and (not isinstance(n, Product) or not n.is_core or reads_elements(n)) for n in order)
-    return tuple(s for s in order if isinstance(s, Symbol)) if light else ()
+def is_cheap(index: Node) -> bool:
+    """Whether an index takes no more than elementwise work, and reads at positions."""
+    return all(isinstance(n, ELEMENTWISE) and (not isinstance(n, Product) or not n.is_core or reads_elements(n))
+               for n in topological([index]))
 
 
 def reads_elements(node: Product) -> bool:
@@ -282,12 +295,19 @@ def size_demands(roots: Sequence[Node]) -> list[Demand]:
     """
     found: dict[Size, Demand] = {}
 
+    def holder_of(node: Node) -> Node | None:
+        loop = None
+        while node in inside:
+            loop = node = inside[node]
+        return loop
+
     def ask(size: Size, least: int, node: Node, reduced: Node | None = None) -> None:
         if isinstance(size, int) or at_least(size, least):
             return
         if size not in found or found[size].least < least:
-            found[size] = Demand(size, least, node, reduced)
+            found[size] = Demand(size, least, node, reduced, holder_of(node))
     nodes = deep(roots)
+    inside = {node: loop for loop in nodes if is_scan(loop) for node in deep([*loop_of(loop)[0].nexts, *loop_of(loop)[0].stacks])}
     # What exponents are shifted by is no maximum that was asked for: of none there is nothing to shift.
     loops = {loop_of(node)[0] for node in nodes if is_scan(node)}
     read = {*roots, *[root for loop in loops for root in (*loop.nexts, *loop.stacks)]}
@@ -317,7 +337,7 @@ def check_demands(demands: Sequence[Demand], sizes: Mapping[str, int]) -> None:
             continue
         node = demand.node if demand.reduced is None else demand.reduced
         origin = node.origin or demand.node.origin
-        where = shortened(str(demand.node)) + (f" at {origin}" if origin else "")
+        where = shortened(str(demand.node if demand.loop is None else demand.loop)) + (f" at {origin}" if origin else "")
         known = ", ".join(f"{name} = {sizes[name]}" for name in names)
         if demand.reduced is not None:
             assert isinstance(node, Reduce)

@@ -14,7 +14,7 @@ from symdiff.normal_form import add, number, product
 from symdiff.shared_steps import SharedSteps
 from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, TensorType
-from symdiff.traversal import reaching
+from symdiff.traversal import reaching, topological
 
 
 def identity_seed(root: Node) -> Node:
@@ -31,7 +31,8 @@ def reverse(root: Node, seed: Node, targets: list[Node], written: bool = True) -
     """
     s = seed.shape[: seed.ndim - root.ndim]
     result = adjoints([(root, seed)], s, targets)
-    missing = [t for t in targets if t not in result]
+    # What goes around in a loop may be zero and not look like it.
+    missing = list(targets) if written and any(map(is_scan, topological([root]))) else [t for t in targets if t not in result]
     if written and missing:
         refuse_blocked(root, missing)
     return [result[t] if t in result else number(0, t.dtype, (*s, *t.shape)) for t in targets]

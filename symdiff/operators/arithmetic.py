@@ -125,7 +125,8 @@ def power(x: Value, p: Value) -> Node:
     elif value is not None and exponent.dtype not in FLOATING:
         exponent = number(value, base.dtype, exponent.shape)
     if value == Fraction(1, 2):
-        return mapped("sqrt", base)
+        wide = to_dtype(base, promote(base.dtype, exponent.dtype))
+        return mapped("sqrt", broadcast("power", wide, exponent)[0] if exponent.ndim else wide)
     return mapped("power", base, exponent)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from symdiff.expression import Map, Node, Product
 from symdiff.gathers import factors_read, index_of, solved_labels
+from symdiff.sizes import Size
+from symdiff.tensor_type import TensorType
 
 
 def picks_of(node: Product) -> tuple[Node, list[Node | None]] | None:
@@ -31,7 +33,13 @@ def picks_of(node: Product) -> tuple[Node, list[Node | None]] | None:
     place = sum(1 for i in at[:told[0]] if i not in solved) if told[-1] - told[0] == len(told) - 1 else 0
     if [*free[:place], *labels, *free[place:]] != list(range(node.ndim)):
         return None
-    return x, [solved[i].given if i in solved else None for i in at]
+    return beginning(x, [node.extents[i] for i in at]), [solved[i].given if i in solved else None for i in at]
+
+
+def beginning(x: Node, sizes: Sequence[Size]) -> Node:
+    """What of x is read: of each axis so many places."""
+    shape, labels = tuple(sizes), tuple(range(x.ndim))
+    return x if shape == x.shape else Product(1, ((x, labels),), labels, shape, TensorType(x.dtype, shape))
 
 
 def values_of(node: Node) -> Sequence[Node]:

@@ -18,8 +18,9 @@ def read(x, *indices):
     """x at arrays of indices; zero outside."""
     indices = np.broadcast_arrays(*indices)
     inside = np.all([(i >= 0) & (i < s) for i, s in zip(indices, x.shape)], axis=0)
-    found = x[tuple(np.clip(i, 0, s - 1) for i, s in zip(indices, x.shape))]
-    return np.where(inside, found, np.zeros((), x.dtype))
+    nothing = np.zeros((), x.dtype)
+    found = x[tuple(np.clip(i, 0, s - 1) for i, s in zip(indices, x.shape))] if x.size else nothing
+    return np.where(inside, found, nothing)
 '''
 INSIDE = '''
 def inside(x, *indices):

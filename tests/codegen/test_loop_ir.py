@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from codegen.errors import IllegalProgram, OutOfBounds
 from codegen.loop_ir.arithmetic import affine_text, size_text
@@ -174,7 +173,7 @@ def test_interpreter_checks_bounds():
 def test_unwritten_storage_shows():
     program = one(Loop("i", 0, 1, (Store("o0", (I,), ZERO),)))
     assert np.isnan(interpret(program, [X], {"n": 13, "d": 3})[0][1:]).all()
-    assert dataclasses.replace(program, name="other") != program
+    assert replace(program, name="other") != program
 
 
 @pytest.mark.parametrize("cut", [Cut(8, 4), Cut(64, 32), Cut(100, 7), Cut(512, 32)])

@@ -9,9 +9,9 @@ Layers of one width are such nests: what they take to compile does not grow with
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from codegen.emitters.llvm.entries import Callee, callee
 from codegen.emitters.llvm.lanes import whole_rows
@@ -21,6 +21,7 @@ from codegen.loop_ir.nodes import (
     Assign,
     Buffer,
     Call,
+    CarryingLoop,
     Let,
     Loop,
     MatMul,
@@ -82,9 +83,9 @@ def shared_nests(program: Program, rows: Mapping[str, int]) -> dict[int, NestCal
 def nests(section: Section) -> Iterator[tuple[Statement, int]]:
     """The nests and products of a section that stand in no loop, or in a range in that over tiles, with the rows of a tile."""
     for outer in section.body:
-        if isinstance(outer, TileLoop):
+        if type(outer) is TileLoop:
             yield from ((s, outer.rows) for s in outer.body if isinstance(s, (Loop, SampleLoop, MatMul)))
-        elif section.kind != "range" and isinstance(outer, (Loop, MatMul)):
+        elif section.kind != "range" and (type(outer) is Loop or type(outer) is MatMul):
             yield outer, 0
 
 
@@ -95,7 +96,7 @@ def stands_alone(nest: Statement, known: Mapping[str, Buffer]) -> bool:
     """
     if isinstance(nest, MatMul):
         return True
-    assert isinstance(nest, (Loop, SampleLoop))
+    assert isinstance(nest, CarryingLoop)
     if nest.carried:
         return False
     cost = 0
@@ -118,7 +119,7 @@ def turns(nest: Loop | SampleLoop) -> int:
     own = MANY
     if isinstance(nest, Loop) and isinstance(nest.lo, int) and isinstance(nest.hi, int):
         own = (nest.hi - nest.lo) // nest.step
-    return own * max((turns(s) for s in nest.body if isinstance(s, (Loop, SampleLoop))), default=1)
+    return own * max((turns(s) for s in nest.body if isinstance(s, CarryingLoop)), default=1)
 
 
 def shape_of(nest: Statement, known: Mapping[str, Buffer], rows: Mapping[str, int]) -> tuple[str, list[str]]:
@@ -148,7 +149,7 @@ def own_names(nest: Statement) -> set[str]:
     """The loop variables and the registers that a nest makes."""
     found: set[str] = set()
     for s in statements((nest,)):
-        if isinstance(s, (Loop, SampleLoop)):
+        if isinstance(s, CarryingLoop):
             found |= {s.var, *[c.name for c in s.carried]}
         elif isinstance(s, Let):
             found.add(s.register)

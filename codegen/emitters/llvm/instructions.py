@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct, field
 
@@ -22,7 +22,7 @@ LITERAL = re.compile(r"^(?:splat \((?:double|float) )?0x([0-9A-F]{16})\)?$")
 BITS = {"double": 64, "float": 32, "i64": 64, "i32": 32, "i8": 8, "i1": 1, "ptr": 64}
 
 
-class Ssa(NamedTuple):
+class Ssa(Struct, frozen=True):
     """A value: its name or literal, LLVM scalar type, number of lanes (1 for a scalar), and the scope it was made in."""
 
     name: str
@@ -204,7 +204,8 @@ class Function:
         """`op a, b` with the type of both."""
         if a.lanes != b.lanes:
             a, b = self.alike(a, b)
-        return self.pure(f"{op} {a.type} {a.name}, {b.name}", a.kind, a.lanes, max(a.depth, b.depth))
+        kind = a.kind if a.lanes == 1 else a.type
+        return self.pure(f"{op} {kind} {a.name}, {b.name}", a.kind, a.lanes, a.depth if a.depth > b.depth else b.depth)
 
     def compare(self, op: str, a: Ssa, b: Ssa) -> Ssa:
         """A comparison such as `fcmp olt`."""

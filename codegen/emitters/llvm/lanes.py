@@ -16,6 +16,7 @@ from codegen.loop_ir.nodes import (
     Assign,
     Buffer,
     Call,
+    CarryingLoop,
     Fold,
     IndexValue,
     Literal,
@@ -43,7 +44,7 @@ FEW, SEVERAL = 8, 14
 
 def own_registers(body: Iterable[Statement]) -> set[str]:
     """The registers that loops inside a body carry."""
-    return {c.name for s in statements(tuple(body)) if isinstance(s, (Loop, SampleLoop)) for c in s.carried}
+    return {c.name for s in statements(tuple(body)) if isinstance(s, CarryingLoop) for c in s.carried}
 
 
 def changed_registers(body: tuple[Statement, ...]) -> list[str]:
@@ -68,7 +69,7 @@ def lanes_for(body: tuple[Statement, ...], buffers: Mapping[str, Buffer], vector
             for value in subvalues(outer):
                 if isinstance(value, (Literal, Call, SizeValue, IndexValue)):
                     widest = max(widest, BYTES[value.dtype])
-                elif isinstance(value, Load):
+                elif type(value) is Load:
                     widest = max(widest, BYTES[buffers[value.buffer].dtype])
     return vector_bytes // widest
 
@@ -77,7 +78,7 @@ def vectors_at_once(body: tuple[Statement, ...]) -> int:
     """How many vectors a turn takes: folds wait for themselves, so several go side by side where the body is short."""
     count = folds = 0
     for statement in statements(body):
-        if isinstance(statement, (Loop, SampleLoop)):
+        if isinstance(statement, CarryingLoop):
             return 1
         folds += isinstance(statement, Update)
         for outer in values_of(statement):
@@ -96,7 +97,7 @@ def vectors_in_one(body: tuple[Statement, ...]) -> int:
     Each inner loop then goes its way once for all of them: it reads longer pieces of rows, and its folds need not wait.
     """
     longest = 0
-    for inner in [s for s in statements(body) if isinstance(s, (Loop, SampleLoop))]:
+    for inner in [s for s in statements(body) if isinstance(s, CarryingLoop)]:
         values = [v for s in statements(inner.body) for outer in values_of(s) for v in subvalues(outer)]
         dear = any(isinstance(v, Call) and v.function in DEAR for v in values)
         if dear or any(isinstance(s, Loop) for s in statements(inner.body)):
@@ -117,7 +118,7 @@ def is_written_out(loop: Loop | SampleLoop, width: int, most: int = MOST_WRITTEN
     """Whether a vector loop is written out: its ends are numbers, its vectors are few, and so are the values of its body."""
     if not isinstance(loop, Loop) or not isinstance(loop.lo, int) or not isinstance(loop.hi, int):
         return False
-    if (loop.hi - loop.lo) // width > most or any(isinstance(s, (Loop, SampleLoop)) for s in statements(loop.body)):
+    if (loop.hi - loop.lo) // width > most or any(isinstance(s, CarryingLoop) for s in statements(loop.body)):
         return False
     values = [v for s in statements(loop.body) for outer in values_of(s) for v in subvalues(outer)]
     return len(values) <= SHORT and not any(isinstance(v, Call) and v.function in DEAR for v in values)

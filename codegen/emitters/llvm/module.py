@@ -29,8 +29,8 @@ from codegen.emitters.llvm.parts import cut_kernel, objects_text
 from codegen.emitters.llvm.processor import USUAL, Processor
 from codegen.emitters.llvm.products import ProductWriter
 from codegen.emitters.llvm.values import NOWHERE
-from codegen.loop_ir.nodes import MatMul, Program, Statement
-from codegen.loop_ir.walks import NESTING, PANELLED, buffers_of, parameters, section_name, statements, tile_rows, written
+from codegen.loop_ir.nodes import MatMul, MatVec, Nest, Program, Statement
+from codegen.loop_ir.walks import buffers_of, parameters, section_name, statements, tile_rows, written
 from codegen.runtime.blas import ROUTINES
 from codegen.scheduling.independent_parts import with_instances
 
@@ -96,12 +96,13 @@ def emit(program: Program, processor: Processor = USUAL, fast_math: bool = False
 
 def multiplies(program: Program) -> bool:
     """Whether a program calls BLAS."""
-    return any(isinstance(s, MatMul) for section in program.sections for s in nested(section.body))
+    return any(type(s) is MatMul for section in program.sections for s in nested(section.body))
 
 
 def nested(body: tuple[Statement, ...]) -> Iterable[Statement]:
     """The statements of a body that holds more than straight code, none of any other: walking through long programs takes time."""
-    return statements(body) if not {s.__class__ for s in body}.isdisjoint(NESTING | PANELLED) else ()
+    kinds = {s.__class__ for s in body}
+    return statements(body) if any([issubclass(kind, (Nest, MatMul, MatVec)) for kind in kinds]) else ()
 
 
 def section_function(of: Callee, program: Program, rows: dict[str, int], processor: Processor,

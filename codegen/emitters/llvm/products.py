@@ -7,8 +7,9 @@ C = A B is written as Cᵀ = Bᵀ Aᵀ where C is stored by rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from codegen.emitters.llvm.indices import ONE, ZERO, is_whole
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal

@@ -15,7 +15,7 @@ from codegen.emitters.llvm.instructions import Ssa, literal
 from codegen.emitters.llvm.turns import TurnWriter
 from codegen.emitters.llvm.values import LINE
 from codegen.loop_ir.dtypes import BYTES
-from codegen.loop_ir.nodes import Accumulate, Affine, Buffer, Let, Loop, SampleLoop, Store
+from codegen.loop_ir.nodes import Accumulate, Affine, Buffer, CarryingLoop, Let, Loop, SampleLoop, Store
 from codegen.loop_ir.walks import index_variables, loads, statements, used_registers
 from symdiff.sizes import Size, product
 
@@ -52,7 +52,7 @@ def told_rows(loop: Loop | SampleLoop, buffers: Mapping[str, Buffer]) -> ToldRow
     told = known - {loop.var}
     places = dict.fromkeys([place for name, index in touched(loop) if is_large(buffers[name]) and (
         place := (name, first_element(index, told))) and any(i.terms for i in place[1])]) if told else {}
-    nested = any(isinstance(s, (Loop, SampleLoop)) for s in loop.body)
+    nested = any(isinstance(s, CarryingLoop) for s in loop.body)
     return ToldRows(tuple(telling), tuple(places), (ROWS_BEFORE if nested else TURNS_BEFORE) * loop.step) if places else None
 
 

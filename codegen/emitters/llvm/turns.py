@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from codegen.emitters.llvm.indices import ONE, ZERO
 from codegen.emitters.llvm.instructions import BITS, KINDS, Ssa, literal
 from codegen.emitters.llvm.lane_folds import FoldWriter
@@ -46,7 +48,7 @@ class TurnWriter(FoldWriter):
                               f"[ {results[name].name}, %{last.label} ]")
         self.move_to(after)
         for name in names:
-            self.registers[name] = results[name]._replace(depth=self.depth) if certain else \
+            self.registers[name] = replace(results[name], depth=self.depth) if certain else \
                 self.phi((initial[name], before.label), (results[name], last.label))
 
     def fill(self, name: str, value: Ssa) -> None:

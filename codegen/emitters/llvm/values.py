@@ -78,13 +78,13 @@ class ValueWriter(IndexWriter):
 
     def value(self, value: Value, mask: Ssa | None = None) -> Ssa:
         """The value; reads in it happen only where the mask holds."""
-        if isinstance(value, Register):
-            return self.registers[value.name]
-        if isinstance(value, Call):
-            return self.applied(value, mask)
         match value:
+            case Register(name):
+                return self.registers[name]
             case Load(name, index):
                 return self.load(name, index, mask)
+            case Call():
+                return self.applied(value, mask)
             case Literal(number, dtype):
                 return literal(number, KINDS[dtype])
             case SizeValue(size, dtype):
