@@ -16,6 +16,9 @@ from symdiff.sizes import Size
 from symdiff.tensor_type import FLOATING, INTEGRAL, TensorType, promote
 
 LARGEST_POWER = 1024
+# A quotient is near 1 more often than what stands above and below: its powers from this one on are not taken apart, as those of
+# both may be no numbers of the dtype.  (x / y)¹² in float32 has digits where x is 1e-10, and x¹² has none.
+HIGH = 3
 
 
 def map_type(function: ScalarRow, args: tuple[Node, ...]) -> TensorType:
@@ -129,7 +132,7 @@ def pull_permutation(function: ScalarRow, args: tuple[Node, ...]) -> Node | None
 
 
 def simplify_power(base: Node, p: Number | None, type: TensorType) -> Node | None:
-    """x¹ → x, x⁰ → 1, (xᵃ)ᵇ → xᵃᵇ and (2 x y)ⁿ → 2ⁿ xⁿ yⁿ for integers."""
+    """x¹ → x, x⁰ → 1, (xᵃ)ᵇ → xᵃᵇ and (2 x y)ⁿ → 2ⁿ xⁿ yⁿ for integers; high powers of quotients stay as they are."""
     if p is None:
         return None
     if base.dtype != type.dtype:
@@ -146,6 +149,8 @@ def simplify_power(base: Node, p: Number | None, type: TensorType) -> Node | Non
         return power(root, inner * p)
     if base.__class__ is Product and distributes_power(base, p):
         node: Product = base
+        if abs(p) >= HIGH and type.dtype in FLOATING and any([base_and_exponent(f)[1] < 0 for f, _ in node.factors]):
+            return None
         c = float_power(node.coefficient, p) if isinstance(node.coefficient, float) else exact_power(node.coefficient, p)
         if c is None:
             return None

@@ -33,7 +33,7 @@ def picks_of(node: Product) -> tuple[Node, list[Node | None]] | None:
     place = sum(1 for i in at[:told[0]] if i not in solved) if told[-1] - told[0] == len(told) - 1 else 0
     if [*free[:place], *labels, *free[place:]] != list(range(node.ndim)):
         return None
-    return beginning(x, [node.extents[i] for i in at]), [solved[i].given if i in solved else None for i in at]
+    return beginning(x, [node.extents[i] for i in at]), [solved[i].given if i in solved else None for i in at]  # type: ignore[index]
 
 
 def beginning(x: Node, sizes: Sequence[Size]) -> Node:
