@@ -19,7 +19,6 @@ from symdiff.provenance import plain, spelled, user_line
 Size = Union[int, "Dim"]
 Monomial = tuple[tuple["Atom", int], ...]
 
-
 # Python gives -1 and -2 one hash; integers that go into structural hashes are moved away from there.
 APART = 1 << 40
 
@@ -220,8 +219,7 @@ def checked_option(option: str, value: Any, least: int, where: str) -> int | Non
 def names_in(names: object) -> list[str]:
     """The names in a text; raises `TypeMismatch` for what is no text."""
     if not isinstance(names, str):
-        raise TypeMismatch(f"{plain(names)} is not a text of names", where=user_line(),
-                           mend="give the names in one text, as in 'a b c'")
+        raise TypeMismatch(f"{plain(names)} is not a text of names", where=user_line(), mend="give one text, as in 'a b c'")
     return names.replace(",", " ").split()
 
 
@@ -256,17 +254,14 @@ def monomials(size: Size) -> Iterator[tuple[Monomial, int]]:
 def combine(parts: tuple[tuple[int, Size], ...]) -> Size:
     """Σ c · size."""
     number = 0
-    for c, part in parts:
-        if not isinstance(part, int):
-            break
-        number += c * part
-    else:
-        return number
     total: dict[Monomial, int] = {}
     for c, part in parts:
-        for m, k in monomials(part):
-            total[m] = total.get(m, 0) + c * k
-    return from_terms(total)
+        if isinstance(part, int):
+            number += c * part
+        else:
+            for m, k in part.terms:
+                total[m] = total.get(m, 0) + c * k
+    return from_terms({**total, (): total.get((), 0) + number}) if total else number
 
 
 def multiply(a: Size, b: Size) -> Size:

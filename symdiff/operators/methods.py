@@ -118,8 +118,9 @@ def placed(function: Any, own: Callable[..., Any], args: Any, kwargs: Any) -> tu
 
 def unknown(name: str) -> TypeMismatch:
     """The error for a function of NumPy that has no counterpart."""
+    known = protocols.HABITS.get(name.rpartition(".")[2])
     return TypeMismatch(f"{name} is not known for expressions", where=user_line(),
-                        mend="use the functions of symdiff; print(dir(symdiff)) lists them")
+                        mend=known or "use the functions of symdiff; print(dir(symdiff)) lists them")
 
 
 @lru_cache(maxsize=1024)

@@ -66,7 +66,7 @@ def no_number(node: Node) -> NoReturn:
 def no_array(node: Node, *args: object, **kwargs: object) -> NoReturn:
     """`np.asarray(x)`: raises `TypeMismatch`."""
     raise TypeMismatch("an expression cannot become a NumPy array", where=where_written("conversion to an array", node),
-                       mend=TO_NUMBERS + "; np.sin(x), np.sum(x) work on expressions")
+                       mend=TO_NUMBERS + "; np.sin(x), np.sum(x) work on expressions, and sd.stack([a, b]) is an array of several")
 
 
 def no_assignment(node: Node, item: Any, value: Any = None) -> NoReturn:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import symdiff as sd
+from symdiff.traversal import symbols_of
 
 
 @pytest.mark.parametrize("dtype", ["int64", "int32"])
@@ -161,3 +162,61 @@ def test_inner_loops_ask_nothing_where_the_outer_one_has_no_turn() -> None:
     assert f(np.ones(7), np.zeros(0)) == 0.5
     with pytest.raises(sd.ArgumentMismatch, match="holds position 9"):
         f(np.ones(7), np.zeros(1))
+
+
+x, y, i, k = sd.symbol("x", "n"), sd.symbol("y", "n"), sd.symbol("i", 2, "int64"), sd.symbol("k", dtype="int64")
+X = sd.symbol("X", ("n", "n"))
+# What is read, with three for n, and how many places its first axis has.
+IN_PARTS: dict[str, tuple[Any, int]] = {
+    "joined": (sd.concatenate([x, y])[i], 6), "joined with a number": (sd.concatenate([x, sd.ones("n")])[i], 6),
+    "padded": (sd.pad(x, (1, 0))[i], 4), "padded, one position": (sd.pad(x, (1, 0))[k], 4),
+    "padded, two axes": (sd.pad(X, (1, 0))[i, i], 4), "joined, one position": (sd.concatenate([x, y])[k], 6),
+    "rolled": (sd.roll(x, 1)[i], 3), "stacked": (sd.stack([X, X])[i], 2), "one above the other": (sd.vstack([X, X])[i], 6),
+    "of a diagonal": (sd.diag(X)[i], 3), "of a diagonal matrix": (sd.diag(x)[i], 3), "of an identity": (sd.eye(3)[i], 3),
+    "derivative": (sd.grad(sd.sum(sd.concatenate([x, y])[i] ** 2), x), 6),
+}
+
+
+@pytest.mark.parametrize("name", IN_PARTS)
+def test_positions_in_arrays_made_of_parts(name: str) -> None:
+    """An array that is written in parts is as long as they are together, whichever of them a position meets."""
+    read, size = IN_PARTS[name]
+    values = {"x": np.arange(3.0), "y": np.arange(3.0), "X": np.arange(9.0).reshape(3, 3)}
+    inputs = symbols_of([read])
+    f = sd.compile(read, inputs=inputs)
+
+    def at(position: int) -> Any:
+        return f(*[position if s is k else np.array([0, position]) if s is i else values[s.name] for s in inputs])
+    for good in (size - 1, -size):
+        at(good)
+    for wrong in (size, -size - 1, 50):
+        with pytest.raises(sd.ArgumentMismatch, match=f"position {wrong}"):
+            at(wrong)
+
+
+@pytest.mark.parametrize("wrong", [4, -5])
+def test_positions_that_are_constants(wrong: int) -> None:
+    """Positions that stand in the formula are looked at once the length of the axis is known."""
+    table = sd.symbol("table", "m")
+    positions = sd.constant(np.array([0, wrong, 1]))
+    for read in (table[positions], sd.scan(lambda s, p: (s + table[p], None), 0.0, positions)[0],
+                 sd.grad(sd.sum(table[positions] ** 2), table)):
+        f = sd.compile(read, inputs=[table])
+        f(np.arange(9.0))
+        for values in (np.arange(4.0), np.arange(2.0)):
+            with pytest.raises(sd.ArgumentMismatch, match=f"position {wrong if len(values) == 4 else ''}"):
+                f(values)
+            with pytest.raises(sd.ArgumentMismatch):
+                sd.evaluate(read, {"table": values})
+
+
+def test_errors_in_loops_have_the_users_names() -> None:
+    table, at, rows = sd.symbol("table", "m"), sd.symbol("at", "t", "int64"), sd.symbol("rows", ("t", "c"))
+    f = sd.compile(sd.scan(lambda s, p: (s + table[p], None), 0.0, at)[0], inputs=[at, table])
+    with pytest.raises(sd.ArgumentMismatch, match="at holds position 9") as caught:
+        f(np.array([0, 9]), np.ones(5))
+    assert "⟨" not in str(caught.value) and "table" in str(caught.value)
+    g = sd.compile(sd.scan(lambda s, row: (s + sd.sum(row[:-3]), None), 0.0, rows)[0])
+    with pytest.raises(sd.ArgumentMismatch, match="c - 3") as caught:
+        g(np.ones((3, 2)))
+    assert "⟨" not in str(caught.value) and "rows" in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -222,9 +223,12 @@ def test_numbers_stand_before_sums_and_products() -> None:
     x, y = sd.symbol("x", 3), sd.symbol("y", 3)
     double = Product(2, ((x, (0,)),), (0,), (3,), x.type)
     half = Add(((0.5, double), (1, y)), x.type)
-    assert with_numbers_before(half, half.children, [False, False]).terms == ((1.0, x), (1, y))
-    assert with_numbers_before(Add(((0.5, x), (1, y)), x.type), [x, y], [True, True]).terms == ((0.5, x), (1, y))
-    found = with_numbers_outside(Product(1, ((double, (0,)), (y, (0,))), (0,), (3,), x.type), [double, y], [False, False])
+    often = Counter({double: 2, x: 2, y: 2})
+    found = with_numbers_before(half, half.children, often)
+    assert isinstance(found, Add) and found.terms == ((1.0, x), (1, y))
+    found = with_numbers_before(Add(((0.5, x), (1, y)), x.type), [x, y], Counter([x, y]))
+    assert isinstance(found, Add) and found.terms == ((0.5, x), (1, y))
+    found = with_numbers_outside(Product(1, ((double, (0,)), (y, (0,))), (0,), (3,), x.type), [double, y], often)
     assert isinstance(found, Product) and found.coefficient == 2 and found.children == (x, y)
 
 

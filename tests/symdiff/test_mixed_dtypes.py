@@ -85,3 +85,13 @@ def test_clipped_integers_stay_integers() -> None:
     assert sd.clip(2, 0, 4).dtype == sd.clip(2, 0, n - 1).dtype == "int64" and sd.clip(2.5, 0, 4).dtype == "float64"
     f = sd.compile(x[sd.clip(2, 0, n - 1)], x)
     assert f([1.0, 2.0]) == 2.0 and f([1.0, 2.0, 3.0, 4.0]) == 3.0
+
+
+@pytest.mark.parametrize("exponent", [0.5, np.float32(0.5), np.float64(0.5), np.array(0.5), np.full(3, 0.5), np.full((2, 3), 0.5),
+                                      np.float64(1.5), np.array(2.0)], ids=repr)
+def test_powers_have_the_dtype_and_shape_that_numpy_gives(exponent: Any) -> None:
+    base = np.array([1, 2, 3], np.float32)
+    f = sd.symbol("f", 3, "float32")
+    want = base**exponent
+    assert (f**exponent).dtype == want.dtype and (f**exponent).shape == want.shape
+    np.testing.assert_allclose(sd.evaluate(f**exponent, {"f": base}), want, rtol=1e-6 if want.dtype == np.float32 else 1e-14)

@@ -140,3 +140,26 @@ def test_words_of_others_are_translated() -> None:
             call()
     assert [sd.asarray(v).dtype for v in (True, 2, 2.0)] == ["bool", "int64", "float64"]
     assert sd.full(2, True).dtype == "bool"
+
+
+T, i, k = sd.symbol("T", (5, 3)), sd.symbol("i", 2, "int64"), sd.symbol("k", 2, "int64")
+PARTS: list[Callable[[], Any]] = [
+    lambda: T[:, :2][i], lambda: T[i, :2], lambda: T[:3][i], lambda: T[:2, :2][i, k], lambda: sd.roll(T, 1, 1)[i],
+    lambda: sd.sum(T[:, :2][i] ** 2), lambda: sd.grad(sd.sum(T[:, :2][i] ** 2), T), lambda: T[i], lambda: T[i, k], lambda: T[i, 1],
+]
+
+
+@pytest.mark.parametrize("build", PARTS)
+def test_what_is_picked_of_a_part(build: Callable[[], Any]) -> None:
+    """T[:, :2][i] is not T[i]: the text says of which part positions are those."""
+    root = build()
+    rng = np.random.default_rng(0)
+    arrays = {"T": rng.normal(size=(5, 3)), "i": np.array([1, -1]), "k": np.array([0, -2])}
+    compare([root], {s: arrays[s.name] for s in symbols_of([root])}, SIZES, 1e-12)
+
+
+def test_parts_of_no_elements() -> None:
+    """Of an array without elements nothing is read."""
+    v = sd.symbol("v", sd.dim("samples", minimum=1))
+    root = sd.grad(sd.sum(sd.sin(sd.diff(sd.tanh(v)))), v)
+    compare([root], {v: np.ones(1)}, {"samples": 1}, 1e-12)
