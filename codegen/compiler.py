@@ -20,10 +20,9 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache as remembered
 from typing import Any
 
-from codegen.backends.protocol import BuildOptions, Executable
+from codegen.backends.protocol import BuildOptions, Code, Executable
 from codegen.backends.reference import Reference
 from codegen.backends.registry import REFERENCE, backend
 from codegen.loop_ir.checks import check as check_program
@@ -135,14 +134,9 @@ def compile(outputs: Tree, inputs: Sequence[Node | Dim] | Node | Dim | None = No
         lowered_at = time.perf_counter()
         seconds = {"plan": planned - start, "lower": lowered_at - planned}
 
-        @remembered
-        @long_call
-        def code() -> str:
-            began = time.perf_counter()
-            text = chosen.emit(program, options)
-            seconds["emit"] = time.perf_counter() - began
-            return text
+        code = Code(lambda: chosen.emit(program, options), seconds)
 
+        @long_call
         def build() -> Executable:
             if target == REFERENCE:
                 return Reference(written, inputs, program.sizes, len(lowered.constants))

@@ -83,7 +83,7 @@ def worker(folder: str, numbers: Sequence[int], start: str, user: int | None, fu
     """Ask for kernels, once the file `start` is there; `full` lets no file grow."""
     machine(), writers_digest()
     # Another user may not be allowed to read where Python lies, so all that is needed is imported before.
-    machine().object_of(sd.compile(sd.symbol("x") * 2, cache=False).llvm)
+    machine().object_of([sd.compile(sd.symbol("x") * 2, cache=False).llvm])
     if full:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
     if user is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from codegen.backends.protocol import Array, BuildOptions, Code, DirectCall, Executable, Pass
@@ -54,11 +54,13 @@ class Interpreted:
     def prepare(self) -> None:
         """There is nothing to wait for."""
 
-    def emit(self, program: Program, options: BuildOptions) -> str:
+    def emit(self, program: Program, options: BuildOptions) -> Iterable[str]:
         """The text of the loop IR, which is what runs."""
-        return program_text(program)
+        yield self.source(program, options)
 
-    source = emit
+    def source(self, program: Program, options: BuildOptions) -> str:
+        """The same."""
+        return program_text(program)
 
     def build(self, program: Program, code: Code, options: BuildOptions) -> Executable:
         """Check the program; there is nothing to compile."""

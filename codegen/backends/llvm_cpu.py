@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -158,9 +158,9 @@ class LlvmCpu:
         """Load LLVM, which is asked for once a program is planned."""
         preload()
 
-    def emit(self, program: Program, options: BuildOptions) -> str:
+    def emit(self, program: Program, options: BuildOptions) -> Iterable[str]:
         """A module of LLVM IR."""
-        return llvm_module.emit(program, machine().processor, options.fast_math)
+        return llvm_module.chunks(program, machine().processor, options.fast_math)
 
     def source(self, program: Program, options: BuildOptions) -> str:
         """The same program as a Python module."""
@@ -191,4 +191,4 @@ class LlvmCpu:
 
     def listings(self, code: Code) -> Mapping[str, Callable[[], str]]:
         """The module, and the instructions of the processor."""
-        return {"llvm": code, "assembly": lambda: machine().assembly_of(code())}
+        return {"llvm": code.text, "assembly": lambda: machine().assembly_of(code.text())}

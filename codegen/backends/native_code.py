@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,10 +18,10 @@ import numpy as np
 from codegen.backends import fast_call_code, fast_calls
 from codegen.backends.object_keys import text_key
 from codegen.backends.processor_caches import second_cache_bytes
-from codegen.backends.protocol import Array, Code
+from codegen.backends.protocol import Array
 from codegen.emitters.llvm.entries import DATA_OFFSET
 from codegen.emitters.llvm.processor import Processor
-from codegen.emitters.llvm.split_modules import pieces
+from codegen.emitters.llvm.split_modules import Pieces
 from codegen.runtime import blas
 from codegen.runtime.forks import WRITING, renewed_in_children
 from codegen.runtime.kernel_store import KernelStore
@@ -29,8 +31,8 @@ Loaded = TypeVar("Loaded")
 
 # A module of more lines is straight code of thousands of operations, for which LLVM's best takes quadratic time.
 LONG = 12_000
-# So many lines are worth a thread of their own.
-SHARE = 300
+# So many lines are written at a time, by whichever thread is free.
+SHARE = 1000
 # How objects are kept, as `packed` lays them out: code that was kept otherwise has another key.
 LAYOUT = "packed objects"
 # A module that multiplies vectors by powers of two.
@@ -48,6 +50,34 @@ define void @scaled(ptr %a, ptr %b, <8 x i64> %k, <8 x i32> %l) {
   ret void
 }
 """
+
+
+class ShortTurns:
+    """While somebody is inside, Python's threads take turns so short that those which wait for LLVM go on as soon as it is done.
+
+    Python's usual turn, 5 ms, is as long as LLVM takes for a piece.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.usual, self.inside = seconds, seconds, 0
+        self.lock = threading.RLock()
+        renewed_in_children(self)
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.inside == 0:
+                self.usual = sys.getswitchinterval()
+                sys.setswitchinterval(min(self.seconds, self.usual))
+            self.inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                sys.setswitchinterval(self.usual)
+
+
+SHORT_TURNS = ShortTurns(3e-4)
 
 
 class Machine:
@@ -122,36 +152,55 @@ class Machine:
             return False
         return "ldexp" not in str(self.described().emit_assembly(parsed))
 
-    def object_of(self, text: str, quick: bool = False) -> bytes:
-        """The machine code of a module, as `load` takes it; that of a long one is written by several threads."""
-        opt = effort(text, quick)
-        count = text.count("\n") // SHARE if self.unlocked else 1
-        texts = pieces(text, min(default_threads(), count))
-        objects = [b""] * len(texts)
+    def object_of(self, chunks: Iterable[str], quick: bool = False) -> bytes:
+        """The machine code of a module, as `load` takes it; that of a long one is written by several threads, as it is emitted."""
+        threads = default_threads() if self.unlocked else 1
+        pieces = Pieces(SHARE if threads > 1 else math.inf)
+        objects: dict[int, bytes] = {}
         faults: list[BaseException] = []
+        waiting: SimpleQueue[tuple[int, str, int] | None] = SimpleQueue()
+        others: list[threading.Thread] = []
+        count = lines = 0
 
-        def write(k: int) -> None:
+        def write(k: int, text: str, opt: int) -> None:
             try:
                 described = self.described(opt)
-                module = self.binding.parse_assembly(texts[k], self.binding.create_context())
+                module = self.binding.parse_assembly(text, self.binding.create_context())
                 objects[k] = self.unlocked(described, module) if self.unlocked else described.emit_object(module)
             except BaseException as fault:  # told to the caller, whichever thread met it
                 faults.append(fault)
-        others = [threading.Thread(target=write, args=(k,)) for k in range(1, len(texts))]
-        with WRITING:
-            for other in others:
-                other.start()
-            write(0)
-            for other in others:
-                other.join()
+
+        def write_all() -> None:
+            while (piece := waiting.get()) is not None:
+                write(*piece)
+            waiting.put(None)
+        with WRITING, SHORT_TURNS:
+            try:
+                for chunk in chunks:
+                    lines += chunk.count("\n")
+                    piece = pieces.add(chunk)
+                    if piece is not None:
+                        waiting.put((count, piece, effort(lines, quick)))
+                        count += 1
+                        if len(others) < threads - 1:
+                            others.append(threading.Thread(target=write_all))
+                            others[-1].start()
+                piece = pieces.rest()
+                if piece is not None:
+                    write(count, piece, effort(lines, quick))
+            finally:
+                waiting.put(None)
+                write_all()
+                for other in others:
+                    other.join()
         for fault in faults:
             raise fault
-        return packed(objects)
+        return packed([objects[k] for k in sorted(objects)])
 
     def assembly_of(self, text: str) -> str:
         """The machine code of a module, to read."""
         with WRITING:
-            return str(self.described(effort(text)).emit_assembly(self.binding.parse_assembly(text)))
+            return str(self.described(effort(text.count("\n"))).emit_assembly(self.binding.parse_assembly(text)))
 
     def load(self, code: bytes, *names: str) -> tuple[Any, list[int]]:
         """(what keeps it loaded, the addresses of its functions)."""
@@ -172,11 +221,11 @@ class Machine:
             with WRITING, self.lock:
                 if self.fast is None:
                     key = text_key(fast_call_code.CODE, self.circumstances)
-                    self.fast, _ = compiled(lambda: fast_call_code.CODE, key, store, lambda made: self.load(made, "fast_call"))
+                    self.fast, _ = compiled([fast_call_code.CODE], key, store, lambda made: self.load(made, "fast_call"))
         return None if self.fast is None else self.fast[1][0]
 
 
-def compiled(text: Code, key: bytes, store: KernelStore | None, load: Callable[[bytes], Loaded],
+def compiled(code: Iterable[str], key: bytes, store: KernelStore | None, load: Callable[[bytes], Loaded],
              quick: bool = False) -> tuple[Loaded, str]:
     """What `load` makes of a module's machine code, and whether that was kept on disk, as `Executable.cache` says it."""
     kept = None if store is None else store.load(key)
@@ -185,7 +234,7 @@ def compiled(text: Code, key: bytes, store: KernelStore | None, load: Callable[[
             return load(kept), "hit"
         except RuntimeError:
             store.distrust(key, "it does not fit the libraries of this process")
-    made = machine().object_of(text(), quick)
+    made = machine().object_of(code, quick)
     loaded = load(made)
     if store is None:
         return loaded, "off"
@@ -193,12 +242,12 @@ def compiled(text: Code, key: bytes, store: KernelStore | None, load: Callable[[
     return loaded, f"refused: {store.refused}" if store.refused else "miss"
 
 
-def effort(text: str, quick: bool = False) -> int:
-    """How hard LLVM works on a module: 3 is its best, 1 takes time linear in the length.
+def effort(lines: int, quick: bool = False) -> int:
+    """How hard LLVM works on a module that has so many lines: 3 is its best, 1 takes time linear in the length.
 
     0 takes a tenth of the time, and has every value in memory between two uses.
     """
-    return 0 if quick else 1 if text.count("\n") > LONG else 3
+    return 0 if quick else 1 if lines > LONG else 3
 
 
 def packed(objects: Sequence[bytes]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -83,15 +83,17 @@ class NumbaCpu:
         """Numba loads LLVM too."""
         preload()
 
-    def emit(self, program: Program, options: BuildOptions) -> str:
+    def emit(self, program: Program, options: BuildOptions) -> Iterable[str]:
         """A Python module with njit functions."""
-        return python.emit(program, options.fast_math)
+        yield self.source(program, options)
 
-    source = emit
+    def source(self, program: Program, options: BuildOptions) -> str:
+        """The same, which is what is compiled."""
+        return python.emit(program, options.fast_math)
 
     def build(self, program: Program, code: Code, options: BuildOptions) -> Executable:
         """Execute the module and compile its kernel."""
-        return NumbaExecutable(load_module(code()), program)
+        return NumbaExecutable(load_module(code.text()), program)
 
     def listings(self, code: Code) -> Mapping[str, Callable[[], str]]:
         """None: the source is what is compiled."""

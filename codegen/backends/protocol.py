@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +14,39 @@ from codegen.runtime.kernel_store import KernelStore
 
 Array = np.ndarray[Any, Any]
 Pass = Callable[[Program], Program]
-# The text of a program's code, written when it is first asked for.
-Code = Callable[[], str]
+
+
+class Code:
+    """The code of a program, in chunks as they are written, which is once, when it is first asked for.
+
+    How long the writing took goes into `seconds`.
+
+    >>> code = Code(lambda: iter(("one ", "after the other")))
+    >>> code.text(), list(code)
+    ('one after the other', ['one ', 'after the other'])
+    """
+
+    def __init__(self, emit: Callable[[], Iterable[str]], seconds: dict[str, float] | None = None) -> None:
+        self.emit = emit
+        self.written: list[str] | None = None
+        self.seconds = {} if seconds is None else seconds
+
+    def __iter__(self) -> Iterator[str]:
+        if self.written is not None:
+            yield from self.written
+            return
+        chunks: list[str] = []
+        taken, begun = 0.0, time.perf_counter()
+        for chunk in self.emit():
+            chunks.append(chunk)
+            taken += time.perf_counter() - begun
+            yield chunk
+            begun = time.perf_counter()
+        self.written, self.seconds["emit"] = chunks, taken
+
+    def text(self) -> str:
+        """All of it."""
+        return "".join(self)
 
 
 class BuildOptions(Struct, frozen=True):
@@ -84,8 +116,8 @@ class Backend(Protocol):
     def prepare(self) -> None:
         """Begin what the first kernel will wait for, beside the planning of it."""
 
-    def emit(self, program: Program, options: BuildOptions) -> str:
-        """The code of a program, as `build` takes it."""
+    def emit(self, program: Program, options: BuildOptions) -> Iterable[str]:
+        """The code of a program, as `build` takes it, in chunks as they are written."""
 
     def source(self, program: Program, options: BuildOptions) -> str:
         """The program for people: Python that runs on its own, where there is such a thing."""

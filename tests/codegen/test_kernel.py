@@ -12,7 +12,7 @@ import pytest
 from numba import njit
 
 import symdiff as sd
-from codegen.backends.protocol import BuildOptions
+from codegen.backends.protocol import BuildOptions, Code
 from codegen.backends.registry import backend
 from codegen.loop_ir.nodes import Buffer, Program, Section, Store
 from codegen.runtime.kernel import Kernel, Planned
@@ -36,8 +36,8 @@ def make(program, target="numba", constants=(), log=None, names="XywUV"):
     def plan(sizes, fixed):
         if log is not None:
             log.append(sizes)
-        source = chosen.emit(program, options)
-        return Planned(program, lambda: source, lambda: chosen.build(program, lambda: source, options), lambda: "the plan",
+        code = Code(lambda: chosen.emit(program, options))
+        return Planned(program, code.text, lambda: chosen.build(program, code, options), lambda: "the plan",
                        {"plan": 0.1}, constants)
 
     return Kernel(plan, [Argument(name, b.dtype, b.shape) for name, b in zip(names, arguments, strict=False)],

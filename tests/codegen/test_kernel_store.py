@@ -160,10 +160,10 @@ ENTRIES: dict[str, Callable[[Path], Any]] = {
     "another kernel": rewritten(lambda data: entry(bytes(32), data[HEAD.size:])),
     "text": rewritten(lambda data: b"symdiff"),
     "sound, but code that needs what is not there": lambda path: path.write_bytes(
-        entry(bytes.fromhex(path.stem), native_code.machine().object_of("""
-            declare void @no_such_routine()
-            define void @kernel(ptr %a, ptr %b, ptr %c) { call void @no_such_routine() ret void }
-            define void @kernel_of_objects(ptr %a, ptr %b, ptr %c) { ret void }"""))),
+        entry(bytes.fromhex(path.stem), native_code.machine().object_of([
+            "declare void @no_such_routine()\n",
+            "define void @kernel(ptr %a, ptr %b, ptr %c) {\n  call void @no_such_routine()\n  ret void\n}\n",
+            "define void @kernel_of_objects(ptr %a, ptr %b, ptr %c) {\n  ret void\n}\n"]))),
 }
 IN_PLACE: dict[str, Callable[[Path], Any]] = {
     "a folder": replaced(Path.mkdir), "a link": replaced(lambda path: path.symlink_to(path.parents[1] / "kept")),

@@ -10,7 +10,7 @@ import pytest
 
 import symdiff as sd
 from codegen.backends.llvm_cpu import LlvmCpu
-from codegen.backends.protocol import BuildOptions
+from codegen.backends.protocol import BuildOptions, Code
 from codegen.emitters.llvm import module
 from codegen.loop_ir.checks import check
 from codegen.loop_ir.interpreter import interpret
@@ -35,7 +35,7 @@ def scheduled(program: Program) -> Program:
 def run(program: Program, arguments: list[Any], sizes: dict[str, int]) -> list[Any]:
     """The outputs of a program on storage that holds NaN before."""
     program, options = scheduled(program), BuildOptions()
-    kernel = TARGET.build(program, lambda: TARGET.emit(program, options), options)
+    kernel = TARGET.build(program, Code(lambda: TARGET.emit(program, options)), options)
     rows, given = tile_rows(program), iter(arguments)
     arrays = []
     for b in parameters(program):

@@ -10,7 +10,7 @@ import pytest
 
 import symdiff as sd
 from codegen.backends.llvm_cpu import LlvmCpu
-from codegen.backends.protocol import BuildOptions
+from codegen.backends.protocol import BuildOptions, Code
 from codegen.emitters.llvm.lanes import held_rows
 from codegen.loop_ir.checks import check
 from codegen.loop_ir.folds import identity
@@ -130,7 +130,7 @@ def test_both_ways_of_one_program() -> None:
 def as_it_stands(program: Program, arguments: list[Any]) -> list[Any]:
     """The outputs of a program that no pass has touched."""
     target, options = LlvmCpu(), BuildOptions()
-    kernel = target.build(check(program), lambda: target.emit(program, options), options)
+    kernel = target.build(check(program), Code(lambda: target.emit(program, options)), options)
     made = [np.full(b.shape, np.nan, b.dtype) for b in program.buffers if b.role == "out"]
     given, filled = iter(arguments), iter(made)
     kernel([next(filled) if b.role == "out" else next(given) for b in parameters(program)], [])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,9 +14,10 @@ import pytest
 import symdiff as sd
 from codegen.backends import native_code
 from codegen.backends.native_code import packed, unpacked
-from codegen.emitters.llvm.split_modules import pieces
+from codegen.emitters.llvm.split_modules import Pieces
 
 RNG = np.random.default_rng(11)
+FUNCTION = re.compile(r"^define .*?^}", re.DOTALL | re.MULTILINE)
 n = sd.dim("n")
 
 
@@ -55,10 +59,11 @@ def test_code_written_by_several_threads(program: Any, threads: str, monkeypatch
     whole = flat(sd.compile(outputs, cache=False)(*arguments))
     counts = []
     monkeypatch.setattr(native_code, "SHARE", 20)
-    monkeypatch.setattr(native_code, "pieces", lambda text, count: counts.append(len(made := pieces(text, count))) or made)
+    monkeypatch.setattr(native_code, "packed", lambda objects: counts.append(len(objects)) or packed(objects))
     monkeypatch.setenv("SYMDIFF_THREADS", threads)
+    usual = sys.getswitchinterval()
     assert flat(sd.compile(outputs, cache=False, threads=1)(*arguments)).tobytes() == whole.tobytes()
-    assert 1 < counts[0] <= int(threads)
+    assert counts[0] > 1 and sys.getswitchinterval() == usual
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
@@ -67,11 +72,15 @@ def test_every_function_stands_in_one_piece(program: Any) -> None:
     kernel = sd.compile(outputs, cache=False)
     kernel(*arguments)
     text = kernel.llvm
-    assert pieces(text, 1) == pieces(text, 0) == [text]
-    functions = re.findall(r"^define .*?^}", text, re.DOTALL | re.MULTILINE)
-    found = [f for piece in pieces(text, 3) for f in re.findall(r"^define .*?^}", piece, re.DOTALL | re.MULTILINE)]
-    assert sorted(found) == sorted(f.replace("define internal", "define") for f in functions)
-    assert len(pieces(text, 1000)) == len(functions)
+    functions = [f.replace("define internal", "define") for f in FUNCTION.findall(text)]
+    for lines in (1, 60, 10**9):
+        pieces = Pieces(lines)
+        found = [*map(pieces.add, re.split(r"(?<=^}\n)", text, flags=re.MULTILINE)), pieces.rest()]
+        made = [piece for piece in found if piece is not None]
+        assert [f for piece in made for f in FUNCTION.findall(piece)] == functions
+        assert len(made) == (len(functions) if lines == 1 else 1 if lines > 60 else len(made)) and pieces.rest() is None
+        for piece in made:
+            native_code.machine().binding.parse_assembly(piece)
 
 
 def test_without_a_way_past_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +88,7 @@ def test_without_a_way_past_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs, arguments = rows_of_a_matrix()
     expected = flat(sd.compile(outputs, cache=False)(*arguments))
     monkeypatch.setattr(native_code, "SHARE", 20)
-    monkeypatch.setattr(native_code, "pieces", lambda text, count: pieces(text, count) if count < 2 else pytest.fail("pieces"))
+    monkeypatch.setattr(native_code, "packed", lambda objects: packed(objects) if len(objects) == 1 else pytest.fail("pieces"))
     monkeypatch.setattr(native_code.machine(), "unlocked", None)
     assert flat(sd.compile(outputs, cache=False)(*arguments)).tobytes() == expected.tobytes()
 
@@ -98,12 +107,24 @@ def test_a_llvmlite_of_other_names_has_no_way_past_the_lock() -> None:
 
 
 def test_faults_of_any_piece_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "\n\n".join(f"define i64 @f{k}(i64 %a) {{\n  %b = add i64 %a, {k}\n  ret i64 %{'b' if k != 2 else 'c'}\n}}"
-                       for k in range(4))
+    chunks = [f"define i64 @f{k}(i64 %a) {{\n  %b = add i64 %a, {k}\n  ret i64 %{'b' if k != 2 else 'c'}\n}}\n" for k in range(4)]
     monkeypatch.setattr(native_code, "SHARE", 1)
     monkeypatch.setenv("SYMDIFF_THREADS", "4")
     with pytest.raises(RuntimeError, match="undefined value"):
-        native_code.machine().object_of(text)
+        native_code.machine().object_of(chunks)
+
+
+def test_a_fault_of_what_emits_ends_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chunks() -> Iterator[str]:
+        for k in range(3):
+            yield f"define i64 @f{k}(i64 %a) {{\n  ret i64 %a\n}}\n"
+        raise ValueError("no more")
+    monkeypatch.setattr(native_code, "SHARE", 1)
+    monkeypatch.setenv("SYMDIFF_THREADS", "4")
+    before, usual = threading.active_count(), sys.getswitchinterval()
+    with pytest.raises(ValueError, match="no more"):
+        native_code.machine().object_of(chunks())
+    assert (threading.active_count(), sys.getswitchinterval()) == (before, usual)
 
 
 @pytest.mark.parametrize("objects", [[], [b""], [b"abc"], [b"abc", b"", b"d"]])

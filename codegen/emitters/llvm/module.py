@@ -11,7 +11,7 @@ Where a range is cut into parts, `codegen.emitters.llvm.parts` writes `kernel`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from codegen.emitters.llvm.entries import (
     STORAGE,
@@ -36,16 +36,18 @@ from codegen.scheduling.independent_parts import with_instances
 
 HEAD = f"""\
 {NOWHERE} = private unnamed_addr constant [64 x i8] zeroinitializer, align 64
+attributes #0 = {{ nounwind willreturn memory(none) }}
 """
 # Where BLAS has no such functions, these stand for them.
-STUBS = """\
+STUBS = """
 define internal i32 @.tell() {
   ret i32 1
 }
 
 define internal void @.keep(i32 %.n) {
   ret void
-}"""
+}
+"""
 # The number of threads is set only where it is another one, and by null addresses never.
 ONE_THREAD = [
     f"%.told = getelementptr inbounds ptr, ptr %.routines, i64 {len(ROUTINES)}", "%.given = load ptr, ptr %.told, align 8",
@@ -56,13 +58,17 @@ ONE_THREAD = [
 # So many addresses are read from array objects where they are needed; more are put into a table first.
 FEW_ARRAYS = 16
 AS_BEFORE = "call void %.switch(i32 %.threads)"
-ATTRIBUTES = "attributes #0 = { nounwind willreturn memory(none) }"
 
 
 def emit(program: Program, processor: Processor = USUAL, fast_math: bool = False) -> str:
     """The module of a program for a processor."""
+    return "".join(chunks(program, processor, fast_math))
+
+
+def chunks(program: Program, processor: Processor, fast_math: bool) -> Iterator[str]:
+    """The text of the module as it is written: function by function, each behind what it calls and declares first."""
+    yield HEAD
     declared: dict[str, str] = {}
-    functions = []
     callees: list[Callee] = []
     taken: set[str] = set()
     cut = any(section.cut for section in program.sections)
@@ -70,28 +76,32 @@ def emit(program: Program, processor: Processor = USUAL, fast_math: bool = False
     rows = tile_rows(program)
     calls = shared_nests(program, rows)
 
-    def write(function: Callee, nests: Mapping[int, NestCall], whole: int = 1, tile: int = 0) -> None:
-        functions.append(section_function(function, program, rows, processor, fast_math, declared, nests, whole, tile))
+    def written(function: Callee, nests: Mapping[int, NestCall], whole: int = 1, tile: int = 0) -> str:
+        before = len(declared)
+        text = section_function(function, program, rows, processor, fast_math, declared, nests, whole, tile)
+        return "\n".join([*[*declared.values()][before:], "", text, ""])
     for call in {call.to.name: call for call in calls.values()}.values():
-        write(call.to, {}, call.whole, call.rows)
+        yield written(call.to, {}, call.whole, call.rows)
     for section in program.sections:
         if not section.body:
             continue
         called = callee(section_name(section, taken), section, program)
-        write(called, calls, whole_rows(section))
+        yield written(called, calls, whole_rows(section))
         for function in (called.clear, called.fold):
             if function is not None:
-                write(function, calls)
+                yield written(function, calls)
         callees.append(called)
     products = multiplies(program)
+    if products:
+        yield STUBS
     if cut:
-        functions += cut_kernel(program, callees, ONE_THREAD if products else [], [AS_BEFORE] if products else [])
+        entries = cut_kernel(program, callees, ONE_THREAD if products else [], [AS_BEFORE] if products else [])
     else:
-        functions.append(kernel_function(program, callees, False, products))
-        functions.append(kernel_function(program, callees, True, products) if len(parameters(program)) <= FEW_ARRAYS
-                         else objects_text(program))
-    stubs = [STUBS] if products else []
-    return "\n".join([HEAD, *sorted(declared.values()), "", "\n\n".join([*stubs, *functions]), "", ATTRIBUTES, ""])
+        entries = [kernel_function(program, callees, False, products),
+                   kernel_function(program, callees, True, products) if len(parameters(program)) <= FEW_ARRAYS
+                   else objects_text(program)]
+    for text in entries:
+        yield f"\n{text}\n"
 
 
 def multiplies(program: Program) -> bool:

@@ -1,7 +1,7 @@
 """A module in pieces: modules whose machine code can be written at the same time, and is linked as one.
 
-Each function stands in one piece; the others that call it declare it.  What is no function (declarations, constants,
-attributes) stands in every piece.
+Each function stands in one piece; those behind it that call it declare it.  What is no function (declarations, constants,
+attributes) stands in every piece from there on.
 """
 
 from __future__ import annotations
@@ -14,28 +14,33 @@ NAME = re.compile(r"@([\w.]+)")
 PARAMETER = re.compile(r" %[\w.]+(?=[,)])")
 
 
-def pieces(module: str, count: int) -> list[str]:
-    """The text of a module as that of at most `count` modules, whose functions are together about equally long."""
-    functions = FUNCTION.findall(module)
-    count = min(count, len(functions))
-    if count < 2:
-        return [module]
-    # What stands behind the last function, attributes, may stand before the first as well.
-    shared = FUNCTION.sub("", module)
-    names = [opening_name(function) for function in functions]
-    declarations = {name: declaration(function) for name, function in zip(names, functions, strict=True)}
-    held: list[list[int]] = [[] for _ in range(count)]
-    lengths = [0] * count
-    for k in sorted(range(len(functions)), key=lambda k: -len(functions[k])):
-        shortest = lengths.index(min(lengths))
-        held[shortest].append(k)
-        lengths[shortest] += len(functions[k])
-    made = []
-    for own in held:
-        body = "".join(visible(functions[k]) for k in sorted(own))
-        others = declarations.keys() & set(NAME.findall(body)) - {names[k] for k in own}
-        made.append("\n".join([shared, *[declarations[name] for name in names if name in others], "", body]))
-    return made
+class Pieces:
+    """Takes a module as it is written, chunk by chunk, and gives modules of at least so many lines."""
+
+    def __init__(self, lines: float) -> None:
+        self.lines = lines
+        self.shared: list[str] = []
+        self.declarations: dict[str, str] = {}
+        self.functions: list[str] = []
+        self.length = 0
+
+    def add(self, chunk: str) -> str | None:
+        """The next piece, where this chunk makes it whole."""
+        self.shared.append(FUNCTION.sub("", chunk))
+        self.functions += FUNCTION.findall(chunk)
+        self.length += chunk.count("\n")
+        return self.rest() if self.length >= self.lines else None
+
+    def rest(self) -> str | None:
+        """What is left as a piece, where anything is."""
+        if not self.functions:
+            return None
+        body = "".join([visible(function) for function in self.functions])
+        called = set(NAME.findall(body))
+        others = [text for name, text in self.declarations.items() if name in called]
+        self.declarations.update((opening_name(function), declaration(function)) for function in self.functions)
+        self.functions, self.length = [], 0
+        return "\n".join([*self.shared, *others, "", body])
 
 
 def opening_name(function: str) -> str:
