@@ -7,6 +7,7 @@ and these are put together after the loop.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from codegen.emitters.llvm.aligned_rows import RowAligner
@@ -49,6 +50,7 @@ from codegen.loop_ir.nodes import (
     Update,
     Value,
 )
+from codegen.loop_ir.walks import read, statements
 from symdiff.errors import CannotLower
 from symdiff.sizes import combine, monomials
 
@@ -351,7 +353,7 @@ class StatementWriter(RowAligner):
     def tiles(self, loop: TileLoop) -> None:
         """The loop over the tiles of the range."""
         lo, hi, tile_start = self.lo, self.hi, self.tile_start
-        rows, self.tile_rows = literal(loop.rows, "i64"), loop.rows
+        rows, self.tile_rows, self.read_again = literal(loop.rows, "i64"), loop.rows, read_twice(loop.body)
 
         def body() -> None:
             start = self.variables[loop.var]
@@ -359,5 +361,12 @@ class StatementWriter(RowAligner):
             self.lo, self.hi, self.tile_start = start, self.select(self.compare("icmp slt", end, hi), end, hi), start
             self.body(loop.body)
         self.turns(loop.var, lo, hi, rows, changed_registers(loop.body), body)
-        self.lo, self.hi, self.tile_start, self.tile_rows = lo, hi, tile_start, 0
+        self.lo, self.hi, self.tile_start, self.tile_rows, self.read_again = lo, hi, tile_start, 0, frozenset()
+
+
+def read_twice(body: tuple[Statement, ...]) -> frozenset[str]:
+    """The arrays that loops over samples of a body read one after the other; those with one variable are ways, or parts, of one."""
+    reads = {(loop.var, name) for loop in statements(body) if isinstance(loop, SampleLoop)
+             for s in statements((loop,)) for name in read(s)}
+    return frozenset([name for name, count in Counter([name for _, name in reads]).items() if count > 1])
 

@@ -32,6 +32,8 @@ NOWHERE = "@nowhere"
 # Bytes of a line of the cache; and how far ahead data is fetched: some 200 ns at the 40 GB/s at which a core reads memory at most,
 # a sixth of a first cache.
 LINE, AHEAD = 64, 8192
+# One of so many lines of the next tile is fetched beside the first reading of a tile.
+SHARE = 4
 # Bytes of a vector of AVX-512.
 WIDE = 64
 BYTES = {"double": 8, "float": 4, "i64": 8, "i32": 4, "i8": 1}
@@ -58,6 +60,9 @@ class ValueWriter(IndexWriter):
         self.streams: dict[str, str] = {}
         self.fetching: dict[str, str] = {}
         self.fetched: set[tuple[str, str]] = set()
+        # What loops over the samples of the present tile read twice, and how often places of it have been met in a block.
+        self.read_again: frozenset[str] = frozenset()
+        self.fetches: dict[tuple[str, str], int] = {}
         self.lanes_before = 0
         # Which lanes of a first vector are at work, while that is written.
         self.lead: Ssa | None = None
@@ -247,21 +252,25 @@ class ValueWriter(IndexWriter):
         if buffer.role != "arg" or buffer.sample_axis != 0 or len(buffer.shape) < 2 or place in self.fetched:
             return
         few = 0 < self.tile_rows <= TURNS_AT_ONCE
-        if self.streams.setdefault(name, self.samples) != self.samples:
+        again = self.streams.setdefault(name, self.samples) != self.samples
+        if few:
             # Tiles of so few rows, long ones, are read row beside row.
-            if few and len(buffer.shape) == 2:
+            if name in self.read_again and len(buffer.shape) == 2:
                 self.fetched.add(place)
-                self.fetch_next(name, pointer)
-        elif not few and self.fetching.setdefault(name, self.lane_variable) == self.lane_variable and (
+                count = self.fetches[self.block.label, name] = self.fetches.get((self.block.label, name), -1) + 1
+                if (count % SHARE == 0) != again:
+                    self.fetch_next(name, pointer)
+        elif not again and self.fetching.setdefault(name, self.lane_variable) == self.lane_variable and (
                 self.lanes_before * BYTES[self.memory(name)] % LINE == 0):
             self.fetched.add(place)
             self.fetch(pointer, AHEAD, 3)
 
     def fetch_next(self, name: str, pointer: Ssa) -> None:
-        """Where a tile is read again, fetch the next one meanwhile: nothing else asks memory for anything then.
+        """Where a tile is read twice, fetch the next one meanwhile: a part of it beside the first reading, most beside the second.
 
-        It comes into the second cache, as the first one is full of this tile.  (Regression with 1,000 columns: on Zen 5 1.2
-        times as long as memory is read once, 1.37 without; tiles of more rows, read one after the other, take longer with it.)
+        It comes into the second cache, as the first one is full of this tile.  (Regression with 1,000 columns: on Zen 5 1.05 to
+        1.1 times as long as memory is read once, 1.14 with all of it beside the second, 1.37 without; tiles of more rows, read
+        one after the other, take longer with it.)
         """
         size = BYTES[self.memory(name)]
         there = self.moved(pointer, self.size(multiply(self.tile_rows, self.strides[name][0])), self.memory(name))
