@@ -308,9 +308,11 @@ class StatementWriter(RowAligner):
                     self.registers.update(zip(of_name, put_back, strict=True))
             if is_whole(hi):
                 row()
-            else:  # once, or not at all where no vector is whole
-                some = self.select(self.compare("icmp sgt", hi, ZERO), ONE, ZERO)
+            else:  # once, or not at all where no vector is whole; as rows stand where that is how they begin
+                aside = self.compare("icmp ne", before, ZERO)
+                some = self.select(self.logic("and", aside, self.compare("icmp sgt", hi, ZERO)), ONE, ZERO)
                 self.turns("row", ZERO, some, ONE, list(parts.values()), row)
+                self.turns(loop.var, lo, self.select(aside, lo, hi), literal(turn, "i64"), list(parts.values()), body)
         elif self.minus(hi, lo).name == str(turn):
             self.variables[loop.var] = lo
             body()
