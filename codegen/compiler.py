@@ -80,10 +80,10 @@ def compile(outputs: Tree, inputs: Sequence[Node | Dim] | Node | Dim | None = No
     `inputs` is one symbol, or a list or tuple of them; without it the order is that of first appearance.  A named size
     among them is told by a number, as the turns of a loop that no array is as long as.  `target` is
     "cpu" (unless SYMDIFF_TARGET names another), "numba", "numpy" (the reference) or "interpreter" (of the loop IR);
-    `check=True` refuses NaN and infinities in arguments.  With target "cpu" the machine code is kept on disk, in the folder
-    `cache` or (True) in that of `symdiff.settings.cache_folder`; False keeps it in memory alone.  Large calls run
-    on at most `threads` threads (target "cpu"; without it SYMDIFF_THREADS, or as many as there are processors), with the same
-    results, bit by bit, for any number of them.  An input named `out` is passed by position, as `out=` at a call
+    `check=True` refuses NaN and infinities in arguments, and values that are not as they were declared.  With target "cpu" the
+    machine code is kept on disk, in the folder `cache` or (True) in that of `symdiff.settings.cache_folder`; False keeps it in
+    memory alone.  Large calls run on at most `threads` threads (target "cpu"; without it SYMDIFF_THREADS, or as many as there are
+    processors), with the same results, bit by bit, for any number of them.  An input named `out` is passed by position, as `out=` at a call
     means the arrays for the outputs.
     Raises `TypeMismatch`, `ArgumentMismatch`, `BackendUnavailable`.
 

@@ -17,11 +17,12 @@ import numpy as np
 
 from codegen.backends.registry import backend
 from codegen.compiler import compile
+from symdiff.binding.declared_facts import check_facts
 from symdiff.differentiation import jacobian
 from symdiff.differentiation.derivatives import differentiable, some_targets
 from symdiff.errors import ArgumentMismatch, BackendUnavailable, CannotLower, DerivativeMismatch
 from symdiff.evaluation import bind_symbols
-from symdiff.expression import Node
+from symdiff.expression import Node, Symbol
 from symdiff.numeric import Column, Function, Kink, nearest_kink, partials
 from symdiff.operators.coercion import as_node, describe
 from symdiff.option_values import check_number
@@ -138,6 +139,9 @@ def check_derivatives(f: Any, wrt: Tree, at: Mapping[Any, Any], order: int = 2, 
     targets, _ = some_targets("check_derivatives", wrt, root)
     differentiable("check_derivatives", root)
     arrays, sizes = bind_symbols([root, *targets], at, "check_derivatives")
+    for symbol, array in arrays.items():
+        if isinstance(symbol, Symbol):
+            check_facts(array, symbol.facts, symbol.name, "check_derivatives")
     blocks = [[root]]
     labels = [["f"]]
     for _ in range(order):

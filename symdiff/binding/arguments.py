@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from symdiff.binding.conversions import as_argument, check_finite
+from symdiff.binding.declared_facts import check_facts
 from symdiff.binding.demands import Demands, PositionCheck, check_demands
 from symdiff.binding.solving import SizeSource, size_sources
 from symdiff.binding.told_sizes import as_length, is_told
@@ -29,7 +30,7 @@ NO_DEMANDS = Demands()
 class Argument(Struct, frozen=True):
     """What a kernel expects of one input; `where` is the text that errors show (shape, the user's line).
 
-    `is_size` says that a number is given, and the argument is an array of that length.
+    `is_size` says that a number is given, and the argument is an array of that length; `facts` are what was declared of its values.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Argument(Struct, frozen=True):
     shape: tuple[Size, ...]
     where: str = ""
     is_size: bool = False
+    facts: tuple[str, ...] = ()
 
     def axis(self, axis: int) -> str:
         """An axis, as errors tell it."""
@@ -58,7 +60,7 @@ def argument_of(symbol: Symbol) -> Argument:
         return Argument(symbol.name, symbol.dtype, symbol.shape, f"{symbol.name}, a size", True)
     declared = f", declared at {symbol.origin}" if symbol.origin else ""
     return Argument(symbol.name, symbol.dtype, symbol.shape,
-                    f"{symbol.name} of dtype {symbol.dtype} and shape {shape_text(symbol.shape)}{declared}")
+                    f"{symbol.name} of dtype {symbol.dtype} and shape {shape_text(symbol.shape)}{declared}", facts=symbol.facts)
 
 
 def refuse_inner(symbols: Iterable[Symbol]) -> None:
@@ -95,8 +97,8 @@ def values_by_name(values: Any, callee: str) -> dict[str, Any]:
 class Binder:
     """Binds calls to a list of arguments.
 
-    `check` also refuses NaN and infinities, `callee` is the name in errors, `demands` are what the outputs ask of sizes and
-    of arrays that index.
+    `check` also refuses NaN, infinities and values that are not as they were declared, `callee` is the name in errors, `demands`
+    are what the outputs ask of sizes and of arrays that index.
     """
 
     def __init__(self, arguments: Sequence[Argument], check: bool = False, callee: str = "f",
@@ -138,6 +140,7 @@ class Binder:
         if self.check:
             for a, array in zip(self.arguments, arrays, strict=True):
                 check_finite(array, a.name, a.where)
+                check_facts(array, a.facts, a.name, a.where)
         return arrays, sizes
 
     def in_order(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
