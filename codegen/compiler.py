@@ -83,8 +83,8 @@ def compile(outputs: Tree, inputs: Sequence[Node | Dim] | Node | Dim | None = No
     `check=True` refuses NaN and infinities in arguments, and values that are not as they were declared.  With target "cpu" the
     machine code is kept on disk, in the folder `cache` or (True) in that of `symdiff.settings.cache_folder`; False keeps it in
     memory alone.  Large calls run on at most `threads` threads (target "cpu"; without it SYMDIFF_THREADS, or as many as there are
-    processors), with the same results, bit by bit, for any number of them.  An input named `out` is passed by position, as `out=` at a call
-    means the arrays for the outputs.
+    processors), with the same results, bit by bit, for any number of them.  An input named `out` is passed by position, as `out=`
+    at a call means the arrays for the outputs.
     Raises `TypeMismatch`, `ArgumentMismatch`, `BackendUnavailable`.
 
     >>> import symdiff as sd
