@@ -49,7 +49,7 @@ class Quotient:
         self.key = (1, size_key(numerator), size_key(denominator))
 
     def __repr__(self) -> str:
-        return f"({self.numerator}) // {wrapped(self.denominator)}"
+        return f"({wrapped(self.numerator)} // {wrapped(self.denominator)})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Quotient) and self.key == other.key
@@ -135,11 +135,11 @@ class Dim:
         parts = []
         for monomial, c in self.terms:
             letters = " ".join(f"{a}" if p == 1 else f"{a}^{p}" for a, p in monomial)
-            sign = "-" if c < 0 else "+"
             body = letters if abs(c) == 1 and letters else f"{abs(c)} {letters}".strip()
-            parts.append((sign, body))
-        text = " ".join(f"{s} {b}" for s, b in parts)
-        return text[2:] if text.startswith("+ ") else "-" + text[2:]
+            parts.append(f"{'-' if c < 0 else '+'} {body}")
+        text = " ".join(parts)
+        text = text[2:] if text.startswith("+ ") else "-" + text[2:]
+        return text[1:-1] if len(self.terms[0][0]) == len(self.terms) == 1 and text[0] == "(" and text[-1] == ")" else text
 
     __repr__ = __str__
 
