@@ -28,6 +28,7 @@ from symdiff.sizes import Size, value_of
 STORAGE = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 STAGE = ctypes.CFUNCTYPE(None, *STORAGE)
 PART = ctypes.CFUNCTYPE(None, *STORAGE, ctypes.c_int64, ctypes.c_int64)
+FOLDS = ctypes.CFUNCTYPE(None, *STORAGE, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 # Waking a thread takes 10 to 50 microseconds.
 LEAST_SECONDS = 1e-4
 # Instances of so many bytes are folded by several threads.
@@ -55,13 +56,13 @@ class Pace(Struct):
 
 
 class CutRange(Struct, frozen=True):
-    """A range that is cut: the functions of a part and of some rows of the folding, and how far each goes.
+    """A range that is cut: the functions of a part and of some rows of all folding, and how far each goes.
 
     `own` are the places of the arrays that each part but the first has instances of.
     """
 
     part: Any
-    fold: Any
+    folds: Any
     extent: Size
     rows: Size
     cut: Cut
@@ -82,6 +83,7 @@ class Crew:
         gathered = len(job.own)
         count = gathered * (len(self.ends) - 1)
         self.instances = [list(zip(job.own, addresses[k:k + gathered], strict=True)) for k in range(0, count, gathered or 1)]
+        self.addresses = (ctypes.c_void_p * max(count, 1))(*addresses[:count])
         self.tiles = [list(zip(tiles, addresses[k:k + len(tiles)], strict=True))
                       for k in range(count, len(addresses), len(tiles) or 1)]
 
@@ -100,15 +102,12 @@ class Crew:
                 mine[at] = address
             entry(mine, given, routines, *ends[part])
         workers.run(len(ends), work, threads)
-        rows, fold = self.rows, self.job.fold
+        rows, folds = self.rows, self.job.folds
         shares = min(threads, rows) if self.bytes >= SHARED_BYTES else 1
 
         def fold_share(place: int, share: int) -> None:
-            mine = tables[place]
-            for instance in instances:
-                for at, address in instance:
-                    mine[at] = address
-                fold(mine, given, routines, rows * share // shares, rows * (share + 1) // shares)
+            folds(tables[place], given, routines, rows * share // shares, rows * (share + 1) // shares, self.addresses,
+                  len(instances))
         workers.run(shares, fold_share, shares)
 
 
@@ -131,7 +130,7 @@ class PartedCalls:
             else:
                 own = [self.places[instance_of(name)] for name in section.cut.gathered]
                 fold = folding(section, buffers_of(program))
-                self.stages.append(CutRange(PART(address(f"part_{k}")), PART(address(f"fold_{k}")), section.extent or 0,
+                self.stages.append(CutRange(PART(address(f"part_{k}")), FOLDS(address(f"folds_{k}")), section.extent or 0,
                                             fold.extent or 0 if fold is not None else 0, section.cut, own))
         # Crews that have no call at the moment, by sizes, stage and threads.
         self.crews: dict[tuple[int, ...], list[Crew]] = {}

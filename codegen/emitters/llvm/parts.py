@@ -5,6 +5,7 @@ Sections that are not cut and follow each other are a stage.  The module holds, 
     stage_k(ptr arrays, ptr sizes, ptr routines)                    the sections of a stage
     part_k(ptr arrays, ptr sizes, ptr routines, i64 lo, i64 hi)     a part of a range, in instances unless it is the first
     fold_k(ptr arrays, ptr sizes, ptr routines, i64 lo, i64 hi)     some rows of the instances, folded into the buffers
+    folds_k(…, i64 lo, i64 hi, ptr addresses, i64 count)            the same for so many sets of instances, in order
 
 Whoever runs the parts at the same time hands each an `arrays` with tiles and instances of its own, and folds in order.
 """
@@ -21,9 +22,10 @@ from codegen.emitters.llvm.entries import (
     entry_text,
 )
 from codegen.emitters.llvm.indices import ONE, ZERO
-from codegen.emitters.llvm.instructions import literal
+from codegen.emitters.llvm.instructions import Ssa, literal
 from codegen.loop_ir.nodes import Cut, Program, Section
 from codegen.loop_ir.walks import WHOLE_ROWS, parameters
+from codegen.scheduling.independent_parts import instance_of
 
 
 def stages_of(sections: Sequence[Section]) -> list[range]:
@@ -43,7 +45,7 @@ def entry_names(program: Program) -> list[str]:
     if any(section.cut for section in program.sections):
         sections = [section for section in program.sections if section.body]
         for k, stage in enumerate(stages_of(sections)):
-            names += [f"stage_{k}"] if sections[stage[0]].cut is None else [f"part_{k}", f"fold_{k}"]
+            names += [f"stage_{k}"] if sections[stage[0]].cut is None else [f"part_{k}", f"folds_{k}"]
     return names
 
 
@@ -64,11 +66,29 @@ def cut_kernel(program: Program, callees: Sequence[Callee], head: list[str], tai
         if first.fold is not None:
             call_section(entry, first.fold, ("%.lo", "%.hi"))
         functions.append(entry_text(f"fold_{k}", f"{STORAGE}, i64 %.lo, i64 %.hi", entry))
+        functions.append(folds_text(k, first.section.cut, program))
         run_parts(kernel, k, first, first.section.cut)
     for line in tail:
         kernel.do(line)
     functions.append(entry_text("kernel", STORAGE, kernel))
     return [*functions, objects_text(program)]
+
+
+def folds_text(k: int, cut: Cut, program: Program) -> str:
+    """The function that folds several sets of instances; `addresses` has those of the first set, then those of the next."""
+    writer = EntryWriter(program)
+    places = [writer.places[instance_of(name)] for name in cut.gathered]
+
+    def fold() -> None:
+        first = writer.times(writer.variables["set"], literal(len(places), "i64"))
+        for j, place in enumerate(places):
+            source = writer.moved(Ssa("%.addresses", "ptr"), writer.plus(first, literal(j, "i64")), "ptr")
+            address = writer.here(f"load ptr, ptr {source.name}, align 8", "ptr")
+            target = writer.moved(Ssa("%.arrays", "ptr"), literal(place, "i64"), "ptr")
+            writer.do(f"store ptr {address.name}, ptr {target.name}, align 8")
+        writer.do(f"call void @fold_{k}({STORAGE}, i64 %.lo, i64 %.hi)")
+    writer.turns("set", ZERO, Ssa("%.count", "i64"), ONE, (), fold)
+    return entry_text(f"folds_{k}", f"{STORAGE}, i64 %.lo, i64 %.hi, ptr %.addresses, i64 %.count", writer)
 
 
 def part_text(k: int, to: Callee, program: Program) -> str:
