@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
 
 from codegen.backends import fast_call_code, fast_calls
 from codegen.backends.object_keys import text_key
+from codegen.backends.piece_writers import SHORT_TURNS, PieceWriters
 from codegen.backends.processor_caches import second_cache_bytes
 from codegen.backends.protocol import Array
 from codegen.emitters.llvm.entries import DATA_OFFSET
@@ -50,34 +50,6 @@ define void @scaled(ptr %a, ptr %b, <8 x i64> %k, <8 x i32> %l) {
   ret void
 }
 """
-
-
-class ShortTurns:
-    """While somebody is inside, Python's threads take turns so short that those which wait for LLVM go on as soon as it is done.
-
-    Python's usual turn, 5 ms, is as long as LLVM takes for a piece.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.usual, self.inside = seconds, seconds, 0
-        self.lock = threading.RLock()
-        renewed_in_children(self)
-
-    def __enter__(self) -> None:
-        with self.lock:
-            if self.inside == 0:
-                self.usual = sys.getswitchinterval()
-                sys.setswitchinterval(min(self.seconds, self.usual))
-            self.inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.inside -= 1
-            if self.inside == 0:
-                sys.setswitchinterval(self.usual)
-
-
-SHORT_TURNS = ShortTurns(3e-4)
 
 
 class Machine:
@@ -156,46 +128,38 @@ class Machine:
         """The machine code of a module, as `load` takes it; that of a long one is written by several threads, as it is emitted."""
         threads = default_threads() if self.unlocked else 1
         pieces = Pieces(SHARE if threads > 1 else math.inf)
-        objects: dict[int, bytes] = {}
-        faults: list[BaseException] = []
-        waiting: SimpleQueue[tuple[int, str, int] | None] = SimpleQueue()
-        others: list[threading.Thread] = []
-        count = lines = 0
-
-        def write(k: int, text: str, opt: int) -> None:
+        writers = PieceWriters(self.written, threads - 1)
+        lines = 0
+        with WRITING:
             try:
-                described = self.described(opt)
-                module = self.binding.parse_assembly(text, self.binding.create_context())
-                objects[k] = self.unlocked(described, module) if self.unlocked else described.emit_object(module)
-            except BaseException as fault:  # told to the caller, whichever thread met it
-                faults.append(fault)
-
-        def write_all() -> None:
-            while (piece := waiting.get()) is not None:
-                write(*piece)
-            waiting.put(None)
-        with WRITING, SHORT_TURNS:
-            try:
+                SHORT_TURNS.begin()
                 for chunk in chunks:
                     lines += chunk.count("\n")
                     piece = pieces.add(chunk)
                     if piece is not None:
-                        waiting.put((count, piece, effort(lines, quick)))
-                        count += 1
-                        if len(others) < threads - 1:
-                            others.append(threading.Thread(target=write_all))
-                            others[-1].start()
-                piece = pieces.rest()
-                if piece is not None:
-                    write(count, piece, effort(lines, quick))
+                        writers.give(piece, effort(lines, quick))
+                rest = pieces.rest()
+                if rest is not None:
+                    writers.give(rest, effort(lines, quick), is_last=True)
+                writers.help()
+            except BaseException:
+                writers.stopped = True
+                raise
             finally:
-                waiting.put(None)
-                write_all()
-                for other in others:
-                    other.join()
-        for fault in faults:
-            raise fault
-        return packed([objects[k] for k in sorted(objects)])
+                try:
+                    writers.end()
+                finally:
+                    SHORT_TURNS.end()
+        return packed(writers.results())
+
+    def written(self, text: str, opt: int) -> bytes:
+        """The machine code of one module."""
+        described, context = self.described(opt), self.binding.create_context()
+        module = self.binding.parse_assembly(text, context)
+        try:
+            return self.unlocked(described, module) if self.unlocked else described.emit_object(module)
+        finally:
+            module.close()  # before its context, whoever else holds the two
 
     def assembly_of(self, text: str) -> str:
         """The machine code of a module, to read."""

@@ -25,10 +25,10 @@ def refuse_blocked(root: Node, targets: Sequence[Node]) -> None:
         if any(child in touched for child in meant_children(node)):
             touched.add(node)
             if not passes(node):
-                raise unknown(node, f"the only way to {names(hidden)} is through a value of dtype {node.dtype}, "
+                raise unknown(node, f"the only way to {names_in(node, hidden)} is through a value of dtype {node.dtype}, "
                                     "which has no derivative")
             if is_scan(node) and not touched.intersection(open_children(node)):
-                raise unknown(node, f"in this loop the only way to {names(hidden)} is through integers or truth values, "
+                raise unknown(node, f"in this loop the only way to {names_in(node, hidden)} is through integers or truth values, "
                                     "which have no derivative")
 
 
@@ -67,6 +67,7 @@ def reached_arguments(node: Node, children: Callable[[Node], Sequence[Node]]) ->
     return tuple([arg for symbol, arg in zip(symbols, (*inits, *xs, *outside), strict=True) if symbol in found])
 
 
-def names(targets: Iterable[Node]) -> str:
-    """The names of symbols."""
-    return ", ".join(str(t) for t in targets)
+def names_in(node: Node, symbols: Iterable[Node]) -> str:
+    """The names of those of some symbols that a node holds."""
+    held = set(topological([node], meant_children))
+    return ", ".join(str(symbol) for symbol in symbols if symbol in held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 import symdiff as sd
 from codegen.backends import native_code
 from codegen.backends.native_code import packed, unpacked
+from codegen.backends.piece_writers import SHORT_TURNS
 from codegen.emitters.llvm.split_modules import Pieces
 
 RNG = np.random.default_rng(11)
@@ -137,3 +139,71 @@ def test_other_bytes_are_refused_as_the_linker_does(code: bytes) -> None:
     """An object as it was kept before it was packed, and what is cut short: the kernel is compiled again."""
     with pytest.raises(RuntimeError, match="it holds"):
         unpacked(code)
+
+
+INTERRUPTED = """
+import gc
+import symdiff as sd
+from codegen.backends import native_code
+
+def interrupted(described, module):
+    raise KeyboardInterrupt
+
+x = sd.symbol("x", 3)
+machine = native_code.machine()
+for k in range(20):
+    machine.unlocked = interrupted
+    try:
+        sd.compile(sd.sin(x) * k + x, [x], cache=False)([1, 2, 3])
+    except KeyboardInterrupt:
+        pass
+    gc.collect()
+del machine.unlocked
+print(sd.compile(sd.sin(x), [x], cache=False)([0, 0, 0])[0])
+"""
+
+
+def test_an_interrupt_leaves_nothing_that_cannot_be_freed() -> None:
+    """What LLVM made is freed in the right order, whatever holds it: else the process ends with the next collection."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["0.0"]), done.stderr
+
+
+def test_an_interrupt_waits_for_the_threads_that_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while others write is raised once they have ended, so that no fork meets LLVM at work."""
+    outputs, arguments = network()
+    sd.compile(outputs, cache=False)(*arguments)
+    join, before, usual = threading.Thread.join, threading.active_count(), sys.getswitchinterval()
+    calls: list[int] = []
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        join(thread, timeout)
+    monkeypatch.setattr(native_code, "SHARE", 20)
+    monkeypatch.setenv("SYMDIFF_THREADS", "4")
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sd.compile(outputs, cache=False)(*arguments)
+    assert calls and threading.active_count() == before and not native_code.WRITING.inside
+    assert sys.getswitchinterval() == usual
+
+
+def test_an_interrupt_leaves_turns_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, real = sys.getswitchinterval(), sys.setswitchinterval
+
+    def interrupted(seconds: float) -> None:
+        real(seconds)
+        monkeypatch.setattr(sys, "setswitchinterval", real)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(sys, "setswitchinterval", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        native_code.machine().object_of(["define void @f() {\n  ret void\n}\n"])
+    assert sys.getswitchinterval() == usual
+    SHORT_TURNS.begin()
+    SHORT_TURNS.begin()
+    SHORT_TURNS.end()
+    assert sys.getswitchinterval() < usual
+    SHORT_TURNS.end()
+    assert sys.getswitchinterval() == usual
