@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from codegen.backends.numba_cpu import NumbaCpu
-from codegen.backends.protocol import BuildOptions
+from codegen.backends.protocol import BuildOptions, Code
 from codegen.emitters.python import emit
 from codegen.loop_ir.checks import check
 from codegen.loop_ir.interpreter import interpret
@@ -83,7 +83,7 @@ def test_compiled_rows_equal_the_interpreter(dtype):
     expected = interpret(program, arguments, {"n": size})
     outputs = [np.empty_like(x) for x in expected]
     options = BuildOptions()
-    NumbaCpu().build(program, lambda: emit(program), options)([*arguments, *outputs], (size,))
+    NumbaCpu().build(program, Code(lambda: [emit(program)]), options)([*arguments, *outputs], (size,))
     bad = {}
     for row, got, reference in zip(rows, outputs, expected, strict=True):
         if reference.dtype.kind == "f":

@@ -268,9 +268,9 @@ class ValueWriter(IndexWriter):
     def fetch_next(self, name: str, pointer: Ssa) -> None:
         """Where a tile is read twice, fetch the next one meanwhile: a part of it beside the first reading, most beside the second.
 
-        It comes into the second cache, as the first one is full of this tile.  (Regression with 1,000 columns: on Zen 5 1.05 to
-        1.1 times as long as memory is read once, 1.14 with all of it beside the second, 1.37 without; tiles of more rows, read
-        one after the other, take longer with it.)
+        It comes into the second cache, as the first one is full of this tile.  (Regression with 512 columns: on Zen 5 1.15
+        times as long as memory is read once, 1.3 with all of it beside the second; with 1,000 1.1 to 1.2, and 1.37 without; tiles
+        of more rows, read one after the other, take longer with it.)
         """
         size = BYTES[self.memory(name)]
         there = self.moved(pointer, self.size(multiply(self.tile_rows, self.strides[name][0])), self.memory(name))
