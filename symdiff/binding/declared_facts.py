@@ -15,16 +15,18 @@ ROUNDED = 1e-6
 
 
 def check_facts(array: Array, facts: Iterable[str], name: str, where: str = "") -> None:
-    """Raise `ArgumentMismatch` where the array is not what was declared of its values."""
+    """Raise `ArgumentMismatch` where a finite array is not what was declared of its values; others refuse what is not finite."""
+    if not array.size or not np.isfinite(array).all():
+        return
     for fact in facts:
-        broken = BROKEN[fact](array) if fact in BROKEN and array.size else ""
+        broken = BROKEN[fact](array) if fact in BROKEN else ""
         if broken:
             raise ArgumentMismatch(f"{name} was declared {fact}, but {broken}", where=where,
                                    mend=f"pass values that are {fact}, or declare {name} without {fact}=True")
 
 
-def below(wrong: Array, array: Array) -> str:
-    """The first element that is wrong."""
+def first_of(wrong: Array, array: Array) -> str:
+    """The first element that is wrong, where one is."""
     return f"it holds {array[wrong].flat[0]}" if wrong.any() else ""
 
 
@@ -45,6 +47,6 @@ def negative_eigenvalue(matrix: Array) -> str:
 
 # How the values of an array break what was declared of them; no text where they do not.
 BROKEN: dict[str, Callable[[Array], str]] = {
-    "positive": lambda array: below(array <= 0, array), "nonnegative": lambda array: below(array < 0, array),
+    "positive": lambda array: first_of(array <= 0, array), "nonnegative": lambda array: first_of(array < 0, array),
     "symmetric": unlike_its_transpose, "psd": lambda array: unlike_its_transpose(array) or negative_eigenvalue(array),
 }

@@ -39,6 +39,18 @@ def test_facts_are_checked_where_calls_are(fact: str, target: str) -> None:
             sd.check_derivatives(sd.sum(s**2), s, {s: wrong}, target="reference")
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("fact", RIGHT)
+def test_what_is_not_finite_is_refused_as_such(fact: str, value: float) -> None:
+    """Infinities do not get as far as to be subtracted from one another."""
+    s = sd.symbol("scale", (2, 2) if fact in ("symmetric", "psd") else 2, **{fact: True})
+    array = np.full(tuple(2 for _ in s.shape), value)
+    with pytest.raises(sd.ArgumentMismatch, match=r"scale\[0.*\] is"):
+        sd.compile(sd.sum(s), inputs=[s], check=True)(array)
+    with pytest.raises(sd.SymdiffError):
+        sd.check_derivatives(sd.sum(s**2), s, {s: array}, target="reference")
+
+
 def test_arrays_of_nothing_are_as_declared() -> None:
     s = sd.symbol("scale", sd.dim("none", minimum=0), positive=True)
     assert sd.compile(sd.sum(s), inputs=[s], check=True)(np.zeros(0)) == 0
