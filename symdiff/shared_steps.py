@@ -60,7 +60,8 @@ class ProductOver(Struct, frozen=True):
         return [factor for factor, _ in self.factors]
 
 
-Written = Union[Node, SumOver, ProductOver]
+# How a node is to be computed: a node that is computed as it stands is its own record.
+Record = Union[Node, SumOver, ProductOver]
 
 
 class SharedSteps:
@@ -92,22 +93,22 @@ class SharedSteps:
 
     def over_steps(self) -> tuple[list[Node], dict[Node, Node]]:
         """The nodes under the roots and their shared steps, what is read first; and each as it is put together of those."""
-        order, written = self.written_over()
-        return order, {node: as_node(made) for node, made in written.items()}
+        order, records = self.records()
+        return order, {node: as_node(record) for node, record in records.items()}
 
-    def written_over(self) -> tuple[list[Node], dict[Node, Written]]:
+    def records(self) -> tuple[list[Node], dict[Node, Record]]:
         """The same, each as it is to be computed of those, or the node itself where that is how."""
         if not self.gainful:
             order = topological(self.given)
             return order, dict(zip(order, order, strict=True))
-        found: dict[Node, Written] = {}
+        found: dict[Node, Record] = {}
 
         def below(node: Node) -> Sequence[Node]:
-            written = found[node] = self.written(node) if node in self.gainful else node
-            return written.children
+            record = found[node] = self.record(node) if node in self.gainful else node
+            return record.children
         return topological(self.given, below), found
 
-    def written(self, node: Node) -> Written:
+    def record(self, node: Node) -> Record:
         """The node over shared steps as they are, the others opened."""
         if self.proved(node) is None:
             return node
@@ -175,19 +176,19 @@ def multiple(coefficient: Number, step: Node) -> Node:
     return as_node(times_step(coefficient, step))
 
 
-def times_step(coefficient: Number, step: Node) -> Written:
+def times_step(coefficient: Number, step: Node) -> Record:
     """The same, to be computed."""
     labels = tuple(range(step.ndim))
     return step if coefficient == 1 else ProductOver(coefficient, ((step, labels),), labels, step.shape, step.type)
 
 
-def as_node(written: Written) -> Node:
+def as_node(record: Record) -> Node:
     """What is to be computed, as a node."""
-    if isinstance(written, SumOver):
-        return Add(written.terms, written.type)
-    if isinstance(written, ProductOver):
-        return Product(written.coefficient, written.factors, written.out, written.extents, written.type)
-    return written
+    if isinstance(record, SumOver):
+        return Add(record.terms, record.type)
+    if isinstance(record, ProductOver):
+        return Product(record.coefficient, record.factors, record.out, record.extents, record.type)
+    return record
 
 
 def is_step(node: Node, at: tuple[object, ...]) -> bool:

@@ -19,11 +19,11 @@ def share_terms(roots: Sequence[Node]) -> list[Node]:
     steps = SharedSteps(roots)
     if not steps.gainful:
         return list(roots)
-    order, over = steps.written_over()
-    users = Counter([child for node in order for child in over[node].children])
+    order, records = steps.records()
+    users = Counter([child for node in order for child in records[node].children])
     done: dict[Node, Node] = {}
     for node in order:
-        written = over[node]
+        written = records[node]
         children = [done[child] for child in written.children]
         kind = written.__class__
         if kind is Product or kind is ProductOver:
