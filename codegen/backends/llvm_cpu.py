@@ -102,7 +102,8 @@ class LlvmExecutable:
                 self.run(arrays, sizes)
             elif pace.threaded():
                 given, parted = self.sizes(*sizes), self.parted
-                timed(pace, True, lambda: parted.run_threaded(arrays, sizes, given, self.routines, threads))
+                share = machine().share(self.store)
+                timed(pace, True, lambda: parted.run_threaded(share, arrays, sizes, given, self.routines, threads))
             else:
                 timed(pace, False, lambda: self.run(arrays, sizes))
         finally:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from codegen.backends import fast_call_code, fast_calls
+from codegen.backends import fast_call_code, fast_calls, shared_call_code
 from codegen.backends.object_keys import text_key
 from codegen.backends.piece_writers import SHORT_TURNS, PieceWriters
 from codegen.backends.processor_caches import second_cache_bytes
@@ -33,6 +33,8 @@ Loaded = TypeVar("Loaded")
 LONG = 12_000
 # So many lines are written at a time, by whichever thread is free.
 SHARE = 1000
+# How the code that shares calls is called, without the interpreter's lock.
+SHARE_CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 # How objects are kept, as `packed` lays them out: code that was kept otherwise has another key.
 LAYOUT = "packed objects"
 # A module that multiplies vectors by powers of two.
@@ -76,6 +78,7 @@ class Machine:
                               __version__, binding.llvm_version_info)
         self.count = 0
         self.fast: tuple[Any, list[int]] | None = None
+        self.shared: tuple[Any, Any] | None = None
         self.objects = objects_are_known()
         self.lock = threading.RLock()
         renewed_in_children(self)
@@ -187,6 +190,17 @@ class Machine:
                     key = text_key(fast_call_code.CODE, self.circumstances)
                     self.fast, _ = compiled([fast_call_code.CODE], key, store, lambda made: self.load(made, "fast_call"))
         return None if self.fast is None else self.fast[1][0]
+
+    def share(self, store: KernelStore | None) -> Callable[[Any, int], int]:
+        """What runs the parts of a shared call, of a table and a place: 0 when all have ended, 1 where others run some still."""
+        if self.shared is None:
+            with WRITING, self.lock:
+                if self.shared is None:
+                    text = shared_call_code.code(self.target.triple)
+                    (library, found), _ = compiled([text], text_key(text, self.circumstances), store,
+                                                   lambda made: self.load(made, "share"))
+                    self.shared = SHARE_CALL(found[0]), library
+        return self.shared[0]
 
 
 def compiled(code: Iterable[str], key: bytes, store: KernelStore | None, load: Callable[[bytes], Loaded],

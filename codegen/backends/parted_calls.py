@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from codegen.backends.protocol import Array
+from codegen.backends.shared_call_code import ARRAYS, FOLDS, LINE, PARTS, ROUTINES, SECTIONS, SIZES, STAGES, THREADS
 from codegen.emitters.llvm.parts import stages_of
 from codegen.loop_ir.nodes import Buffer, Cut, Program
 from codegen.loop_ir.walks import buffers_of, parameters, part_ends, storage_shape, tile_rows
@@ -25,14 +27,12 @@ from codegen.runtime.storage import REMEMBERED, Frame
 from codegen.scheduling.independent_parts import folding, instance_of, with_instances
 from symdiff.sizes import Size, value_of
 
-STORAGE = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-STAGE = ctypes.CFUNCTYPE(None, *STORAGE)
-PART = ctypes.CFUNCTYPE(None, *STORAGE, ctypes.c_int64, ctypes.c_int64)
-FOLDS = ctypes.CFUNCTYPE(None, *STORAGE, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 # Waking a thread takes 10 to 50 microseconds.
 LEAST_SECONDS = 1e-4
 # Instances of so many bytes are folded by several threads.
 SHARED_BYTES = 1 << 20
+# More parts than a stage has.
+ALL_BEGUN = 1 << 62
 # So many calls of each kind are timed before one is chosen.
 TRIALS = 3
 
@@ -61,8 +61,8 @@ class CutRange(Struct, frozen=True):
     `own` are the places of the arrays that each part but the first has instances of.
     """
 
-    part: Any
-    folds: Any
+    part: int
+    folds: int
     extent: Size
     rows: Size
     cut: Cut
@@ -74,41 +74,71 @@ class CutRange(Struct, frozen=True):
 
 
 class Crew:
-    """What a range needs to be run by several threads at once: ends, instances for all parts but the first, tiles for helpers."""
+    """What several threads need to run a call at once: instances for all parts but the first of each range, tiles, and a table.
 
-    def __init__(self, job: CutRange, frame: Frame, tiles: Sequence[int], sizes: Mapping[str, int]) -> None:
-        self.job, self.ends, self.rows, self.bytes = job, job.ends(sizes), value_of(job.rows, sizes), frame.scratch_bytes
-        self.arrays = frame.allocate()
-        addresses = [a.ctypes.data for a in self.arrays]
-        gathered = len(job.own)
-        count = gathered * (len(self.ends) - 1)
-        self.instances = [list(zip(job.own, addresses[k:k + gathered], strict=True)) for k in range(0, count, gathered or 1)]
-        self.addresses = (ctypes.c_void_p * max(count, 1))(*addresses[:count])
-        self.tiles = [list(zip(tiles, addresses[k:k + len(tiles)], strict=True))
-                      for k in range(count, len(addresses), len(tiles) or 1)]
+    The table is that of `shared_call_code`; each call has a copy of its own, so that a worker that comes late finds all done.
+    """
 
-    def run(self, table: Any, given: Any, routines: Any, threads: int) -> None:
-        """Run the parts on several threads, then fold them in order, some rows each; `table` has the addresses of the arrays."""
-        tables = [table]
-        for k in range(threads - 1):
-            tables.append(type(table)(*table))
-            for at, address in self.tiles[k] if self.tiles else ():
-                tables[-1][at] = address
-        ends, instances, entry = self.ends, self.instances, self.job.part
+    def __init__(self, calls: PartedCalls, values: Mapping[str, int], threads: int) -> None:
+        self.threads, ranges = threads, [(stage, stage.ends(values)) for stage in calls.stages if isinstance(stage, CutRange)]
+        own = [[(calls.given[place], f"_{k}_{part}") for part in range(1, len(ends)) for place in stage.own]
+               for k, (stage, ends) in enumerate(ranges)]
+        tiles = [(b, f"_{k}") for k in range(1, threads) for b in calls.tiles]
+        frame = calls.frame([b for found in (*own, tiles) for b in found], values)
+        self.bytes, self.arrays = frame.scratch_bytes, frame.allocate()
+        addresses = np.array([a.ctypes.data for a in self.arrays], np.int64)
+        # What the table points to, kept as long as it.
+        self.kept: list[Array] = []
+        records: list[list[int]] = []
+        start = 0
+        ended = iter(zip(ranges, own, strict=True))
+        for stage in calls.stages:
+            if not isinstance(stage, CutRange):
+                records.append([SECTIONS, stage, 1, 0, 0, 0, 0, 0])
+                continue
+            (_, ends), instances = next(ended)
+            here, places = self.arrays[start:start + len(instances)], self.kept_at(stage.own)
+            mine = self.kept_at(addresses[start:start + len(instances)])
+            start += len(instances)
+            records.append([PARTS, stage.part, len(ends), self.kept_at(ends), len(stage.own), places, mine, 0])
+            if instances:
+                rows = value_of(stage.rows, values)
+                shares = max(min(threads, rows) if sum(a.nbytes for a in here) >= SHARED_BYTES else 1, 1)
+                shared = [(rows * k // shares, rows * (k + 1) // shares) for k in range(shares)]
+                records.append([FOLDS, stage.folds, shares, self.kept_at(shared), 0, 0, mine, len(ends) - 1])
+        # The lines before those that count, all lines, and what the table begins as.
+        self.before, count = 1 + threads + len(records), len(calls.given)
+        self.lines = self.before + len(records) * (1 + threads)
+        self.words = np.zeros(self.lines * LINE + threads * count, np.int64)
+        self.words[[STAGES, THREADS, ARRAYS]] = len(records), threads, count
+        self.words[(1 + threads) * LINE:self.before * LINE] = np.ravel(records)
+        self.tile_places = [calls.places[b.name] for b in calls.tiles]
+        self.tiles = addresses[start:].reshape(threads - 1, len(self.tile_places))
 
-        def work(place: int, part: int) -> None:
-            mine = tables[place]
-            for at, address in instances[part - 1] if part and instances else ():
-                mine[at] = address
-            entry(mine, given, routines, *ends[part])
-        workers.run(len(ends), work, threads)
-        rows, folds = self.rows, self.job.folds
-        shares = min(threads, rows) if self.bytes >= SHARED_BYTES else 1
+    def kept_at(self, numbers: Any) -> int:
+        """The address of numbers that are kept."""
+        self.kept.append(np.array(numbers, np.int64))
+        return int(self.kept[-1].ctypes.data)
 
-        def fold_share(place: int, share: int) -> None:
-            folds(tables[place], given, routines, rows * share // shares, rows * (share + 1) // shares, self.addresses,
-                  len(instances))
-        workers.run(shares, fold_share, shares)
+    def run(self, share: Callable[[int, int], int], arrays: Sequence[int], sizes: Any, routines: Any) -> None:
+        """Run a call with arrays at these addresses; `share` is the code that runs the parts."""
+        memory = np.empty(len(self.words) + LINE, np.int64)
+        start = -(memory.ctypes.data // memory.itemsize) % LINE
+        table = memory[start:start + len(self.words)]
+        table[:] = self.words
+        table[[SIZES, ROUTINES]] = ctypes.addressof(sizes), 0 if routines is None else ctypes.addressof(routines)
+        tables = table[self.lines * LINE:].reshape(self.threads, -1)
+        tables[:] = arrays
+        tables[1:, self.tile_places] = self.tiles
+        counts = table[self.before * LINE:self.lines * LINE].reshape(-1, 1 + self.threads, LINE)
+        place_of_table = table.ctypes.data
+
+        def work(place: int) -> bool:
+            return share(place_of_table, place) == 0
+
+        def stop() -> None:
+            counts[:, :-1, 0] = ALL_BEGUN
+        workers.run(work, stop, self.threads)
 
 
 class PartedCalls:
@@ -120,19 +150,19 @@ class PartedCalls:
         self.places = {b.name: k for k, b in enumerate(self.given)}
         self.own = self.given[len(program.buffers):]
         self.tiles = [b for b in self.given if b.role == "tile"]
-        # The functions of sections that run as one, and ranges that are cut.
-        self.stages: list[Callable[..., None] | CutRange] = []
+        # The addresses of functions of sections that run as one, and ranges that are cut.
+        self.stages: list[int | CutRange] = []
         sections = [section for section in program.sections if section.body]
         for k, stage in enumerate(stages_of(sections)):
             section = sections[stage[0]]
             if section.cut is None:
-                self.stages.append(STAGE(address(f"stage_{k}")))
+                self.stages.append(address(f"stage_{k}"))
             else:
                 own = [self.places[instance_of(name)] for name in section.cut.gathered]
                 fold = folding(section, buffers_of(program))
-                self.stages.append(CutRange(PART(address(f"part_{k}")), FOLDS(address(f"folds_{k}")), section.extent or 0,
+                self.stages.append(CutRange(address(f"part_{k}"), address(f"folds_{k}"), section.extent or 0,
                                             fold.extent or 0 if fold is not None else 0, section.cut, own))
-        # Crews that have no call at the moment, by sizes, stage and threads.
+        # Crews that have no call at the moment, by sizes and threads.
         self.crews: dict[tuple[int, ...], list[Crew]] = {}
         # The most storage that parts run at the same time have had.
         self.part_bytes = 0
@@ -155,35 +185,18 @@ class PartedCalls:
         named = [(replace(b, name=f"{b.name if b.slot is None else b.slot}{suffix}", slot=None), b) for b, suffix in buffers]
         return Frame([], [(own, tuple([value_of(s, values) for s in storage_shape(b, self.rows)])) for own, b in named])
 
-    def run_threaded(self, arrays: Sequence[Array], sizes: Sequence[int], given: Any, routines: Any, threads: int) -> None:
+    def run_threaded(self, share: Callable[[int, int], int], arrays: Sequence[Array], sizes: Sequence[int], given: Any,
+                     routines: Any, threads: int) -> None:
         """Run on arrays in the order of `parameters`, instances included; `given` are the sizes as the kernel takes them."""
-        values = dict(zip(self.program.sizes, sizes, strict=True))
-        table = (ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays])
+        free = self.crews.setdefault((*sizes, threads), [])
+        try:
+            crew = free.pop()
+        except IndexError:  # all are at work
+            crew = Crew(self, dict(zip(self.program.sizes, sizes, strict=True)), threads)
+            self.part_bytes = max(self.part_bytes, crew.bytes)
         with nullcontext() if routines is None else blas.one_thread():
-            for at, stage in enumerate(self.stages):
-                if not isinstance(stage, CutRange):
-                    stage(table, given, routines)
-                elif len(ends := stage.ends(values)) < 2:
-                    for lo, hi in ends:
-                        stage.part(table, given, routines, lo, hi)
-                else:
-                    key = (*sizes, at, threads)
-                    free = self.crews.setdefault(key, [])
-                    try:
-                        crew = free.pop()
-                    except IndexError:  # all are at work
-                        crew = self.crew(stage, len(ends), values, min(threads, len(ends)))
-                    crew.run(table, given, routines, min(threads, len(ends)))
-                    free.append(crew)
-
-    def crew(self, job: CutRange, parts: int, values: Mapping[str, int], threads: int) -> Crew:
-        """A new crew for so many parts."""
-        own = [self.given[place] for place in job.own]
-        frame = self.frame([(b, f"_{k}") for k in range(1, parts) for b in own]
-                           + [(b, f"_{k}") for k in range(threads - 1) for b in self.tiles], values)
-        crew = Crew(job, frame, [self.places[b.name] for b in self.tiles], values)
-        self.part_bytes = max(self.part_bytes, crew.bytes)
-        return crew
+            crew.run(share, [a.ctypes.data for a in arrays], given, routines)
+        free.append(crew)
 
 
 def timed(pace: Pace, threaded: bool, call: Callable[[], None]) -> None:

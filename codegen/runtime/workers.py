@@ -1,8 +1,8 @@
-"""Workers: threads that run the parts of a job beside the thread that asks, started when first needed and kept.
+"""Workers: threads that help with a job beside the thread that asks, started when first needed and kept.
 
-The parts of a job are taken one after the other by whoever is free, so a worker that is late, or busy with the job of another
-thread, holds nobody up: the asking thread works too, and waits only for parts that are being run.  A child after a fork
-begins with no workers.
+A job is work that any number of threads may do at the same time, each at a place of its own; the parts of it are taken one by
+one by whoever is free, so a worker that is late, or busy with the job of another thread, holds nobody up: the asking thread
+works too, and waits only for parts that are being run.  A child after a fork begins with no workers.
 """
 
 from __future__ import annotations
@@ -14,49 +14,51 @@ from collections.abc import Callable
 from itertools import count
 from queue import SimpleQueue
 
-# work(place, part): a part, run at a place of its own among the threads of the job; 0 is the asking thread.
-Work = Callable[[int, int], None]
+# work(place): do what is left to do, at a place of its own among the threads of the job, 0 for the asking thread; whether all
+# of it has been done, and not what others are doing must be waited for.
+Work = Callable[[int], bool]
+# Who waits for others looks again after so many seconds.
+PAUSE = 2e-5
 
 
 class Job:
-    """Parts to be run, each once."""
+    """Work for several threads; after `stop` what is left to do is done no more."""
 
-    def __init__(self, parts: int, work: Work) -> None:
-        self.parts, self.work = parts, work
-        self.next_part, self.next_place, self.ended = count(), count(1), count(1)
-        self.finished = threading.Lock()
-        self.finished.acquire()
+    def __init__(self, work: Work, stop: Callable[[], None]) -> None:
+        self.work, self.stop = work, stop
+        self.next_place = count(1)
+        self.stopped = False
         self.failure: BaseException | None = None
-        # The places at which parts are run at the moment.
+        # The places at which something is done at the moment.
         self.busy: set[int] = set()
 
     def help(self) -> None:
-        """Run parts at the next place."""
-        self.run_parts(next(self.next_place))
+        """Work at the next place."""
+        self.run(next(self.next_place))
 
-    def run_parts(self, place: int) -> None:
-        """Run parts until none is left to begin."""
+    def run(self, place: int) -> None:
+        """Work until all is done."""
         self.busy.add(place)
         try:
-            for part in self.next_part:
-                if part >= self.parts:
-                    return
-                try:
-                    if self.failure is None:
-                        self.work(place, part)
-                except BaseException as failure:  # told by the thread that asked
-                    self.failure = failure
-                if next(self.ended) == self.parts:
-                    self.finished.release()
+            while not self.stopped and not self.work(place):
+                time.sleep(PAUSE)
+        except BaseException as failure:  # told by the thread that asked
+            self.failure = failure
+            self.end()
         finally:
             self.busy.discard(place)
 
-    def abandon(self) -> None:
-        """Begin no more parts, and wait for those that are being run: they write to storage that others will use.
+    def end(self) -> None:
+        """Let nobody begin anything more."""
+        self.stopped = True
+        self.stop()
 
-        Whatever is raised meanwhile, such as by Ctrl-C once more, waits for them too.
+    def abandon(self) -> None:
+        """Begin nothing more, and wait for what is being done: it writes to storage that others will use.
+
+        Whatever is raised meanwhile, such as by Ctrl-C once more, waits for it too.
         """
-        self.parts = 0
+        self.end()
         raised: BaseException | None = None
         waiting = True
         while waiting:
@@ -103,27 +105,25 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_workers)
 
 
-def run(parts: int, work: Work, threads: int) -> None:
-    """Run all parts on at most so many threads, this one among them; raises what a part raised.
+def run(work: Work, stop: Callable[[], None], threads: int) -> None:
+    """Do work on so many threads, this one among them, and wait for all of it; raises what is raised in any of them.
 
+    >>> numbers = iter(range(5))
     >>> found = []
-    >>> run(3, lambda place, part: found.append(part), 2)
-    >>> sorted(found)
-    [0, 1, 2]
+    >>> run(lambda place: not found.extend(numbers), lambda: None, 2)
+    >>> found
+    [0, 1, 2, 3, 4]
     """
-    if parts == 0:
-        return  # nobody would tell that the last one has ended
-    pool, helpers = POOL[0], min(threads, parts) - 1
-    if pool.workers < helpers:
-        pool.hire(helpers)
-    job = Job(parts, work)
-    for _ in range(helpers):
+    pool = POOL[0]
+    if pool.workers < threads - 1:
+        pool.hire(threads - 1)
+    job = Job(work, stop)
+    for _ in range(threads - 1):
         pool.jobs.put(job)
     try:
-        job.run_parts(0)
-        job.finished.acquire()
+        job.run(0)
+        if job.failure is not None:
+            raise job.failure
     except BaseException:  # Ctrl-C
         job.abandon()
         raise
-    if job.failure is not None:
-        raise job.failure

@@ -4,9 +4,12 @@ before:  for i in 0 : n
            for j in 0 : d lane
              g[j] add= A[i, j] * u[i]
 after:   for i in 0 : n by 4
+           a = u[i]; b = u[i + 1]; …
            for j in 0 : d lane
-             for k in 0 : 4 unrolled; r = g[j]
-               r add= A[i + k, j] * u[i + k]
+             for k in 0 : 1 unrolled; r = g[j]
+               r add= A[i, j] * a
+               r add= A[i + 1, j] * b
+               …
              g[j] = r                                  loaded and stored once for four rows
          and the rows that are left as before
 
@@ -59,8 +62,9 @@ from codegen.loop_ir.nodes import (
     Statement,
     Store,
     Update,
+    Value,
 )
-from codegen.loop_ir.rewriting import counted_by, moved_value
+from codegen.loop_ir.rewriting import counted_by, moved_value, replaced_value
 from codegen.loop_ir.walks import buffers_of, fresh_names, index_variables, loads, subvalues, values_of
 from codegen.scheduling.vector_loops import independent
 from symdiff.sizes import Size, floor_divide, multiply, product
@@ -91,7 +95,8 @@ class Jammer:
         for statement in body:
             if isinstance(statement, CarryingLoop) and adds_rows(statement):
                 inside = [inner for inner in statement.body if isinstance(inner, Loop)]
-                found += in_groups(statement, [self.together(inner, statement.var) for inner in inside])
+                group = [s for inner in inside for s in self.together(inner, statement.var)]
+                found += in_groups(statement, group)
             elif isinstance(statement, CarryingLoop) and multiplies_rows(statement):
                 found += self.rows(statement)
             elif isinstance(statement, Nest):
@@ -138,17 +143,28 @@ class Jammer:
             found = step
         return found
 
-    def together(self, loop: Loop, var: str) -> Loop:
-        """The vector loop of a group of turns."""
+    def together(self, loop: Loop, var: str) -> Iterator[Statement]:
+        """The vector loop of a group of turns, after what it reads that is the same in all lanes."""
+        read: dict[Load, Register] = {}
+        added = {s.buffer for s in loop.body if isinstance(s, Accumulate)}
+
+        def once(value: Value) -> Value | None:
+            if not isinstance(value, Load) or value.buffer in added or any(loop.var in index_variables(i) for i in value.index):
+                return None
+            return read.setdefault(value, Register(next(self.name)))
         body: list[Statement] = []
         for statement in loop.body:
             assert isinstance(statement, Accumulate)
-            turn, register = next(self.name), next(self.name)
+            register = next(self.name)
             first = Carried(register, self.buffers[statement.buffer].dtype, Load(statement.buffer, statement.index))
-            value = moved_value(statement.value, {var: Affine(0, ((var, 1), (turn, 1)))})
-            body += [Loop(turn, 0, TURNS_AT_ONCE, (Update(statement.op, register, value),), kind="unrolled", carried=(first,)),
+            turns = [moved_value(statement.value, {var: Affine(k, ((var, 1),))}) for k in range(TURNS_AT_ONCE)]
+            updates = tuple([Update(statement.op, register, replaced_value(value, once)) for value in turns])
+            # A loop is what carries a sum.
+            body += [Loop(next(self.name), 0, 1, updates, kind="unrolled", carried=(first,)),
                      Store(statement.buffer, statement.index, Register(register))]
-        return replace(loop, body=tuple(body))
+        for load, known in read.items():
+            yield Let(known.name, self.buffers[load.buffer].dtype, load)
+        yield replace(loop, body=tuple(body))
 
     def side_by_side(self, loop: Loop | SampleLoop) -> Iterator[Statement]:
         """The body of a group of turns: each statement for all of them, the dot products in one vector loop."""

@@ -112,7 +112,7 @@ def test_gradients_by_the_weights_of_one_column_go_along_rows(rows: Any) -> None
     wanted = sd.evaluate(sd.grad(loss, [W, b, V]), dict(zip((x, W, b, V, g), values, strict=True)))
     for one, other in zip(kernel(*values), wanted, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
-    assert " in 0 : 1 " not in kernel.loop_ir, kernel.loop_ir
+    assert " in 0 : 1 " not in kernel.loop_ir.replace(" in 0 : 1 unrolled", ""), kernel.loop_ir  # which carries a sum
 
 
 @pytest.mark.parametrize("size", ["mat_bodies", 701])

@@ -169,40 +169,52 @@ def test_a_forked_child_has_workers_of_its_own() -> None:
     assert done.returncode == 0
 
 
-def test_what_a_part_raises_is_told() -> None:
-    def work(place: int, part: int) -> None:
-        if part == 5:
-            raise ValueError("part 5")
-    with pytest.raises(ValueError, match="part 5"):
-        workers.run(9, work, 3)
-    done: list[int] = []
-    workers.run(9, lambda place, part: done.append(part), 3)
-    assert sorted(done) == list(range(9))
+class Numbers:
+    """Work that takes numbers one by one, each of which takes some time."""
+
+    def __init__(self, count: int, seconds: float = 0.0, wrong: int | None = None) -> None:
+        self.left, self.seconds, self.wrong = list(range(count)), seconds, wrong
+        self.done: list[int] = []
+        self.running: set[int] = set()
+
+    def work(self, place: int) -> bool:
+        while True:
+            try:
+                number = self.left.pop(0)
+            except IndexError:
+                return not self.running
+            self.running.add(number)
+            time.sleep(self.seconds)
+            self.running.discard(number)
+            if number == self.wrong:
+                raise ValueError(f"number {number}")
+            self.done.append(number)
+
+    def run(self, threads: int) -> list[int]:
+        workers.run(self.work, self.left.clear, threads)
+        return sorted(self.done)
 
 
-def test_an_interrupt_waits_for_parts_that_are_run() -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_raised_at_any_place_is_told(threads: int) -> None:
+    with pytest.raises(ValueError, match="number 5"):
+        Numbers(20, 0.01, wrong=5).run(threads)
+    assert Numbers(9).run(threads) == list(range(9))
+
+
+def test_an_interrupt_waits_for_what_is_being_done() -> None:
     """Ctrl-C in the asking thread: nothing runs any more when it is told, and the workers serve the next job."""
-    running: set[int] = set()
-
-    def work(place: int, part: int) -> None:
-        running.add(part)
-        time.sleep(0.05)
-        running.discard(part)
-
-    class Interrupted(workers.Job):
-        def run_parts(self, place: int) -> None:
+    class Interrupted(Numbers):
+        def work(self, place: int) -> bool:
             if place == 0:
                 time.sleep(0.02)
                 raise KeyboardInterrupt
-            super().run_parts(place)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "Job", Interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            workers.run(8, work, 3)
-    assert not running
-    done: list[int] = []
-    workers.run(9, lambda place, part: done.append(part), 3)
-    assert sorted(done) == list(range(9))
+            return super().work(place)
+    numbers = Interrupted(8, 0.05)
+    with pytest.raises(KeyboardInterrupt):
+        numbers.run(3)
+    assert not numbers.running and len(numbers.done) < 8
+    assert Numbers(9).run(3) == list(range(9))
 
 
 def test_threads_are_chosen_by_what_calls_take(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,10 +276,6 @@ def test_sums_without_rows_are_no_end_of_the_others(threads: int) -> None:
         assert gradient.shape == (0,)
 
 
-def test_a_job_without_parts_ends() -> None:
-    workers.run(0, lambda place, part: pytest.fail("there is no part"), 0)
-
-
 FORKED_WHILE_COMPILING = """
     import os, signal, threading, time, warnings
     import numpy as np
@@ -312,7 +320,7 @@ def test_a_child_forked_while_another_thread_compiles_compiles_too() -> None:
 
 def test_whatever_comes_between_waits_for_parts_that_are_being_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C again and again: the storage of the parts is not given back before they end."""
-    job = workers.Job(2, lambda place, part: None)
+    job = workers.Job(lambda place: True, lambda: None)
     job.busy.add(1)
     asked = 0
 
@@ -328,15 +336,11 @@ def test_whatever_comes_between_waits_for_parts_that_are_being_run(monkeypatch: 
     assert asked == 3 and not job.busy
 
 
-def test_no_part_begins_after_one_has_failed() -> None:
-    begun: list[int] = []
-
-    def work(place: int, part: int) -> None:
-        begun.append(part)
-        raise ValueError("no")
-    with pytest.raises(ValueError, match="no"):
-        workers.run(50, work, 1)
-    assert begun == [0]
+def test_nothing_begins_after_a_failure() -> None:
+    numbers = Numbers(50, wrong=0)
+    with pytest.raises(ValueError, match="number 0"):
+        numbers.run(1)
+    assert not numbers.done and not numbers.left
 
 
 FIRST_CALLS = """

@@ -40,6 +40,12 @@ class FoldWriter(ValueWriter):
             value = self.combined(op, self.part(value, 0, half), self.part(value, half, half))
         return value
 
+    def halves(self, op: Fold, vectors: list[Ssa]) -> Ssa:
+        """Vectors folded into one, halves upon halves."""
+        while (half := len(vectors) // 2) > 0:
+            vectors = [self.combined(op, a, b) for a, b in zip(vectors[:half], vectors[half:], strict=True)]
+        return vectors[0]
+
     def reduced_together(self, op: Fold, values: Sequence[Ssa]) -> list[Ssa]:
         """The lanes of each value folded into one, as `reduced` does it, two values in the instructions for one.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from codegen.emitters.llvm.aligned_rows import RowAligner
+from codegen.emitters.llvm.aligned_rows import COMMUTING, RowAligner
 from codegen.emitters.llvm.indices import ONE, ZERO, is_whole
 from codegen.emitters.llvm.instructions import KINDS, Ssa, counted, literal
 from codegen.emitters.llvm.lanes import (
@@ -188,7 +188,8 @@ class StatementWriter(RowAligner):
             for k in range(int(lo.name), int(hi.name), step):
                 self.variables[loop.var] = literal(k, "i64")
                 self.body(loop.body)
-        elif loop.kind == "lane" and self.lanes == 1:
+        elif loop.kind == "lane" and self.lanes == 1 and not (self.few_rows and isinstance(loop, SampleLoop)):
+            # Few samples come as numbers, and are read as such: a vector of them would wait until all of them are written.
             self.in_lanes(loop, lo, hi)
         else:
             held = held_rows(loop, self.buffers, self.processor.vector_bytes) if self.lanes == 1 and self.mask is None else {}
@@ -235,14 +236,12 @@ class StatementWriter(RowAligner):
                 self.quotient("udiv", self.minus(hi, start), literal(turn, "i64")), literal(turn, "i64")))
             if stop.name == start.name:
                 continue
-            self.vectors(loop, start, stop, lanes, vectors, folds)
-            start = stop
+            start = self.vectors(loop, start, stop, lanes, vectors, folds, hi)
         if start.name != hi.name:
             left = self.minus(hi, start)
             if is_written_out(loop, width, self.most_written()):
                 for lanes in parts_of(int(left.name), width)[:-1]:
-                    self.vectors(loop, start, stop := self.plus(start, literal(lanes, "i64")), lanes, 1, folds)
-                    start = stop
+                    start = self.vectors(loop, start, self.plus(start, literal(lanes, "i64")), lanes, 1, folds)
                 left = self.minus(hi, start)
             # As many lanes as are left, where that is known: half a vector needs no mask.
             narrow = width if left.name[0] == "%" else 1 << (int(left.name) - 1).bit_length()
@@ -259,8 +258,9 @@ class StatementWriter(RowAligner):
         """How many vectors of a loop are written out: all that a row can have, where registers hold one, for one straight body."""
         return MOST_HELD if self.held else MOST_WRITTEN
 
-    def vectors(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa, width: int, vectors: int, folds: dict[str, Fold]) -> None:
-        """Turns of so many vectors each."""
+    def vectors(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa, width: int, vectors: int, folds: dict[str, Fold],
+                end: Ssa | None = None) -> Ssa:
+        """Turns of so many vectors each; gives where they end, at `hi` or nearer to `end`."""
         outside = {name: self.registers[name] for name in folds}
         parts = {(name, k): f"{name}.{k}" for name in folds for k in range(vectors)}
         for (name, _), part in parts.items():
@@ -282,37 +282,36 @@ class StatementWriter(RowAligner):
             first = self.variables[loop.var]
             for k in range(vectors):
                 vector(first, k)
-        # Lanes of truth values are not moved.
-        before = self.before_rows(loop, lo, hi) if all(outside[name].kind != "i1" for name in folds) and (
-            folds or vectors == 1) else ZERO
+        before = self.before_rows(loop, lo, hi) if COMMUTING.issuperset(folds.values()) and (folds or vectors == 1) else ZERO
+        reached = hi
         if before.name != "0":
-            # What folds nothing goes by single vectors where masks are.
+            # What folds nothing goes by single vectors where masks are, and on to the last whole one.
             single = width if folds else self.line_lanes(loop)
+            step, each = literal(single, "i64"), literal(turn, "i64")
+            upto = hi if folds or end is None else self.plus(lo, self.times(self.quotient("udiv", self.minus(end, lo), step), step))
 
             def row() -> None:
-                start, stop, self.from_zero = self.minus(lo, before), self.minus(hi, before), False
+                start, stop, self.from_zero = self.minus(lo, before), self.minus(upto, before), False
                 self.lead = self.compare("icmp sge", counted(single), before)
                 vector(start, 0, self.lead, single)
                 self.lead = None
                 for k in range(1, vectors):
                     vector(start, k)
-                start = self.plus(start, literal(turn if folds else single, "i64"))
-                last = self.plus(start, self.minus(self.minus(hi, lo), literal(turn, "i64")))
-                self.turns(loop.var, start, last, literal(turn, "i64"), list(parts.values()), body)
-                for lanes in range(0, 0 if folds else turn - single, single):
-                    vector(self.plus(last, literal(lanes, "i64")), lanes=single)
+                start, left = self.plus(start, each if folds else step), self.minus(self.minus(upto, lo), each if folds else step)
+                last = self.plus(start, left if folds else self.times(self.quotient("udiv", left, each), each))
+                self.turns(loop.var, start, last, each, list(parts.values()), body)
+                if not folds:
+                    self.turns(loop.var, last, stop, step, (), lambda: vector(self.variables[loop.var], lanes=single))
                 vector(stop, 0, self.compare("icmp slt", counted(single), before), single)
-                for name in folds:
-                    of_name = [parts[name, k] for k in range(vectors)]
-                    put_back = self.put_back([self.registers[part] for part in of_name], before)
-                    self.registers.update(zip(of_name, put_back, strict=True))
             if is_whole(hi):
                 row()
+                reached = upto
             else:  # once, or not at all where no vector is whole; as rows stand where that is how they begin
                 aside = self.compare("icmp ne", before, ZERO)
                 some = self.select(self.logic("and", aside, self.compare("icmp sgt", hi, ZERO)), ONE, ZERO)
                 self.turns("row", ZERO, some, ONE, list(parts.values()), row)
-                self.turns(loop.var, lo, self.select(aside, lo, hi), literal(turn, "i64"), list(parts.values()), body)
+                self.turns(loop.var, lo, self.select(aside, lo, hi), each, list(parts.values()), body)
+                reached = self.select(aside, upto, hi)
         elif self.minus(hi, lo).name == str(turn):
             self.variables[loop.var] = lo
             body()
@@ -324,13 +323,12 @@ class StatementWriter(RowAligner):
             self.turns(loop.var, lo, hi, literal(turn, "i64"), list(parts.values()), body)
         alike: dict[tuple[Fold, str], dict[str, Ssa]] = {}
         for name, op in folds.items():
-            total = self.registers[parts[name, 0]]
-            for k in range(1, vectors):
-                total = self.combined(op, total, self.registers[parts[name, k]])
+            total = self.halves(op, [self.registers[parts[name, k]] for k in range(vectors)])
             alike.setdefault((op, total.kind), {})[name] = total
         for (op, _), totals in alike.items():
             for name, total in zip(totals, self.reduced_together(op, [*totals.values()]), strict=True):
                 self.registers[name] = self.combined(op, outside[name], total)
+        return reached
 
     def rest(self, loop: Loop | SampleLoop, lo: Ssa, hi: Ssa, width: int, folds: dict[str, Fold]) -> None:
         """The last, incomplete vector, under a mask."""

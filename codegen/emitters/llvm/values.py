@@ -242,6 +242,11 @@ class ValueWriter(IndexWriter):
         self.gathers.setdefault(read, []).append((conditions, value))
         return value
 
+    @property
+    def few_rows(self) -> bool:
+        """Whether the present tile is one of few long rows."""
+        return 0 < self.tile_rows <= TURNS_AT_ONCE
+
     def fetch_ahead(self, name: str, pointer: Ssa) -> None:
         """Fetch from memory what a pass over the data reads some rows later, in the first loop that reads it there.
 
@@ -251,9 +256,8 @@ class ValueWriter(IndexWriter):
         place = self.block.label, pointer.name
         if buffer.role != "arg" or buffer.sample_axis != 0 or len(buffer.shape) < 2 or place in self.fetched:
             return
-        few = 0 < self.tile_rows <= TURNS_AT_ONCE
         again = self.streams.setdefault(name, self.samples) != self.samples
-        if few:
+        if self.few_rows:
             # Tiles of so few rows, long ones, are read row beside row.
             if name in self.read_again and len(buffer.shape) == 2:
                 self.fetched.add(place)

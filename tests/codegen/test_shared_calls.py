@@ -1,0 +1,141 @@
+"""The code by which threads share a call: each part once, stages in order, instances for all parts but the first."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codegen.backends.native_code import machine
+from codegen.backends.parted_calls import ALL_BEGUN
+from codegen.backends.shared_call_code import ARRAYS, FOLDS, LINE, PARTS, SECTIONS, STAGES, THREADS, code
+
+P, I = ctypes.c_void_p, ctypes.c_int64
+TYPES = {SECTIONS: ctypes.CFUNCTYPE(None, P, P, P), PARTS: ctypes.CFUNCTYPE(None, P, P, P, I, I),
+         FOLDS: ctypes.CFUNCTYPE(None, P, P, P, I, I, P, I)}
+Arrays = tuple[int, ...]
+
+
+class Call:
+    """Stages whose functions are Python's; what ran is noted: (stage, lo, hi, the arrays that it was given)."""
+
+    def __init__(self, stages: Sequence[tuple[int, int]], threads: int, do: Callable[[int, int], None] = lambda stage, lo: None,
+                 own: int = 2) -> None:
+        self.ran: list[tuple[int, int, int, Arrays]] = []
+        self.threads, self.arrays = threads, 5
+        self.kept: list[Any] = []
+        self.before = 1 + threads + len(stages)
+        lines = self.before + len(stages) * (1 + threads)
+        self.table = np.zeros(lines * LINE + threads * self.arrays, np.int64)
+        self.table[[STAGES, THREADS, ARRAYS]] = len(stages), threads, self.arrays
+        self.counts = self.table[self.before * LINE:lines * LINE].reshape(len(stages), 1 + threads, LINE)
+        tables = self.table[lines * LINE:].reshape(threads, -1)
+        tables[:] = [100, 200, 300, 400, 500]
+        for k, (kind, parts) in enumerate(stages):
+            ends = self.at([(10 * part, 10 * part + 10) for part in range(parts)])
+            record = [kind, self.function(k, kind, do), parts, ends, own, self.at([3, 4]),
+                      self.at([1000 * (k + 1) + j for j in range(own * (parts - 1))]), 7]
+            first = (1 + threads + k) * LINE
+            self.table[first:first + LINE] = record
+
+    def at(self, numbers: Any) -> int:
+        self.kept.append(np.array(numbers, np.int64))
+        return int(self.kept[-1].ctypes.data)
+
+    def function(self, stage: int, kind: int, do: Callable[[int, int], None]) -> int:
+        def run(arrays: int, sizes: int, routines: int, lo: int = -1, hi: int = -1, instances: int = 0, sets: int = 0) -> None:
+            do(stage, lo)
+            assert sets == (7 if kind == FOLDS else 0)
+            self.ran.append((stage, lo, hi, tuple((I * self.arrays).from_address(arrays))))
+        self.kept.append(TYPES[kind](run))
+        return ctypes.cast(self.kept[-1], P).value or 0
+
+    def share(self, place: int) -> int:
+        return machine().share(None)(self.table.ctypes.data, place)
+
+    def on_all(self) -> None:
+        def work(place: int) -> None:
+            while self.share(place):
+                time.sleep(1e-5)
+        others = [threading.Thread(target=work, args=(place,)) for place in range(1, self.threads)]
+        for t in others:
+            t.start()
+        work(0)
+        for t in others:
+            t.join()
+
+
+STAGES_RUN = [(SECTIONS, 1), (PARTS, 13), (FOLDS, 3), (SECTIONS, 1), (PARTS, 1), (PARTS, 2)]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_each_part_runs_once_after_the_stages_before_it(threads: int) -> None:
+    call = Call(STAGES_RUN, threads, lambda stage, lo: time.sleep(2e-4 * (lo % 3)))
+    call.on_all()
+    for k, (kind, parts) in enumerate(STAGES_RUN):
+        expected = [(-1, -1)] if kind == SECTIONS else [(10 * part, 10 * part + 10) for part in range(parts)]
+        assert sorted((lo, hi) for stage, lo, hi, _ in call.ran if stage == k) == expected
+    assert [stage for stage, *_ in call.ran] == sorted(stage for stage, *_ in call.ran)
+
+
+def test_parts_but_the_first_have_instances_of_their_own() -> None:
+    call = Call([(PARTS, 6)], 2)
+    call.on_all()
+    for _, lo, _, arrays in call.ran:
+        part = lo // 10
+        assert arrays[:3] == (100, 200, 300)
+        if part:
+            assert arrays[3:] == (1000 + 2 * (part - 1), 1001 + 2 * (part - 1))
+
+
+def test_a_thread_begins_with_its_own_share() -> None:
+    alone = Call([(PARTS, 9)], 3)
+    assert alone.share(1) == 0
+    assert [lo // 10 for _, lo, _, _ in alone.ran] == [3, 4, 5, 6, 7, 8, 0, 1, 2]
+
+
+def test_who_comes_late_finds_all_done() -> None:
+    call = Call(STAGES_RUN, 3)
+    assert call.share(0) == 0
+    before = list(call.ran)
+    assert [call.share(place) for place in (1, 2, 0)] == [0, 0, 0]
+    assert call.ran == before
+
+
+def test_who_waits_comes_back_and_goes_on_where_it_was() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def do(stage: int, lo: int) -> None:
+        if (stage, lo) == (0, 0):
+            begun.set()
+            go_on.wait(60)
+    call = Call([(PARTS, 2), (PARTS, 2)], 2, do)
+    other = threading.Thread(target=call.share, args=(0,))
+    other.start()
+    begun.wait(60)
+    assert [call.share(1), call.share(1)] == [1, 1]
+    assert [(stage, lo) for stage, lo, *_ in call.ran] == [(0, 10)]
+    go_on.set()
+    other.join()
+    while call.share(1):
+        time.sleep(1e-4)
+    assert sorted((stage, lo) for stage, lo, *_ in call.ran) == [(0, 0), (0, 10), (1, 0), (1, 10)]
+
+
+def test_nothing_begins_once_all_is_said_to_have_begun() -> None:
+    call = Call([(PARTS, 4), (SECTIONS, 1)], 2)
+    call.counts[:, :-1, 0] = ALL_BEGUN
+    assert (call.share(0), call.share(1), call.ran) == (1, 1, [])
+
+
+@pytest.mark.parametrize(("triple", "pause"), [("x86_64-unknown-linux-gnu", "llvm.x86.sse2.pause"), ("riscv64-linux", ""),
+                                               ("arm64-apple-darwin", "llvm.aarch64.hint"), ("aarch64-linux", "llvm.aarch64.hint")])
+def test_who_waits_leaves_its_core_to_others(triple: str, pause: str) -> None:
+    text = code(triple)
+    assert text.count("@llvm.") == (2 if pause else 0) and pause in text
+    machine().binding.parse_assembly(text).verify()
