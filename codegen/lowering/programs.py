@@ -24,7 +24,6 @@ from codegen.lowering.scopes import Names
 from codegen.planning.costs import Hints
 from codegen.planning.cuts import parts, plan_passes, tile_rows
 from codegen.planning.layouts import choose_layouts
-from codegen.planning.materialisation import choose_stored
 from codegen.planning.matrices import Layouts, MatrixForm, matrix_form
 from codegen.planning.passes import Passes, is_leaf, is_of_numbers
 from symdiff.expression import Constant, Node, Product, Symbol
@@ -46,8 +45,7 @@ def lower(roots: Sequence[Node], inputs: Sequence[Symbol], hints: Hints) -> Lowe
     """The program that computes the roots (in order, one out buffer each) from the inputs."""
     distinct = list(dict.fromkeys(roots))
     everything = topological(distinct, children_read)
-    passes = plan_passes(everything, distinct, hints)
-    stored = choose_stored(distinct, everything, passes, hints)
+    passes, stored = plan_passes(everything, distinct, hints)
     order = [node for node in everything if node in stored and not is_leaf(node)]
     layouts = choose_layouts(distinct, everything, stored, passes, hints)
     found = [(node, matrix_form(node, hints, passes.label.get(node), layouts)) for node in order if isinstance(node, Product)]

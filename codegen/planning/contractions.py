@@ -124,7 +124,8 @@ Tree = int | tuple["Tree", "Tree"]
 def exact_path(labels: tuple[frozenset[Label], ...], out: tuple[Label, ...], sizes: tuple[int, ...]) -> tuple[int, Tree]:
     """The cheapest tree over all ways to pair subsets, for the labels of factors, those of the result, and the size of each.
 
-    Of two that are as cheap, the one whose results hold neighbours in `out`: a matrix product takes them for one label.
+    Of two that are about as cheap, the one whose results hold neighbours in `out`, as a matrix product takes them for one label,
+    and the one whose products are not many, one for each value of what both factors and the result have in common.
     """
     everything = (1 << len(labels)) - 1
     kept_labels = frozenset(out)
@@ -140,6 +141,10 @@ def exact_path(labels: tuple[frozenset[Label], ...], out: tuple[Label, ...], siz
         outside = kept_labels.union(*[labels[k] for k in range(len(labels)) if not subset >> k & 1])
         return inside & outside
 
+    def many(part: int, rest: int, subset: int) -> int:
+        common = kept(part) & kept(rest) & kept(subset)
+        return 4 if kept(part) | kept(rest) != kept(subset) and any(sizes[label] > 1 for label in common) else 0
+
     @cache
     def best(subset: int) -> tuple[int, Tree]:
         if subset & (subset - 1) == 0:
@@ -153,7 +158,7 @@ def exact_path(labels: tuple[frozenset[Label], ...], out: tuple[Label, ...], siz
                 rest = subset ^ part
                 a, b = best(part), best(rest)
                 own = step_cost(kept(part) | kept(rest), kept(subset), sizes)
-                cost = a[0] + b[0] + own + own * apart(subset) // 64
+                cost = a[0] + b[0] + own + own * (apart(subset) + many(part, rest, subset)) // 64
                 if found is None or cost < found[0]:
                     found = (cost, (a[1], b[1]))
             part = (part - 1) & subset

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import TURNS_AT_ONCE, Cut
 from codegen.planning.costs import Hints
-from codegen.planning.materialisation import broadcast_up, is_contraction, is_costly, is_view
+from codegen.planning.materialisation import broadcast_up, choose_stored, is_contraction, is_costly, is_view
 from codegen.planning.passes import (
     SMALLEST_SAMPLE_AXIS,
     WHOLE_BYTES,
@@ -23,7 +23,7 @@ from codegen.planning.passes import (
     placed,
     sample_sizes,
 )
-from symdiff.expression import Add, Apply, Node, Product, Reduce, Symbol
+from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read, factors_read, is_scatter, solved_labels
 from symdiff.index_notation import labels_in, labels_of
 from symdiff.simplification.rule import TRANSCENDENTAL
@@ -50,6 +50,8 @@ CACHE_BYTES = 8 * 1024 * 1024
 HOT_BYTES = 1024 * 1024
 # Operations on an element for which memory does not wait.
 LITTLE = 8
+# So many times less traffic, for all that is stored, have tiles where most of it speaks against them.
+CLEARLY = 1.5
 # What each pass over the data adds: more loops to build and to run.
 PASS = 0.1
 # A part of a range takes so many operations, some 20 to 50 microseconds, and so many for each element of a sum that it folds:
@@ -62,14 +64,28 @@ PART_BYTES = 1 << 25
 ASIDE, ASIDE_ROWS = 1.5, 128
 
 
-def plan_passes(order: Sequence[Node], roots: Sequence[Node], hints: Hints) -> Passes:
-    """The passes of nodes, what is read first, along the axis that costs the least memory traffic."""
+def plan_passes(order: Sequence[Node], roots: Sequence[Node], hints: Hints) -> tuple[Passes, dict[Node, str]]:
+    """The passes of nodes, what is read first, along the axis that costs the least memory traffic; what they store, and why."""
     joint = joint_terms(order, roots)
     sizes = sample_sizes(order, hints)
     # An axis that is short at this call may be long at the next, but one that is long now is the better guess.
     long = [size for size in sizes if size is None or isinstance(size, int) or hints.value(size) >= SMALLEST_SAMPLE_AXIS]
     plans = [placed(order, size, joint) for size in long or sizes]
-    return plans[0] if len(plans) == 1 else min(plans, key=lambda plan: traffic(order, plan, hints))
+    best, *others = sorted(plans, key=lambda plan: traffic(order, plan, hints)) if len(plans) > 1 else plans
+    stored = choose_stored(roots, order, best, hints)
+    if best.size is None and others:
+        # Without tiles all that is stored is so in full, and that may be much that most of it does not tell.
+        kept = choose_stored(roots, order, others[0], hints)
+        if CLEARLY * traffic(order, others[0], hints, kept) < traffic(order, best, hints, stored):
+            return others[0], kept
+    if None not in sizes and any(isinstance(node, (Map, Add, Product)) for node in best.full):
+        # What is read beside its place, as by a stencil, is computed again there where nothing so long needs storing then.
+        at_once, asked = placed(order, None, joint), set(roots)
+        kept = choose_stored(roots, order, at_once, hints)
+        if all(isinstance(size, int) for node in kept if node not in asked for size in node.shape) and (
+                traffic(order, at_once, hints, kept) < traffic(order, best, hints, stored)):
+            return at_once, kept
+    return best, stored
 
 
 def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: bool = True) -> int:
@@ -201,14 +217,13 @@ def separate_reads(order: Sequence[Node], stored: Collection[Node], hints: Hints
     return {node: len(found) for node, found in goers.items()}
 
 
-def traffic(order: Sequence[Node], passes: Passes, hints: Hints) -> float:
-    """Bytes that a plan moves, those in the cache for less."""
-    kept = kept_costly(order)
-    # What is stored is not chosen yet; these nodes are most of it.
-    operands = {f for n in order if is_contraction(n) and isinstance(n, Product) for f in n.children if not is_view(f)}
-    told = passes.full | passes.folded
-    stored = [n for n in order if not is_leaf(n) and n.shape and n not in passes.joint and (
-        n in operands or is_contraction(n) or isinstance(n, Apply) or n in kept or n in told) and not is_pattern(n)]
+def traffic(order: Sequence[Node], passes: Passes, hints: Hints, chosen: Collection[Node] | None = None) -> float:
+    """Bytes that a plan moves, those in the cache for less; without what is `chosen` to be stored, by most of that."""
+    if chosen is None:
+        operands = {f for n in order if is_contraction(n) and isinstance(n, Product) for f in n.children if not is_view(f)}
+        chosen = {*operands, *kept_costly(order), *passes.full, *passes.folded,
+                  *[n for n in order if is_contraction(n) or isinstance(n, Apply)]}
+    stored = [n for n in order if n in chosen and not is_leaf(n) and n.shape and n not in passes.joint and not is_pattern(n)]
     tiles, rows = 0.0, LEAST_ROWS
     if passes.size is not None:
         rows = tile_rows([n for n in stored if n not in passes.full], passes, hints)

@@ -17,7 +17,7 @@ from codegen.planning.matrices import AS_WRITTEN, Layouts, MatrixForm, Operand, 
 from codegen.planning.passes import Passes, is_leaf
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce
 from symdiff.gathers import factors_read
-from symdiff.index_notation import Label, labels_of
+from symdiff.index_notation import Label, labels_in, labels_of
 
 # Elements side by side that are worth copying or adding together: half a vector of AVX-512.
 RUN = 8
@@ -70,7 +70,8 @@ class Search:
 
     def settle(self, node: Product) -> None:
         """Lay out the operands and the result of a product so that it is one product of matrices, where it is several."""
-        groups = groups_of(node)
+        form = self.form(node, self.found)
+        groups = groups_of(node, copied=form is None or {form.A.node, form.B.node} <= {*node.children})
         if groups is None or any(f.node not in self.stored and not is_leaf(f.node) for f in groups[:2]):
             return
         a, b, rows, columns, inner = groups
@@ -78,11 +79,10 @@ class Search:
         # What is common to all three is looped over however it lies.
         common = [i for i in range(len(node.extents)) if all(any(i in labels_of(j) for j in f.at) for f in operands) or (
             self.one_by_one and i == self.passes.label.get(node))]
-        form = self.form(node, self.found)
         if form is not None and (form.symmetric or set(form.batch) <= set(common)):
             self.settled.update(f.node for f in operands)
             return
-        if not columns or any(type(i) is not int for f in (a, b) for i in f.at):
+        if not columns or any(type(i) is not int and (labels_in((i,)) or not self.fixed(f)) for f in (a, b) for i in f.at):
             return
         trial = dict(self.found)
         rows, columns, inner = ([i for i in group if i not in common] for group in (rows, columns, inner))
@@ -97,8 +97,15 @@ class Search:
                 order, turned = (tuple(f.at.index(i) for i in (*outside, *one, *other)) for one, other in (
                     (first, second), (second, first)))
                 # What lies side by side is copied and added together, if there is enough of it: places, not those of a window.
+                # The result lies along rows of several labels, as those of images, where the operand with them does: no matrix is
+                # turned then.  An operand lies as that of which it is computed position by position.
                 last, other = (self.hints.value(node.extents[group[-1]]) for group in (second, first))
-                trial[f.node] = turned if last < RUN <= other and self.in_place(f.node, turned) else order
+                along = f.node is node and first is rows and len(rows) > 1 and other >= RUN and (
+                    trial.get(a.node, order)[-1] == a.at.index(rows[-1]))
+                alike = {self.found.get(child) for child, origins in reads(f.node, self.stored) if all(
+                    origin == {axis} for axis, origin in enumerate(origins))} & {order, turned}
+                turns = turned in alike if len(alike) == 1 else last < RUN <= other or along
+                trial[f.node] = turned if turns and self.in_place(f.node, turned) else order
         better = self.form(node, trial)
         if better is not None and set(better.batch) <= set(common) and all(
                 self.in_place(n, layout) for n, layout in trial.items()):
@@ -143,8 +150,10 @@ class Search:
         if node not in self.free or node in self.settled or node in self.found:
             return
         for other, origins in others:
+            # Where several tell it, as the place and the one in a window, the longest counts.
             rank: dict[int, int] = {}
-            for place, axis in enumerate(self.found.get(other, ())):
+            places = list(enumerate(self.found.get(other, ())))
+            for place, axis in sorted(places, key=lambda told: (-self.hints.value(other.shape[told[1]]), told[0])):
                 for own in origins[axis]:
                     rank.setdefault(own, place)
             layout = tuple(sorted(rank, key=lambda axis: (rank[axis], axis)))

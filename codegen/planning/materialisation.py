@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from codegen.planning.costs import Hints
-from codegen.planning.matrices import matrix_form
+from codegen.planning.matrices import matrix_form, turned_operands
 from codegen.planning.passes import Passes, is_leaf, is_of_numbers, is_pattern, is_small_power
 from codegen.planning.pulled_windows import as_read
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
@@ -94,9 +94,9 @@ def choose_stored(roots: Sequence[Node], order: Sequence[Node], passes: Passes, 
                     stored.setdefault(arg, "a loop reads it")
         if isinstance(node, Product):
             form = matrix_form(node, hints, passes.label.get(node))
-            for operand in (form.A, form.B) if form is not None else ():
-                if not isinstance(operand.node, Symbol):
-                    stored.setdefault(operand.node, "an operand of a matrix product")
+            for f in (form.A.node, form.B.node) if form is not None else turned_operands(node, hints):
+                if not isinstance(f, Symbol):
+                    stored.setdefault(f, "an operand of a matrix product")
             windows = as_read(node)
             for f, at in factors_read(windows):
                 if not is_leaf(f) and guarded(windows, f, at):

@@ -64,8 +64,12 @@ class MatrixForm(Struct, frozen=True):
     symmetric: bool = False
 
 
-def groups_of(node: Product) -> tuple[Operand, Operand, list[Label], list[Label], list[Label]] | None:
-    """(A, B, rows, columns, inner) of a core that is a product of matrices but for the order of its labels, None for others."""
+def groups_of(node: Product, copied: bool = False) -> tuple[Operand, Operand, list[Label], list[Label], list[Label]] | None:
+    """(A, B, rows, columns, inner) of a core that is a product of matrices but for the order of its labels, None for others.
+
+    With `copied`, what mixes labels of two groups in one axis is read where it is copied: of windows that lie side by side each
+    axis counts rows and inner labels.
+    """
     if not node.is_core or len(node.factors) != 2 or node.dtype not in ("float64", "float32"):
         return None
     if any(f.dtype != node.dtype for f, _ in node.factors):
@@ -86,9 +90,16 @@ def groups_of(node: Product) -> tuple[Operand, Operand, list[Label], list[Label]
     inner = [i for i in in_a if i in summed]
     if not inner or not (rows or columns):
         return None
+    a, b = (Operand(*factor) if copied and mixes(f, rows, columns, inner) else f
+            for f, factor in zip((a, b), node.factors, strict=True))
     if not rows:
         a, b, rows, columns = b, a, columns, rows
     return a, b, rows, columns, inner
+
+
+def mixes(f: Operand, *groups: Sequence[Label]) -> bool:
+    """Whether an axis is read at labels of more than one group."""
+    return any(sum(not labels.isdisjoint(group) for group in groups) > 1 for labels in (set(labels_of(index)) for index in f.at))
 
 
 def matrix_form(node: Product, hints: Hints, sample: Label | None = None, layouts: Layouts = AS_WRITTEN) -> MatrixForm | None:
@@ -99,6 +110,19 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None, layout
     found = groups_of(node)
     if found is None:
         return None
+    form = grouped(node, found, hints, sample, layouts)
+    if form is None and any(mixes(f, *found[2:]) for f in found[:2]):
+        # A copy is worth a product of all that it mixed, not many small ones.
+        found = groups_of(node, copied=True)
+        form = None if found is None else grouped(node, found, hints, sample, layouts)
+        if form is None or found is None or any(i in group for i in form.batch for group in found[2:]):
+            return None
+    return form
+
+
+def grouped(node: Product, found: tuple[Operand, Operand, list[Label], list[Label], list[Label]], hints: Hints,
+            sample: Label | None, layouts: Layouts) -> MatrixForm | None:
+    """The matrix product of operands whose labels are grouped like this, None where they do not lie so."""
     a, b, rows, columns, inner = found
     if not columns and is_of_fewer(a.node):
         return None
@@ -126,6 +150,16 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None, layout
             turned = MatrixForm(b, a, form.columns, form.rows, form.inner, batch)
             return next((replace(f, symmetric=True) for f in (form, turned) if is_symmetric(node, f, sample)), form)
     return None
+
+
+def turned_operands(node: Product, hints: Hints) -> tuple[Node, ...]:
+    """The operands of a product of matrices whose labels stand in no order for that: arrays may lie so that they do."""
+    groups = groups_of(node, copied=True)
+    if groups is None or not (groups[2] and groups[3]) or hints.count(node.extents) < SMALLEST:
+        return ()
+    if any(type(i) is not int and labels_in((i,)) for f in groups[:2] for i in f.at):
+        return ()
+    return tuple([f.node for f in groups[:2]])
 
 
 def is_of_fewer(node: Node) -> bool:

@@ -17,7 +17,7 @@ from symdiff.normal_form import is_guard, silences
 from symdiff.tensor_type import TensorType
 
 # A window is stored where each of its elements is read this often: a copy costs a load and a store.
-REUSE = 8
+REUSE = 4
 
 
 def with_views(node: Product, hints: Hints) -> Product:
@@ -27,7 +27,7 @@ def with_views(node: Product, hints: Hints) -> Product:
     after:   Σ_k x[i,k] y[i,k] V[j,k] with V[j,k] = W[j, k + 64]
 
     before:  Σ_cp x[b, c, i + p] w[o,c,p]
-    after:   Σ_cp V[b,c,p,i] w[o,c,p] with V[b,c,p,i] = x[b, c, i + p], for eight outputs o and more
+    after:   Σ_cp V[b,c,p,i] w[o,c,p] with V[b,c,p,i] = x[b, c, i + p], for four outputs o and more
     """
     if plain(node) or len(node.factors) < 2:
         return node
@@ -40,9 +40,12 @@ def with_views(node: Product, hints: Hints) -> Product:
             continue
         if is_guard(f) and not silences(f):
             return node  # a position that an index tells stays where its index is
-        if not injective(at, extents):
-            if hints.count(node.extents) < REUSE * hints.count([node.extents[label] for label in labels]):
-                return node
+        alone = injective(at, extents)
+        often = hints.count(node.extents) >= REUSE * hints.count([node.extents[label] for label in labels])
+        if not alone and not often:
+            return node
+        # Windows that lie side by side are read where they stand, or stored as those that lie over one another.
+        if not alone or (often and any(len(form_of(index)[1]) > 1 for index in at)):
             others = [index for k, (_, there) in enumerate(node.factors) if k != place for index in there]
             shared = list(dict.fromkeys(i for index in others for i in labels_of(index) if i in labels))
             labels = in_groups(at, labels, shared, node, hints)

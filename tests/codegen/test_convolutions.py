@@ -15,6 +15,8 @@ CASES = [  # x, w, stride, padding, dilation, groups
     ((2, 2, 15, 15), (8, 2, 3, 3), 2, 2, 2, 1),
     ((2, 4, 9, 8), (16, 2, 3, 3), 1, 1, 1, 2),
     ((3, 1, 1, 40), (8, 1, 1, 5), 1, (0, 2), 1, 1),
+    ((2, 3, 12, 16), (8, 3, 4, 4), 4, 0, 1, 1), ((2, 2, 14, 14), (8, 2, 2, 2), 3, 1, 1, 1),
+    ((2, 2, 8, 9), (8, 2, 2, 3), (2, 3), 0, 1, 1),
 ]
 
 
@@ -52,6 +54,46 @@ def test_a_convolution_is_a_matrix_product() -> None:
     # of which there are more than in a window, lie side by side.
     assert text.count("float64[8, 4, 3, 3, 10, 10]") == text.count("float64[4, 3, 3, 8, 10, 10]") == 1
     assert text.count("select(") == 2
+
+
+@pytest.mark.parametrize("asked", ["value", "gradients", "first", "second"])
+@pytest.mark.parametrize("weights", ["each", "parts of one"])
+def test_nets_of_convolutions_are_matrix_products_of_all_images(asked: str, weights: str) -> None:
+    """Each product goes over all images: results lie along the rows of the images as their windows do, whatever is asked for."""
+    X, V = sd.symbol("X", (8, 16, 12, 12)), sd.symbol("V", (2, 16, 16, 3, 3))
+    A, W = (V[0], V[1]) if weights == "parts of one" else (sd.symbol("A", (16, 16, 3, 3)), sd.symbol("W", (16, 16, 3, 3)))
+    hidden = sd.relu(sd.nn.conv2d(X, A, padding=1))
+    loss = sd.sum(sd.mean(sd.relu(sd.nn.conv2d(hidden, W, padding=1)), axis=(2, 3)) ** 2)
+    by = [V] if weights == "parts of one" else [A, W]
+    outputs = {"value": [loss], "gradients": [loss, *sd.grad(loss, by)], "first": sd.grad(loss, by[:1]),
+               "second": sd.grad(loss, by[-1:])}[asked]
+    kernel = sd.compile(outputs, [X, *by], cache=False)
+    products = [line for line in kernel.loop_ir.splitlines() if "matmul" in line]
+    one_part = {"value": 2, "gradients": 5, "first": 4, "second": 3}[asked]
+    assert len(products) == (5 if len(by) == 1 and asked != "value" else one_part), kernel.loop_ir
+    assert all("gemm" in line and "1152" in line and not line.startswith("    ") for line in products), kernel.loop_ir
+    rng = np.random.default_rng(2)
+    values = [rng.normal(size=a.shape) / 5 for a in (X, *by)]
+    wanted = sd.evaluate(outputs, dict(zip((X, *by), values, strict=True)))
+    for ours, theirs in zip(kernel(*values), wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_windows_side_by_side_are_stored_for_matrix_products() -> None:
+    """A stride as long as the kernel: each axis of an image counts windows and positions in them, which no matrix does."""
+    x, w = sd.symbol("x", (8, 3, 16, 16)), sd.symbol("w", (16, 3, 4, 4))
+    kernel = sd.compile([*sd.value_and_grad(sd.sum(sd.relu(sd.nn.conv2d(x, w, stride=4)) ** 2), w)], [x, w], cache=False)
+    products = [line for line in kernel.loop_ir.splitlines() if "matmul gemm" in line]
+    assert len(products) == 2 and all("(128, 16, 48)" in line or "(16, 48, 128)" in line or "(48, 16, 128)" in line
+                                      for line in products), kernel.loop_ir
+
+
+def test_what_is_pooled_lies_like_the_windows_that_read_it() -> None:
+    """Images stay whole: of the axis of windows and that in a window, which both tell a row, the longer one says where it lies."""
+    x, a, w = sd.symbol("x", (16, 1, 28, 28)), sd.symbol("a", (6, 1, 5, 5)), sd.symbol("w", (16, 6, 5, 5))
+    pooled = sd.nn.max_pool2d(sd.relu(sd.nn.conv2d(x, a)), 2)
+    kernel = sd.compile(sd.sum(sd.nn.conv2d(pooled, w) ** 2), [x, a, w], cache=False)
+    assert "float64[6, 16, 12, 12]" in kernel.loop_ir and "float64[6, 16, 24, 24]" in kernel.loop_ir, kernel.loop_ir
 
 
 def test_few_outputs_are_convolved_without_windows() -> None:

@@ -52,3 +52,62 @@ def test_the_gradient_of_data_with_numbers_for_sizes() -> None:
         for found, expected in zip(sd.compile(outputs, [X, y, w])(*values), sd.evaluate(
                 outputs, dict(zip("Xyw", values, strict=True))), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def chain(x: Any) -> Any:
+    """An energy of neighbours in a row."""
+    return 50 * sd.sum((x[1:] - x[:-1]) ** 2) + sd.sum((x**2 - 1) ** 2)
+
+
+def residual(x: Any) -> Any:
+    """A banded system of equations, zero beyond both ends (Broyden)."""
+    padded = sd.pad(x, (1, 1))
+    return sd.sum(((3 - 2 * x) * x - padded[:-2] - 2 * padded[2:] + 1) ** 2)
+
+
+@pytest.mark.parametrize("energy", [chain, residual])
+def test_named_rows_of_neighbours_are_walked_once_and_store_nothing(energy: Any) -> None:
+    """What neighbours read is computed where they read it, as it is for numbers: no array as long as the data is in between."""
+    n = sd.dim("n_neighbours", minimum=4)
+    x, v = sd.symbol("x", n), sd.symbol("v", n)
+    kernel = sd.compile(sd.hvp(energy(x), x, v), [x, v], cache=False)
+    rng = np.random.default_rng(4)
+    for count in (100_000, 4, 5, 7, 1000):
+        values = rng.normal(size=count), rng.normal(size=count)
+        xs, vs = sd.symbol("x", count), sd.symbol("v", count)
+        np.testing.assert_allclose(kernel(*values), sd.evaluate(sd.hvp(energy(xs), xs, vs), {xs: values[0], vs: values[1]}),
+                                   rtol=1e-12, atol=1e-12)
+    assert [b for b in kernel.planned({"n_neighbours": 100_000}).program.buffers if b.role not in ("arg", "out")] == []
+
+
+def rotated(q: Any, t: Any) -> Any:
+    """Points turned by unit quaternions (scalar first)."""
+    w, u = q[:, :1], q[:, 1:]
+    s = sd.stack([u[:, 1] * t[:, 2] - u[:, 2] * t[:, 1], u[:, 2] * t[:, 0] - u[:, 0] * t[:, 2],
+                  u[:, 0] * t[:, 1] - u[:, 1] * t[:, 0]], axis=1)
+    r = sd.stack([u[:, 1] * s[:, 2] - u[:, 2] * s[:, 1], u[:, 2] * s[:, 0] - u[:, 0] * s[:, 2],
+                  u[:, 0] * s[:, 1] - u[:, 1] * s[:, 0]], axis=1)
+    return t + 2 * w * s + 2 * r
+
+
+@pytest.mark.parametrize("poses", [500, "poses_of_graph"])
+def test_many_values_of_each_edge_are_computed_edge_by_edge(poses: Any) -> None:
+    """A Hessian-vector product of a pose graph: some hundred values of each edge are kept in registers, not for all edges."""
+    edges = 2000 if isinstance(poses, int) else "edges_of_graph"
+    q, t, dq, dt = (sd.symbol(name, (poses, width)) for name, width in (("q", 4), ("t", 3), ("dq", 4), ("dt", 3)))
+    z, i, j = sd.symbol("z", (edges, 3)), sd.symbol("i", edges, "int64"), sd.symbol("j", edges, "int64")
+    unit = q / sd.sqrt(sd.sum(q**2, axis=1))[:, None]
+    turned = rotated(unit[i], t[j] - t[i])
+    loss = sd.sum((rotated(unit[j], turned) - z) ** 2)
+    rng = np.random.default_rng(6)
+    values = [rng.normal(size=(500, 4)), rng.normal(size=(500, 3)), rng.normal(size=(2000, 3)), rng.integers(0, 500, 2000),
+              rng.integers(0, 500, 2000), rng.normal(size=(500, 4)), rng.normal(size=(500, 3))]
+    inputs = [q, t, z, i, j, dq, dt]
+    outputs = sd.hvp(loss, [q, t], [dq, dt])
+    kernel = sd.compile(outputs, inputs, cache=False)
+    for ours, theirs in zip(kernel(*values), sd.evaluate(outputs, dict(zip(inputs, values, strict=True))), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9 * np.max(np.abs(theirs)))
+    sizes = {} if isinstance(poses, int) else {"poses_of_graph": 500, "edges_of_graph": 2000}
+    program = kernel.planned(sizes).program
+    assert sum(1 for section in program.sections if section.kind == "range") == 1
+    assert len([b for b in program.buffers if b.role == "full"]) < 20
