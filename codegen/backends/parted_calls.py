@@ -80,7 +80,9 @@ class Crew:
     """
 
     def __init__(self, calls: PartedCalls, values: Mapping[str, int], threads: int) -> None:
-        self.threads, ranges = threads, [(stage, stage.ends(values)) for stage in calls.stages if isinstance(stage, CutRange)]
+        ranges = [(stage, stage.ends(values)) for stage in calls.stages if isinstance(stage, CutRange)]
+        # No more than there are parts.
+        self.threads = threads = max(min(threads, max([len(ends) for _, ends in ranges])), 1)
         own = [[(calls.given[place], f"_{k}_{part}") for part in range(1, len(ends)) for place in stage.own]
                for k, (stage, ends) in enumerate(ranges)]
         tiles = [(b, f"_{k}") for k in range(1, threads) for b in calls.tiles]

@@ -4,9 +4,9 @@ The stages of a call follow each other; the parts of one are run by whoever is f
 the same one at each call, so that what it wrote is still in its cache, and then takes from those of the others.
 
 The table, of 64-bit words in lines of eight: a head (stages, threads, sizes, routines, arrays); for each thread the stage at
-which it is; for each stage a line (kind, function, parts, ends, how many arrays a part has instances of, their places, addresses
-of the instances, how many sets of them); for each stage how many parts of each thread's share have begun, and how many of all
-have ended, a line each; for each thread the addresses of the arrays.
+which it is, and whether it has slept there; for each stage a line (kind, function, parts, ends, how many arrays a part has
+instances of, their places, addresses of the instances, how many sets of them); for each stage how many parts of each thread's
+share have begun, and how many of all have ended, a line each; for each thread the addresses of the arrays.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ SECTIONS, PARTS, FOLDS = range(3)
 # Words of the head and of a stage's line.
 STAGES, THREADS, SIZES, ROUTINES, ARRAYS = range(5)
 KIND, FUNCTION, COUNT, ENDS, OWN, PLACES, INSTANCES, SETS = range(8)
-# How often a thread looks whether the others have ended before it goes to sleep: some tenths of a millisecond.
-LOOKS = 8192
+# How often a thread looks whether the others have ended before it goes to sleep, some tenths of a millisecond, and each time
+# after that.
+LOOKS, LOOKS_AGAIN = 8192, 64
 # What a thread does between two looks, so that it takes little from one that shares its core.
 PAUSES = {("x86_64", "i686", "i386"): ("@llvm.x86.sse2.pause()", "@llvm.x86.sse2.pause()"),
           ("aarch64", "arm64"): ("@llvm.aarch64.hint(i32)", "@llvm.aarch64.hint(i32 1)")}
@@ -47,6 +48,7 @@ start:
   %here.line = add nsw i64 %place, 1
   %here.at = mul nsw i64 %here.line, {LINE}
   {word("here", "i64", "%plan", "%here.at")}
+  %slept.p = getelementptr inbounds i64, ptr %here.p, i64 1
   %records.line = add nsw i64 %threads, 1
   %counters.line = add nsw i64 %records.line, %stages
   %counted = mul nsw i64 %stages, %records.line
@@ -78,6 +80,9 @@ stage.one:
   %ended.line = add nsw i64 %begun.line, %threads
   %ended.at = mul nsw i64 %ended.line, {LINE}
   %ended.p = getelementptr inbounds i64, ptr %plan, i64 %ended.at
+  %slept = load i64, ptr %slept.p, align 8
+  %is.fresh = icmp eq i64 %slept, 0
+  %looks = select i1 %is.fresh, i64 {LOOKS}, i64 {LOOKS_AGAIN}
   br label %thread.more
 
 {loop("thread", "stage.one", "%threads", "thread.one", "wait", "take")}
@@ -151,7 +156,7 @@ wait:
 
 look:
   %looked.next = add nsw i64 %looked, 1
-  %enough = icmp sge i64 %looked.next, {LOOKS}
+  %enough = icmp sge i64 %looked.next, %looks
   br i1 %enough, label %sleep, label %again
 
 again:
@@ -159,10 +164,12 @@ again:
   br label %wait
 
 stage.ended:
+  store i64 0, ptr %slept.p, align 8
   br label %stage.more
 
 sleep:
   store i64 %stage, ptr %here.p, align 8
+  store i64 1, ptr %slept.p, align 8
   ret i64 1
 }}
 """

@@ -184,7 +184,8 @@ def place(node: Node, passes: Passes) -> None:
     if isinstance(node, (Map, Add)):
         axes = [passes.sample[c] for c in node.children if c in passes.sample]
         axis = axes[0] if axes else None
-        if isinstance(node, Add) and any(is_pattern(c) and passes.sample.get(c) != axis for c in node.children):
+        if isinstance(node, Add) and axis is not None and any(
+                is_pattern(c) and passes.sample.get(c) != axis and not is_at_samples(c, axis, passes) for c in node.children):
             # A pattern is added at its own positions, which must be those of the sample at hand.
             axis = None
         for child in node.children:
@@ -211,6 +212,17 @@ def place(node: Node, passes: Passes) -> None:
         passes.sample[node] = axis
     passes.level[node] = level
     passes.ready[node] = level + 1 if axis is not None or node in passes.folded else level
+
+
+def is_at_samples(node: Node, axis: int, passes: Passes) -> bool:
+    """Whether a pattern that tells nothing of samples is the same for all of them, and written at each; notes their label."""
+    if not isinstance(node, Product) or node in passes.sample or any(f in passes.sample for f in node.children):
+        return False
+    label = node.out[axis]
+    if type(label) is not int or node.extents[label] != passes.size or node.shape[axis] != passes.size or any(
+            s.label == label for s in solved_labels(node)) or sum(label in labels_of(index) for index in node.out) > 1:
+        return False
+    return passes.label.setdefault(node, label) == label
 
 
 def folds_jointly(node: Node, passes: Passes) -> bool:

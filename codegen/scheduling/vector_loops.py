@@ -50,13 +50,15 @@ from codegen.loop_ir.walks import (
     used_registers,
     values_of,
 )
-from symdiff.sizes import typical_value
+from symdiff.sizes import combine, typical_value
 
 LANES = 4
 # Turns that a loop over samples is taken to have, and one over any symbolic axis.
 MANY = 100
 MOST_UNROLLED = 48
 LONGEST_UNROLLED = 8
+# Turns at the end of a row that are not worth the code of a vector loop.
+FEW_AT_END = 3
 # Places of one buffer of which each two are compared.
 MOST_PLACES = 12
 
@@ -71,8 +73,19 @@ def trips(loop: Loop | SampleLoop) -> float:
     """How often the body is taken to run."""
     if isinstance(loop, SampleLoop):
         return MANY
-    low, high = (s if isinstance(s, int) else min(typical_value(s), MANY) for s in (loop.lo, loop.hi))
-    return max((high - low) / loop.step, 0)
+    span = combine(((1, loop.hi), (-1, loop.lo)))
+    if not isinstance(span, int):
+        low, high = (s if isinstance(s, int) else min(typical_value(s), MANY) for s in (loop.lo, loop.hi))
+        span = high - low
+    return max(span / loop.step, 0)
+
+
+def is_edge(loop: Loop | SampleLoop) -> bool:
+    """Whether a loop takes a turn or a few at the end of a named size: of a vector loop all forms would be written for them."""
+    if isinstance(loop, SampleLoop) or (isinstance(loop.lo, int) and isinstance(loop.hi, int)):
+        return False
+    span = combine(((1, loop.hi), (-1, loop.lo)))
+    return isinstance(span, int) and span <= FEW_AT_END
 
 
 class Lane(Struct):
@@ -120,7 +133,7 @@ class Chooser:
                 serial, total = replace(statement, body=inner), trips(statement) * (cost + 1)
                 if unrolls(statement) and not any(is_long(s) for s in statements(inner)):
                     serial, total = replace(serial, kind="unrolled"), trips(statement) * cost
-                if not independent(statement):
+                if is_edge(statement) or not independent(statement):
                     return serial, total
                 turns = -(-trips(statement) // LANES)
                 folds = sum(isinstance(s, Update) for s in statements(statement.body))

@@ -111,3 +111,33 @@ def test_many_values_of_each_edge_are_computed_edge_by_edge(poses: Any) -> None:
     program = kernel.planned(sizes).program
     assert sum(1 for section in program.sections if section.kind == "range") == 1
     assert len([b for b in program.buffers if b.role == "full"]) < 20
+
+
+@pytest.mark.parametrize("rows", [5000, "rows_of_frames"])
+def test_frames_of_values_and_constants_are_written_sample_by_sample(rows: Any) -> None:
+    """Rows of zeros and ones in a batch of matrices tell nothing of samples, and are written at each: one pass, in tiles."""
+    angle, target = sd.symbol("angle", (rows, 3)), sd.symbol("target", (rows, 2))
+    frame: Any = None
+    for k in range(3):
+        c, s = sd.cos(angle[:, k]), sd.sin(angle[:, k])
+        none, one = sd.zeros_like(c), sd.ones_like(c)
+        turned = sd.stack([sd.stack([c, -s, c / 2], axis=1), sd.stack([s, c, s / 2], axis=1), sd.stack([none, none, one], axis=1)],
+                          axis=1)
+        frame = turned if frame is None else frame @ turned
+    loss = sd.sum((frame[:, :2, 2] - target) ** 2)
+    outputs = list(sd.value_and_grad(loss, angle))
+    kernel = sd.compile(outputs, [angle, target], cache=False)
+    rng = np.random.default_rng(8)
+    values = rng.normal(size=(5000, 3)), rng.normal(size=(5000, 2))
+    sizes = {} if isinstance(rows, int) else {"rows_of_frames": 5000}
+    ends = np.cumsum(values[0], axis=1)
+    reached = np.stack([np.cos(ends).sum(axis=1), np.sin(ends).sum(axis=1)], axis=1) / 2
+    total, gradient = kernel(*values)
+    np.testing.assert_allclose(total, ((reached - values[1]) ** 2).sum(), rtol=1e-12)
+    off = reached - values[1]
+    for k in range(3):
+        moved = off[:, 1] * np.cos(ends[:, k:]).sum(axis=1) - off[:, 0] * np.sin(ends[:, k:]).sum(axis=1)
+        np.testing.assert_allclose(gradient[:, k], moved, rtol=1e-9, atol=1e-12)
+    program = kernel.planned(sizes).program
+    assert sum(1 for section in program.sections if section.kind == "range") == 1
+    assert [b.name for b in program.buffers if b.role == "full"] == []

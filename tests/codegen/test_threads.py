@@ -241,6 +241,24 @@ def test_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         sd.compile(x + 1, x)
 
 
+def test_no_more_threads_are_asked_than_there_are_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    run = workers.run
+
+    def noted(work: workers.Work, stop: Any, threads: int) -> None:
+        asked.append(threads)
+        run(work, stop, threads)
+    monkeypatch.setattr(workers, "run", noted)
+    f = sd.compile(sd.sum(sd.exp(x)), x, threads=4, cache=False)
+    parts = []
+    for size in (100_000, 2048, 1024, 600):
+        np.testing.assert_allclose(f(np.zeros(size)), size)
+        executable: Any = f.last[1].executable
+        parts.append([len(s.ends({"n": size})) for s in executable.parted.stages if isinstance(s, CutRange)])
+    assert asked == [min(4, max(counts)) for counts in parts]
+    assert 1 in asked and 2 in asked and 4 in asked
+
+
 def test_large_sums_are_folded_by_all_threads() -> None:
     """Rows of the instances are shared out, those of sums that have fewer go with the first; the bits are those of one thread."""
     n, d = sd.dim("n_folds", minimum=1), 211
