@@ -101,7 +101,7 @@ class Search:
                 # turned then.  An operand lies as that of which it is computed position by position.
                 last, other = (self.hints.value(node.extents[group[-1]]) for group in (second, first))
                 along = f.node is node and first is rows and len(rows) > 1 and other >= RUN and (
-                    trial.get(a.node, order)[-1] == a.at.index(rows[-1]))
+                    trial.get(a.node, range(len(a.at)))[-1] == a.at.index(rows[-1]))
                 alike = {self.found.get(child) for child, origins in reads(f.node, self.stored) if all(
                     origin == {axis} for axis, origin in enumerate(origins))} & {order, turned}
                 turns = turned in alike if len(alike) == 1 else last < RUN <= other or along

@@ -216,7 +216,7 @@ def place(node: Node, passes: Passes) -> None:
 
 def is_at_samples(node: Node, axis: int, passes: Passes) -> bool:
     """Whether a pattern that tells nothing of samples is the same for all of them, and written at each; notes their label."""
-    if not isinstance(node, Product) or node in passes.sample or any(f in passes.sample for f in node.children):
+    if not isinstance(node, Product) or any(part in passes.sample or part in passes.joint for part in (node, *node.children)):
         return False
     label = node.out[axis]
     if type(label) is not int or node.extents[label] != passes.size or node.shape[axis] != passes.size or any(

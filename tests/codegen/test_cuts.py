@@ -113,10 +113,11 @@ def test_many_values_of_each_edge_are_computed_edge_by_edge(poses: Any) -> None:
     assert len([b for b in program.buffers if b.role == "full"]) < 20
 
 
+@pytest.mark.parametrize("target", ["cpu", "numba"])
 @pytest.mark.parametrize("rows", [5000, "rows_of_frames"])
-def test_frames_of_values_and_constants_are_written_sample_by_sample(rows: Any) -> None:
+def test_frames_of_values_and_constants_are_written_sample_by_sample(rows: Any, target: str) -> None:
     """Rows of zeros and ones in a batch of matrices tell nothing of samples, and are written at each: one pass, in tiles."""
-    angle, target = sd.symbol("angle", (rows, 3)), sd.symbol("target", (rows, 2))
+    angle, goal = sd.symbol("angle", (rows, 3)), sd.symbol("goal", (rows, 2))
     frame: Any = None
     for k in range(3):
         c, s = sd.cos(angle[:, k]), sd.sin(angle[:, k])
@@ -124,9 +125,9 @@ def test_frames_of_values_and_constants_are_written_sample_by_sample(rows: Any) 
         turned = sd.stack([sd.stack([c, -s, c / 2], axis=1), sd.stack([s, c, s / 2], axis=1), sd.stack([none, none, one], axis=1)],
                           axis=1)
         frame = turned if frame is None else frame @ turned
-    loss = sd.sum((frame[:, :2, 2] - target) ** 2)
+    loss = sd.sum((frame[:, :2, 2] - goal) ** 2)
     outputs = list(sd.value_and_grad(loss, angle))
-    kernel = sd.compile(outputs, [angle, target], cache=False)
+    kernel = sd.compile(outputs, [angle, goal], cache=False, target=target)
     rng = np.random.default_rng(8)
     values = rng.normal(size=(5000, 3)), rng.normal(size=(5000, 2))
     sizes = {} if isinstance(rows, int) else {"rows_of_frames": 5000}
