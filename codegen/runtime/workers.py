@@ -58,11 +58,11 @@ class Job:
 
         Whatever is raised meanwhile, such as by Ctrl-C once more, waits for it too.
         """
-        self.end()
         raised: BaseException | None = None
         waiting = True
         while waiting:
             try:
+                self.end()
                 while self.busy - {0}:
                     time.sleep(1e-4)
                 waiting = False
@@ -118,9 +118,9 @@ def run(work: Work, stop: Callable[[], None], threads: int) -> None:
     if pool.workers < threads - 1:
         pool.hire(threads - 1)
     job = Job(work, stop)
-    for _ in range(threads - 1):
-        pool.jobs.put(job)
     try:
+        for _ in range(threads - 1):
+            pool.jobs.put(job)
         job.run(0)
         if job.failure is not None:
             raise job.failure

@@ -72,6 +72,8 @@ from symdiff.sizes import Size, floor_divide, multiply, product
 PAGE = 4096
 # Bytes of an array that stays in the cache of a core once it is read.
 CACHED_BYTES = 1 << 17
+# Functions that do not read all that stands in them.
+LAZY = frozenset({"select", "logical_and", "logical_or"})
 # Values in a vector loop for which four turns still fit the registers.
 LONGEST = 10
 
@@ -149,6 +151,8 @@ class Jammer:
         added = {s.buffer for s in loop.body if isinstance(s, Accumulate)}
 
         def once(value: Value) -> Value | None:
+            if isinstance(value, Call) and value.function in LAZY:
+                return value  # what is read in it may be read under its condition alone
             if not isinstance(value, Load) or value.buffer in added or any(loop.var in index_variables(i) for i in value.index):
                 return None
             return read.setdefault(value, Register(next(self.name)))

@@ -217,6 +217,27 @@ def test_an_interrupt_waits_for_what_is_being_done() -> None:
     assert Numbers(9).run(3) == list(range(9))
 
 
+def test_an_interrupt_while_work_is_handed_out_waits_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker that has the job already writes to arrays of the call."""
+    numbers = Numbers(3, 0.05)
+    pool = workers.Pool()
+    monkeypatch.setattr(workers, "POOL", [pool])
+    put = pool.jobs.put
+
+    class Jobs:
+        get = pool.jobs.get
+
+        def put(self, job: workers.Job) -> None:
+            put(job)
+            while not numbers.running:
+                time.sleep(1e-4)
+            raise KeyboardInterrupt
+    monkeypatch.setattr(pool, "jobs", Jobs())
+    with pytest.raises(KeyboardInterrupt):
+        numbers.run(3)
+    assert not numbers.running and len(numbers.done) == 1
+
+
 def test_threads_are_chosen_by_what_calls_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     pace = Pace()

@@ -308,10 +308,10 @@ class StatementWriter(RowAligner):
                 reached = upto
             else:  # once, or not at all where no vector is whole; as rows stand where that is how they begin
                 aside = self.compare("icmp ne", before, ZERO)
-                some = self.select(self.logic("and", aside, self.compare("icmp sgt", hi, ZERO)), ONE, ZERO)
-                self.turns("row", ZERO, some, ONE, list(parts.values()), row)
+                walks = self.logic("and", aside, self.compare("icmp sgt", hi, ZERO))
+                self.turns("row", ZERO, self.select(walks, ONE, ZERO), ONE, list(parts.values()), row)
                 self.turns(loop.var, lo, self.select(aside, lo, hi), each, list(parts.values()), body)
-                reached = self.select(aside, upto, hi)
+                reached = self.select(walks, upto, hi)
         elif self.minus(hi, lo).name == str(turn):
             self.variables[loop.var] = lo
             body()
