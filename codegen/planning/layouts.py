@@ -21,6 +21,8 @@ from symdiff.index_notation import Label, labels_in, labels_of
 
 # Elements side by side that are worth copying or adding together: half a vector of AVX-512.
 RUN = 8
+# From so many places on, rows of an image are rather walked along than its channels; shorter ones are halved by a pool.
+LONG_RUN = 16
 # For each axis of a node, axes of the one that reads it.
 Origins = tuple[frozenset[int], ...]
 
@@ -100,7 +102,7 @@ class Search:
                 # The result lies along rows of several labels, as those of images, where the operand with them does: no matrix is
                 # turned then.  An operand lies as that of which it is computed position by position.
                 last, other = (self.hints.value(node.extents[group[-1]]) for group in (second, first))
-                along = f.node is node and first is rows and len(rows) > 1 and other >= RUN and (
+                along = f.node is node and first is rows and len(rows) > 1 and other >= LONG_RUN and (
                     trial.get(a.node, range(len(a.at)))[-1] == a.at.index(rows[-1]))
                 alike = {self.found.get(child) for child, origins in reads(f.node, self.stored) if all(
                     origin == {axis} for axis, origin in enumerate(origins))} & {order, turned}

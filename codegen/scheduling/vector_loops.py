@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from codegen.loop_ir.dtypes import BYTES
 from codegen.loop_ir.nodes import (
     Accumulate,
     Affine,
@@ -50,13 +51,15 @@ from codegen.loop_ir.walks import (
     used_registers,
     values_of,
 )
-from symdiff.sizes import combine, typical_value
+from symdiff.sizes import Size, combine, multiply, product, typical_value
 
 LANES = 4
 # Turns that a loop over samples is taken to have, and one over any symbolic axis.
 MANY = 100
 MOST_UNROLLED = 48
 LONGEST_UNROLLED = 8
+# Lines whole pages apart have one place of the first cache, which holds some eight of them.
+PAGE, WIDE, PLACES = 4096, 64, 8
 # Turns at the end of a row that are not worth the code of a vector loop.
 FEW_AT_END = 3
 # Places of one buffer of which each two are compared.
@@ -161,7 +164,7 @@ class Chooser:
                         lane.varying.add(register)
                     total += 1
                 case Store(buffer=buffer, index=index):
-                    total += self.access(buffer, index, lane)
+                    total += self.access(buffer, index, lane) * (2 if lane and self.collides(buffer, index, lane) else 1)
                 case Accumulate(buffer=buffer, index=index):
                     total += 2 * self.access(buffer, index, lane) + (8 if lane and not lane.moves(index) else 0)
                 case CarryingLoop():
@@ -205,6 +208,17 @@ class Chooser:
         if lane is None or not lane.moves(index):
             return 1
         return 1 if lane.neighbours(index) else 2 * LANES
+
+
+    def collides(self, name: str, index: tuple[Affine, ...], lane: Lane) -> bool:
+        """Whether the lanes write to more lines of one place of the cache than it holds."""
+        buffer = self.buffers.get(name)  # an instance of a part lies by itself
+        if buffer is None or WIDE // (size := BYTES[buffer.dtype]) <= PLACES:
+            return False
+        step: Size = 0
+        for axis, i in enumerate(index):
+            step = combine(((1, step), (1, multiply(dict(i.terms).get(lane.var, 0), product(buffer.shape[axis + 1:])))))
+        return isinstance(step, int) and step != 0 and step * size % PAGE == 0
 
 
 def unrolls(loop: Loop | SampleLoop) -> bool:

@@ -200,3 +200,16 @@ def test_images_are_convolved_one_by_one(images: int, pixels: tuple[int, int]) -
     for one, two, theirs in zip(*found, wanted, strict=True):
         np.testing.assert_array_equal(one, two)
         np.testing.assert_allclose(one, theirs, rtol=2e-3, atol=2e-4 * np.max(np.abs(theirs)))
+
+
+def test_lanes_do_not_write_to_one_place_of_the_cache() -> None:
+    """Windows of channels whole pages apart are written row by row in float32, of which 16 lanes would want one place."""
+    x, a, w = (sd.symbol(name, shape, "float32") for name, shape in (
+        ("x", (32, 3, 8, 8)), ("a", (32, 3, 3, 3)), ("w", (32, 32, 3, 3))))
+    loss = sd.sum(sd.nn.conv2d(sd.relu(sd.nn.conv2d(x, a, padding=1)), w, padding=1) ** 2)
+    lines = sd.compile(loss, [x, a, w], cache=False).loop_ir.splitlines()
+    windows = [k for k, line in enumerate(lines) if "= select(" in line]
+    assert len(windows) == 2
+    for k in windows:
+        lane = next(line.split()[1] for line in reversed(lines[:k]) if line.endswith(" lane"))
+        assert f", {lane}] = select(" in lines[k], lines[k]
