@@ -191,7 +191,7 @@ class Machine:
                     self.fast, _ = compiled([fast_call_code.CODE], key, store, lambda made: self.load(made, "fast_call"))
         return None if self.fast is None else self.fast[1][0]
 
-    def share(self, store: KernelStore | None) -> Callable[[Any, int], int]:
+    def share(self, store: KernelStore | None) -> Callable[[int, int], int]:
         """What runs the parts of a shared call, of a table and a place: 0 when all have ended, 1 where others run some still."""
         if self.shared is None:
             with WRITING, self.lock:

@@ -11,7 +11,7 @@ share have begun, and how many of all have ended, a line each; for each thread t
 
 from __future__ import annotations
 
-from codegen.backends.fast_call_table import loop
+from codegen.backends.fast_call_table import load, loop
 
 LINE = 8
 # What a stage calls: a function of sections, one of parts, or one that folds instances.
@@ -29,7 +29,7 @@ PAUSES = {("x86_64", "i686", "i386"): ("@llvm.x86.sse2.pause()", "@llvm.x86.sse2
 
 def word(name: str, kind: str, base: str, at: str | int) -> str:
     """Two lines that load a word of a table."""
-    return f"%{name}.p = getelementptr inbounds i64, ptr {base}, i64 {at}\n  %{name} = load {kind}, ptr %{name}.p, align 8"
+    return load(name, kind, base, str(8 * at) if isinstance(at, int) else at)
 
 
 def code(triple: str) -> str:
