@@ -66,10 +66,9 @@ from codegen.loop_ir.nodes import (
 )
 from codegen.loop_ir.rewriting import counted_by, moved_value, replaced_value
 from codegen.loop_ir.walks import buffers_of, fresh_names, index_variables, loads, subvalues, values_of
-from codegen.scheduling.vector_loops import independent
+from codegen.scheduling.vector_loops import PAGE, independent
 from symdiff.sizes import Size, floor_divide, multiply, product
 
-PAGE = 4096
 # Bytes of an array that stays in the cache of a core once it is read.
 CACHED_BYTES = 1 << 17
 # Functions that do not read all that stands in them.

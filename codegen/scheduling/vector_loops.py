@@ -58,7 +58,7 @@ LANES = 4
 MANY = 100
 MOST_UNROLLED = 48
 LONGEST_UNROLLED = 8
-# Lines whole pages apart have one place of the first cache, which holds some eight of them.
+# Bytes of a page, and of a vector of AVX-512; lines whole pages apart have one place in the first cache, which holds so many.
 PAGE, WIDE, PLACES = 4096, 64, 8
 # Turns at the end of a row that are not worth the code of a vector loop.
 FEW_AT_END = 3
