@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from codegen.planning.costs import Hints
-from codegen.planning.matrices import matrix_form, turned_operands
+from codegen.planning.matrices import matrix_form, unordered_operands
 from codegen.planning.passes import Passes, is_leaf, is_of_numbers, is_pattern, is_small_power
 from codegen.planning.pulled_windows import as_read
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
@@ -94,7 +94,7 @@ def choose_stored(roots: Sequence[Node], order: Sequence[Node], passes: Passes, 
                     stored.setdefault(arg, "a loop reads it")
         if isinstance(node, Product):
             form = matrix_form(node, hints, passes.label.get(node))
-            for f in (form.A.node, form.B.node) if form is not None else turned_operands(node, hints):
+            for f in (form.A.node, form.B.node) if form is not None else unordered_operands(node, hints):
                 if not isinstance(f, Symbol):
                     stored.setdefault(f, "an operand of a matrix product")
             windows = as_read(node)

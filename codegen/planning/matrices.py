@@ -64,7 +64,11 @@ class MatrixForm(Struct, frozen=True):
     symmetric: bool = False
 
 
-def groups_of(node: Product, copied: bool = False) -> tuple[Operand, Operand, list[Label], list[Label], list[Label]] | None:
+# A, B, and the labels that are rows, columns and inner.
+Groups = tuple[Operand, Operand, list[Label], list[Label], list[Label]]
+
+
+def groups_of(node: Product, copied: bool = False) -> Groups | None:
     """(A, B, rows, columns, inner) of a core that is a product of matrices but for the order of its labels, None for others.
 
     With `copied`, what mixes labels of two groups in one axis is read where it is copied: of windows that lie side by side each
@@ -111,17 +115,15 @@ def matrix_form(node: Product, hints: Hints, sample: Label | None = None, layout
     if found is None:
         return None
     form = grouped(node, found, hints, sample, layouts)
-    if form is None and any(mixes(f, *found[2:]) for f in found[:2]):
-        # A copy is worth a product of all that it mixed, not many small ones.
-        found = groups_of(node, copied=True)
-        form = None if found is None else grouped(node, found, hints, sample, layouts)
-        if form is None or found is None or any(i in group for i in form.batch for group in found[2:]):
-            return None
-    return form
+    copies = groups_of(node, copied=True) if form is None and any(mixes(f, *found[2:]) for f in found[:2]) else None
+    if copies is None:
+        return form
+    # A copy is worth a product of all that it mixed, not many small ones.
+    form = grouped(node, copies, hints, sample, layouts)
+    return None if form is None or any(i in group for i in form.batch for group in copies[2:]) else form
 
 
-def grouped(node: Product, found: tuple[Operand, Operand, list[Label], list[Label], list[Label]], hints: Hints,
-            sample: Label | None, layouts: Layouts) -> MatrixForm | None:
+def grouped(node: Product, found: Groups, hints: Hints, sample: Label | None, layouts: Layouts) -> MatrixForm | None:
     """The matrix product of operands whose labels are grouped like this, None where they do not lie so."""
     a, b, rows, columns, inner = found
     if not columns and is_of_fewer(a.node):
@@ -152,7 +154,7 @@ def grouped(node: Product, found: tuple[Operand, Operand, list[Label], list[Labe
     return None
 
 
-def turned_operands(node: Product, hints: Hints) -> tuple[Node, ...]:
+def unordered_operands(node: Product, hints: Hints) -> tuple[Node, ...]:
     """The operands of a product of matrices whose labels stand in no order for that: arrays may lie so that they do."""
     groups = groups_of(node, copied=True)
     if groups is None or not (groups[2] and groups[3]) or hints.count(node.extents) < SMALLEST:
