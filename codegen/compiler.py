@@ -119,7 +119,7 @@ def compile(outputs: Tree, inputs: Sequence[Node | Dim] | Node | Dim | None = No
         def arranged(nodes: list[Node]) -> list[Node]:
             nodes = narrow_truths(nodes)
             if are_numbers(nodes):
-                return share_terms(nodes)
+                return join_windows(share_terms(nodes))
             plain = without_single_places(nodes)
             parted = separate_gathers(join_parts(write_in_windows(join_companions(plain), hints)), hints)
             ordered = share_products(order_contractions(open_contractions(sum_over_windows(parted, hints), hints), hints))

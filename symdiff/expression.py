@@ -45,6 +45,8 @@ NAME_KEYS: dict[str, int] = {}
 # A bit of `settled`: the node is a comparison with a number, so it has no truth value.
 VALUE_ASKED = 1
 NO_INDEX = index_hash(())
+# The hashes of where a number stands, of its shape and of its extents.
+NONE = (NO_INDEX, NO_INDEX, NO_INDEX)
 WRAPPED = {"int32": 1 << 31, "int64": 1 << 63}
 
 
@@ -305,7 +307,7 @@ class Product(Node):
         if canonical is None:
             written = factors
             keys = [(f.key, index_hash(at) if at else NO_INDEX) for f, at in factors]
-            if len(keys) > 1:
+            if len(keys) > 2 or (len(keys) == 2 and keys[0] > keys[1]):
                 written = tuple([factors[k] for k in sorted(range(len(keys)), key=keys.__getitem__)])
                 keys.sort()
             place: tuple[object, ...] = (Product, table_key(coefficient), written, out, extents, type)
@@ -317,7 +319,8 @@ class Product(Node):
             node.coefficient, node.factors, node.out, node.extents = coefficient, factors, out, extents
             node.type, node.order, node.symmetries, node.written = type, order, symmetries, None
             node.children = tuple([f[0] for f in factors])
-            plain = (not extents and not out) or out == tuple(range(len(extents)))
+            is_number = not extents and not out
+            plain = is_number or out == tuple(range(len(extents)))
             node.is_core = not plain and len({label for index in out for label in labels_of(index)}) < len(extents)
             node.dense = plain and extents == type.shape
             dtype = type.dtype
@@ -327,8 +330,8 @@ class Product(Node):
                 _, written, sizes, count = canonical
                 node.key = hash((8, tuple([factor_key(f) for f in written]), shape_key(sizes), count, name_key(type.dtype)))
             else:
-                node.key = hash((4, number_hash(coefficient), tuple(keys), index_hash(out), name_key(type.dtype),
-                                 shape_key(type.shape), shape_key(extents)))
+                at, shape, sizes = NONE if is_number else (index_hash(out), shape_key(type.shape), shape_key(extents))
+                node.key = hash((4, number_hash(coefficient), tuple(keys), at, name_key(dtype), shape, sizes))
             node = enter(node, place)
         return node  # type: ignore[return-value]
 

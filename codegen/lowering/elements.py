@@ -152,7 +152,10 @@ class Elements:
         known = self.depths.get(id(value))
         if known is not None and known[0] is value:
             return known[1]
-        result = 1 + max((self.height(a) for a in value.args), default=0)
+        result = 1
+        for arg in value.args:
+            if type(arg) is Call:
+                result = max(result, 1 + self.height(arg))
         self.depths[id(value)] = (value, result)
         return result
 
@@ -238,7 +241,7 @@ class Elements:
     def multiplied(self, node: Product, reads: list[tuple[Node, At]], conditions: list[Value],
                    free: bool) -> Generator[Request, Value, tuple[Value, list[Value]]]:
         """coefficient · Π factors, each read at an index, and all conditions under which it is not zero."""
-        kind = node.dtype if all([f.dtype == node.dtype for f, _ in reads]) else promote(node.dtype, *[f.dtype for f, _ in reads])
+        kind = promote(node.type.dtype, *[f.type.dtype for f, _ in reads])
         plain = free and not conditions
         above: Value | None = None
         below: Value | None = None

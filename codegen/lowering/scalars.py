@@ -84,7 +84,7 @@ def integer_power(value: Value, p: int, dtype: str) -> Value:
 def element(node: Map, args: Sequence[Value]) -> Value:
     """function(args) for one element; raises `CannotLower` for a function without a word in the loop IR."""
     name = node.function.name
-    dtypes = [a.dtype for a in node.args]
+    dtypes = [a.type.dtype for a in node.args]
     if name == "guard":
         return cast(args[0], dtypes[0], "bool")
     if name in ("number", "as_integer"):

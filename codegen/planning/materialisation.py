@@ -12,7 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from codegen.planning.costs import Hints
 from codegen.planning.matrices import matrix_form, unordered_operands
-from codegen.planning.passes import Passes, is_leaf, is_of_numbers, is_pattern, is_small_power
+from codegen.planning.passes import (
+    Passes,
+    is_function_of_leaves,
+    is_leaf,
+    is_made_of_numbers,
+    is_of_numbers,
+    is_pattern,
+    is_small_power,
+)
 from codegen.planning.pulled_windows import as_read
 from symdiff.expression import Add, Apply, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read, factors_read, is_gather, solved_labels
@@ -71,7 +79,7 @@ def choose_stored(roots: Sequence[Node], order: Sequence[Node], passes: Passes, 
     for node in passes.full:
         if not is_leaf(node):
             stored.setdefault(node, "another pass reads it, or another sample")
-    if all(is_of_numbers(node) or is_leaf(node) for node in order):
+    if all([is_leaf(node) or is_function_of_leaves(node) or (is_made_of_numbers(node) and not must_push(node)) for node in order]):
         return stored
     users: dict[Node, list[Node]] = {}
     for node in order:

@@ -16,7 +16,7 @@ from codegen.loop_ir.dtypes import BYTES
 from codegen.planning.costs import Hints
 from symdiff.expression import Add, Apply, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.gathers import children_read, factors_read, is_scatter, solved_labels
-from symdiff.index_notation import labels_of
+from symdiff.index_notation import labels_in, labels_of
 from symdiff.normal_form import number_of
 from symdiff.sizes import Size
 from symdiff.traversal import topological
@@ -77,8 +77,26 @@ def is_of_numbers(node: Node) -> bool:
 
 
 def are_numbers(roots: Sequence[Node]) -> bool:
-    """Whether the roots, and all that they are computed of, are numbers: there is nothing to put in order along any axis."""
-    return all(is_of_numbers(node) or is_leaf(node) for node in topological(roots))
+    """Whether the roots are numbers, computed of such, or at places of arrays: there is nothing to put in order along any axis."""
+    return all(is_leaf(node) or is_function_of_leaves(node) or is_made_of_numbers(node) for node in topological(roots))
+
+
+def is_made_of_numbers(node: Node) -> bool:
+    """Whether the node is a number, or an array with numbers at its places, computed of numbers and elements at given places.
+
+    The gradient of a function of a few elements is a sum of such arrays.
+    """
+    if isinstance(node, Product):
+        return not node.is_core and all([not at or ((is_leaf(f) or is_function_of_leaves(f)) and not labels_in(at))
+                                         for f, at in node.factors])
+    if node.type.shape:
+        return isinstance(node, Add) and all([isinstance(term, Product) and is_made_of_numbers(term) for term in node.children])
+    return isinstance(node, (Map, Add))
+
+
+def is_function_of_leaves(node: Node) -> bool:
+    """Whether the node is a function of leaves, element by element."""
+    return isinstance(node, Map) and all(map(is_leaf, node.args))
 
 
 def reads_leaves(node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
 
 from symdiff.expression import Add, Apply, Factor, Map, Node, Product, Reduce
@@ -17,8 +17,19 @@ def rewritten(roots: Sequence[Node], change: Callable[[Node], Node]) -> list[Nod
     """The roots with every node changed, over children that are."""
     done: dict[Node, Node] = {}
     for node in topological(roots):
-        done[node] = change(over(node, [done[child] for child in node.children]))
-    return [done[root] for root in roots]
+        fresh = change(over_changed(node, done))
+        if fresh is not node:
+            done[node] = fresh
+    return [done.get(root, root) for root in roots]
+
+
+def over_changed(node: Node, done: Mapping[Node, Node]) -> Node:
+    """The node over what its children have become, its steps kept; the node itself where `done` tells of none."""
+    if done:
+        for child in node.children:
+            if child in done:
+                return over(node, [done.get(child, child) for child in node.children])
+    return node
 
 
 def over(node: Node, children: Sequence[Node]) -> Node:
@@ -33,6 +44,8 @@ def as_written(node: Node, children: Sequence[Node]) -> Node:
     """The node over other children, without its steps; the node itself where they are its own."""
     if all(map(is_, children, node.children)):
         return node
+    if isinstance(node, Map):  # most nodes of long programs are that
+        return Map(node.function, tuple(children), node.type)
     if isinstance(node, Add):
         return Add(tuple([(c, child) for (c, _), child in zip(node.terms, children, strict=True)]), node.type)
     if isinstance(node, Product):
@@ -40,10 +53,8 @@ def as_written(node: Node, children: Sequence[Node]) -> Node:
         return Product(node.coefficient, factors, node.out, node.extents, node.type)
     if isinstance(node, Reduce):
         return Reduce(node.function, children[0], node.axes, node.type)
-    if isinstance(node, Apply):
-        return Apply(node.operation, tuple(children), node.parameters, node.type)
-    assert isinstance(node, Map)
-    return Map(node.function, tuple(children), node.type)
+    assert isinstance(node, Apply)
+    return Apply(node.operation, tuple(children), node.parameters, node.type)
 
 
 def made(factors: Sequence[Factor], out: tuple[Index, ...], extents: Sequence[Size], dtype: str) -> Node:

@@ -57,8 +57,12 @@ def swept(body: tuple[Statement, ...], live: set[str], registers: set[str]) -> t
     """A body without dead statements."""
     kept: list[Statement] = []
     for statement in without_overwritten(body):
+        if type(statement) is Let:  # most statements are that
+            if statement.register in registers:
+                kept.append(statement)
+            continue
         match statement:
-            case Let() | Update() | Assign():
+            case Update() | Assign():
                 if statement.register in registers:
                     kept.append(statement)
             case Store() | Accumulate() | Fill() | Mirror():

@@ -99,11 +99,13 @@ def index_demands(roots: Iterable[Node]) -> list[Positions]:
     seen: set[Turns] = set()
     while pending:
         bodies, around, outer = pending.pop()
-        # What reads at positions comes before the marks of those: it tells better where they are asked for.
-        for node in sorted(topological(bodies), key=is_one_hot):
+        order = topological(bodies)
+        for node in order:
             if is_scan(node) and (inner := Turns(loop_of(node)[0], node.children, around)) not in seen:
                 seen.add(inner)
                 pending.append(([*inner.loop.nexts, *inner.loop.stacks], inner, node if outer is None else outer))
+        # What reads at positions comes before the marks of those: it tells better where they are asked for.
+        for node in sorted(order, key=is_one_hot) if any(map(is_of_positions, order)) else ():
             for given, size, from_end in asked_positions(node):
                 index = seen_outside(given, around)
                 if index is not None and (is_cheap(index) or is_of_counts(index)):
@@ -111,6 +113,11 @@ def index_demands(roots: Iterable[Node]) -> list[Positions]:
                     where = node if outer is None else outer
                     found.setdefault((index, size, from_end), Positions(index, symbols, size, where, from_end))
     return list(found.values())
+
+
+def is_of_positions(node: Node) -> bool:
+    """Whether the node is about a position among so many: whether it is a given one, or which it is."""
+    return is_one_hot(node) or (isinstance(node, Map) and node.function.name == "class_number")
 
 
 def asked_positions(node: Node) -> Iterator[tuple[Node, Size, bool]]:
@@ -307,6 +314,8 @@ def size_demands(roots: Sequence[Node]) -> list[Demand]:
         if size not in found or found[size].least < least:
             found[size] = Demand(size, least, node, reduced, holder_of(node))
     nodes = deep(roots)
+    if not any(map(has_named_sizes, nodes)):
+        return []
     inside = {node: loop for loop in nodes if is_scan(loop) for node in deep([*loop_of(loop)[0].nexts, *loop_of(loop)[0].stacks])}
     # What exponents are shifted by is no maximum that was asked for: of none there is nothing to shift.
     loops = {loop_of(node)[0] for node in nodes if is_scan(node)}
@@ -324,6 +333,12 @@ def size_demands(roots: Sequence[Node]) -> list[Demand]:
             for size in node.extents:
                 ask(size, 0, node)
     return list(found.values())
+
+
+def has_named_sizes(node: Node) -> bool:
+    """Whether an axis of the node, or of what it goes through, has a size that is told at the call alone."""
+    sizes = (*node.type.shape, *node.extents) if isinstance(node, Product) else node.type.shape
+    return any([not isinstance(size, int) for size in sizes]) if sizes else False
 
 
 def check_demands(demands: Sequence[Demand], sizes: Mapping[str, int]) -> None:

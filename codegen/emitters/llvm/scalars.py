@@ -191,7 +191,8 @@ def library(w: Function, name: str, *args: Ssa) -> Ssa:
     args = w.alike(*args)
     a = args[0]
     full = name if a.kind == "double" else name + "f"
-    w.declare(full, f"declare {a.kind} @{full}({', '.join([a.kind] * len(args))}) #0")
+    if full not in w.declared:
+        w.declare(full, f"declare {a.kind} @{full}({', '.join([a.kind] * len(args))}) #0")
     if a.lanes > 1:
         full = w.declare(f".{full}.{a.lanes}", for_each_lane(full, a, len(args)))
     given = ", ".join([f"{v.type} {v.name}" for v in args])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-FUNCTION = re.compile(r"^define .*?^}\n*", re.DOTALL | re.MULTILINE)
+BEGIN, END = "\ndefine ", "\n}\n"
 NAME = re.compile(r"@([\w.]+)")
 # What a declaration leaves out of the line that begins a function.
 PARAMETER = re.compile(r" %[\w.]+(?=[,)])")
@@ -26,8 +26,9 @@ class Pieces:
 
     def add(self, chunk: str) -> str | None:
         """The next piece, where this chunk makes it whole."""
-        self.shared.append(FUNCTION.sub("", chunk))
-        self.functions += FUNCTION.findall(chunk)
+        others, functions = taken_apart(chunk)
+        self.shared.append(others)
+        self.functions += functions
         self.length += chunk.count("\n")
         return self.rest() if self.length >= self.lines else None
 
@@ -41,6 +42,25 @@ class Pieces:
         self.declarations.update((opening_name(function), declaration(function)) for function in self.functions)
         self.functions, self.length = [], 0
         return "\n".join([*self.shared, *others, "", body])
+
+
+def taken_apart(chunk: str) -> tuple[str, list[str]]:
+    r"""What is no function, and the functions, of a text.
+
+    >>> taken_apart("declare void @f()\n\ndefine void @g() {\n  ret void\n}\n")
+    ('declare void @f()\n\n', ['define void @g() {\n  ret void\n}\n'])
+    """
+    others: list[str] = []
+    functions: list[str] = []
+    text = f"\n{chunk}\n"
+    place = 1
+    while (start := text.find(BEGIN, place - 1)) >= 0:
+        end = text.index(END, start) + len(END)
+        others.append(text[place:start + 1])
+        functions.append(text[start + 1:end])
+        place = end
+    others.append(text[place:-1])
+    return "".join(others), functions
 
 
 def opening_name(function: str) -> str:

@@ -75,9 +75,10 @@ class StatementWriter(RowAligner):
 
     def statement(self, statement: Statement) -> None:
         """One statement."""
+        if isinstance(statement, Let):  # most statements are that
+            self.registers[statement.register] = self.value(statement.value, self.mask)
+            return
         match statement:
-            case Let(register, _, value):
-                self.registers[register] = self.value(value, self.mask)
             case Store(buffer, index, value):
                 self.store(buffer, index, self.value(value, self.mask), self.mask)
             case Accumulate(op, buffer, index, value):

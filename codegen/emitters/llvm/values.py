@@ -83,13 +83,18 @@ class ValueWriter(IndexWriter):
 
     def value(self, value: Value, mask: Ssa | None = None) -> Ssa:
         """The value; reads in it happen only where the mask holds."""
+        # Most values are of these kinds: to ask for a class takes less than to match it.
+        if isinstance(value, Register):
+            return self.registers[value.name]
+        if isinstance(value, Call):
+            return self.applied(value, mask)
+        if isinstance(value, Load):
+            return self.load(value.buffer, value.index, mask)
+        return self.known_value(value)
+
+    def known_value(self, value: Literal | SizeValue | IndexValue | Inside) -> Ssa:
+        """A number, a size, an index, or whether one is inside a size."""
         match value:
-            case Register(name):
-                return self.registers[name]
-            case Load(name, index):
-                return self.load(name, index, mask)
-            case Call():
-                return self.applied(value, mask)
             case Literal(number, dtype):
                 return literal(number, KINDS[dtype])
             case SizeValue(size, dtype):
