@@ -102,8 +102,11 @@ def numpy_functions() -> tuple[int, int, int] | None:
     return (functions[NEW], functions[RETURN], functions[SCALAR]) if functions[ARRAY_TYPE] == id(np.ndarray) else None
 
 
-def bound(code: int, kernel: int, routines: Any, call: DirectCall) -> Any:
-    """The built-in function for a call; `code` is the address of the machine code, `kernel` that of the kernel."""
+def bound(code: int, kernel: int, routines: Any, call: DirectCall, kept: Any = None) -> Any:
+    """The built-in function for a call; `code` is the address of the machine code, `kernel` that of the kernel.
+
+    The kernel takes addresses, sizes and the table of routines, or what else stands in its place; `kept` lives as long.
+    """
     functions = numpy_functions()
     assert functions is not None
     new, give_back, scalar = functions
@@ -138,7 +141,7 @@ def bound(code: int, kernel: int, routines: Any, call: DirectCall) -> Any:
         words += [id(dtype), len(shape), extents_of(shape), dtype.num, math.prod(shape) * dtype.itemsize, paths[-1].ctypes.data]
     table = np.array(words, np.int64).view(Table)
     table.kept = (call.fallback, addresses, sizes, routines, extents, dtypes, names, out, program, objects, paths,
-                  list(call.constants), list(call.scratch))
+                  list(call.constants), list(call.scratch), kept)
     TABLES[table.ctypes.data] = table
     return function_of(code, table)
 

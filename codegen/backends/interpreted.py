@@ -40,6 +40,10 @@ class InterpretedExecutable:
                                  mend="compile with target=\"numba\"")
 
 
+    def is_settled(self, sizes: Sequence[int], threads: int) -> bool:
+        """There is one way."""
+        return True
+
     def direct(self, call: DirectCall) -> None:
         """There is no machine code to call."""
 

@@ -87,7 +87,7 @@ class LlvmExecutable:
         self.routines = blas.addresses() if llvm_module.multiplies(program) else None
         self.inlined: Any = None
         named = dict(zip(entry_names(program), addresses, strict=True))
-        self.parted = PartedCalls(program, named.__getitem__) if len(named) > 2 else None
+        self.parted = PartedCalls(program, named.__getitem__, self.routines) if len(named) > 2 else None
 
     def __call__(self, arrays: Sequence[Array], sizes: Sequence[int], threads: int = 1) -> None:
         """Run on arrays and sizes in the order of `parameters`; other Python threads go on meanwhile."""
@@ -101,9 +101,8 @@ class LlvmExecutable:
             if threads == 1:
                 self.run(arrays, sizes)
             elif pace.threaded():
-                given, parted = self.sizes(*sizes), self.parted
-                share = machine().share(self.store)
-                timed(pace, True, lambda: parted.run_threaded(share, arrays, sizes, given, self.routines, threads))
+                given, parted, call = self.sizes(*sizes), self.parted, machine().shared_calls(self.store).call
+                timed(pace, True, lambda: parted.run_threaded(call, arrays, sizes, given, threads))
             else:
                 timed(pace, False, lambda: self.run(arrays, sizes))
         finally:
@@ -135,14 +134,23 @@ class LlvmExecutable:
             self.inlined = inlined(load_module(python.emit(self.program, self.fast_math)), self.program, constants)
         return self.inlined
 
+    def is_settled(self, sizes: Sequence[int], threads: int) -> bool:
+        """Whether it is known how calls of these sizes run best."""
+        return self.parted is None or threads == 1 or self.parted.storage(sizes)[1].is_settled()
+
     def direct(self, call: DirectCall) -> Any:
-        """A built-in function for calls on one thread; where several may share a large call, Python hands it out."""
+        """A built-in function for calls on one thread, or on those that share a large call."""
         code = machine().fast_call(self.store)
-        if code is None or (self.parted is not None and call.gives_lock and call.threads > 1):
+        if code is None:
             return None
+        address, routines, kept = self.address, self.routines, None
         if self.parted is not None:
-            call = replace(call, scratch=[*call.scratch, *self.parted.storage(call.sizes)[0].take()])
-        function = fast_calls.bound(code, self.address, self.routines, call)
+            frame, pace = self.parted.storage(call.sizes)
+            call = replace(call, scratch=[*call.scratch, *frame.take()])
+            if call.gives_lock and call.threads > 1 and pace.threaded():
+                kept = self.parted.crew(call.sizes, call.threads)
+                address, routines = machine().shared_calls(self.store).address, kept.words
+        function = fast_calls.bound(code, address, routines, call, kept)
         if self.better is not None:
             self.better.follow(function.__self__)
         return function

@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from codegen.backends import fast_call_code, fast_calls, shared_call_code
+from codegen.backends import fast_call_code, fast_calls, worker_code
 from codegen.backends.object_keys import text_key
 from codegen.backends.piece_writers import SHORT_TURNS, PieceWriters
 from codegen.backends.processor_caches import second_cache_bytes
@@ -32,9 +32,10 @@ Loaded = TypeVar("Loaded")
 # A module of more lines is straight code of thousands of operations, for which LLVM's best takes quadratic time.
 LONG = 12_000
 # So many lines are written at a time, by whichever thread is free.
-SHARE = 1000
+PIECE = 1000
 # How the code that shares calls is called, without the interpreter's lock.
-SHARE_CALL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
+SHARE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
+CALL_SHARED = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 # How objects are kept, as `packed` lays them out: code that was kept otherwise has another key.
 LAYOUT = "packed objects"
 # A module that multiplies vectors by powers of two.
@@ -52,6 +53,14 @@ define void @scaled(ptr %a, ptr %b, <8 x i64> %k, <8 x i32> %l) {
   ret void
 }
 """
+
+
+class SharedCalls(NamedTuple):
+    """The functions of `shared_call_code` and `worker_code`, and the address of the one that runs a call."""
+
+    share: Callable[[int, int], int]
+    call: Callable[[Any, Any, Any], None]
+    address: int
 
 
 class Machine:
@@ -78,7 +87,7 @@ class Machine:
                               __version__, binding.llvm_version_info)
         self.count = 0
         self.fast: tuple[Any, list[int]] | None = None
-        self.shared: tuple[Any, Any] | None = None
+        self.shared: tuple[SharedCalls, Any] | None = None
         self.objects = objects_are_known()
         self.lock = threading.RLock()
         renewed_in_children(self)
@@ -130,7 +139,7 @@ class Machine:
     def object_of(self, chunks: Iterable[str], quick: bool = False) -> bytes:
         """The machine code of a module, as `load` takes it; that of a long one is written by several threads, as it is emitted."""
         threads = default_threads() if self.unlocked else 1
-        pieces = Pieces(SHARE if threads > 1 else math.inf)
+        pieces = Pieces(PIECE if threads > 1 else math.inf)
         writers = PieceWriters(self.written, threads - 1)
         lines = 0
         with WRITING:
@@ -191,15 +200,15 @@ class Machine:
                     self.fast, _ = compiled([fast_call_code.CODE], key, store, lambda made: self.load(made, "fast_call"))
         return None if self.fast is None else self.fast[1][0]
 
-    def share(self, store: KernelStore | None) -> Callable[[int, int], int]:
-        """What runs the parts of a shared call, of a table and a place: 0 when all have ended, 1 where others run some still."""
+    def shared_calls(self, store: KernelStore | None) -> SharedCalls:
+        """The code by which threads share a call."""
         if self.shared is None:
             with WRITING, self.lock:
                 if self.shared is None:
-                    text = shared_call_code.code(self.target.triple)
-                    (library, found), _ = compiled([text], text_key(text, self.circumstances), store,
-                                                   lambda made: self.load(made, "share"))
-                    self.shared = SHARE_CALL(found[0]), library
+                    text = worker_code.code(self.target.triple)
+                    (library, (share, call)), _ = compiled([text], text_key(text, self.circumstances), store,
+                                                           lambda made: self.load(made, "share", "call_shared"))
+                    self.shared = SharedCalls(SHARE(share), CALL_SHARED(call), call), library
         return self.shared[0]
 
 

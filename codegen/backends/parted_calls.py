@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from codegen.backends.protocol import Array
-from codegen.backends.shared_call_code import ARRAYS, FOLDS, LINE, PARTS, ROUTINES, SECTIONS, SIZES, STAGES, THREADS
+from codegen.backends.shared_call_code import ARRAYS, FOLDS, PARTS, ROUTINES, SECTIONS, STAGES, THREADS
+from codegen.backends.worker_code import CREW
 from codegen.emitters.llvm.parts import stages_of
 from codegen.loop_ir.nodes import Buffer, Cut, Program
 from codegen.loop_ir.walks import buffers_of, parameters, part_ends, storage_shape, tile_rows
-from codegen.runtime import blas, workers
 from codegen.runtime.storage import REMEMBERED, Frame
+from codegen.runtime.workers import LINE, WORKERS
 from codegen.scheduling.independent_parts import folding, instance_of, with_instances
 from symdiff.sizes import Size, value_of
 
@@ -31,8 +31,6 @@ from symdiff.sizes import Size, value_of
 LEAST_SECONDS = 1e-4
 # Instances of so many bytes are folded by several threads.
 SHARED_BYTES = 1 << 20
-# More parts than a stage has.
-ALL_BEGUN = 1 << 62
 # So many calls of each kind are timed before one is chosen.
 TRIALS = 3
 
@@ -48,6 +46,10 @@ class Pace(Struct):
         if self.timed[0] < TRIALS or self.best[0] < LEAST_SECONDS:
             return False
         return self.timed[1] < TRIALS or self.best[1] < self.best[0]
+
+    def is_settled(self) -> bool:
+        """Whether further calls run as the next one does."""
+        return self.timed[0] >= TRIALS and (self.timed[1] >= TRIALS or self.best[0] < LEAST_SECONDS)
 
     def note(self, threaded: bool, seconds: float) -> None:
         """One more call."""
@@ -76,7 +78,7 @@ class CutRange(Struct, frozen=True):
 class Crew:
     """What several threads need to run a call at once: instances for all parts but the first of each range, tiles, and a table.
 
-    The table is that of `shared_call_code`; each call has a copy of its own, so that a worker that comes late finds all done.
+    The table is that of `shared_call_code`, of which each call makes a copy; `words` are what `worker_code` takes.
     """
 
     def __init__(self, calls: PartedCalls, values: Mapping[str, int], threads: int) -> None:
@@ -108,45 +110,34 @@ class Crew:
                 shares = max(min(threads, rows) if sum(a.nbytes for a in here) >= SHARED_BYTES else 1, 1)
                 shared = [(rows * k // shares, rows * (k + 1) // shares) for k in range(shares)]
                 records.append([FOLDS, stage.folds, shares, self.kept_at(shared), 0, 0, mine, len(ends) - 1])
-        # The lines before those that count, all lines, and what the table begins as.
-        self.before, count = 1 + threads + len(records), len(calls.given)
-        self.lines = self.before + len(records) * (1 + threads)
-        self.words = np.zeros(self.lines * LINE + threads * count, np.int64)
-        self.words[[STAGES, THREADS, ARRAYS]] = len(records), threads, count
-        self.words[(1 + threads) * LINE:self.before * LINE] = np.ravel(records)
-        self.tile_places = [calls.places[b.name] for b in calls.tiles]
-        self.tiles = addresses[start:].reshape(threads - 1, len(self.tile_places))
+        # The table as it begins, up to the addresses of the threads' arrays, and where a call has it.
+        lines, count = (1 + threads + len(records)), len(calls.given)
+        begin = np.zeros((lines + len(records) * (1 + threads)) * LINE, np.int64)
+        begin[[STAGES, THREADS, ROUTINES, ARRAYS]] = len(records), threads, calls.routines, count
+        begin[(1 + threads) * LINE:lines * LINE] = np.ravel(records)
+        copy = np.empty(len(begin) + threads * count + LINE, np.int64)
+        start_of_copy = -(copy.ctypes.data // copy.itemsize) % LINE
+        tile_places = [calls.places[b.name] for b in calls.tiles]
+        self.kept.append(copy)
+        # What the code is told of the crew.
+        self.words = (ctypes.c_int64 * CREW)(
+            self.kept_at(begin), len(begin), copy.ctypes.data + copy.itemsize * start_of_copy, len(begin), count, threads,
+            calls.routines, WORKERS.address, len(tile_places), self.kept_at(tile_places), self.kept_at(addresses[start:]))
 
     def kept_at(self, numbers: Any) -> int:
         """The address of numbers that are kept."""
         self.kept.append(np.array(numbers, np.int64))
         return int(self.kept[-1].ctypes.data)
 
-    def run(self, share: Callable[[int, int], int], arrays: Sequence[int], sizes: Any, routines: Any) -> None:
-        """Run a call with arrays at these addresses; `share` is the code that runs the parts."""
-        memory = np.empty(len(self.words) + LINE, np.int64)
-        start = -(memory.ctypes.data // memory.itemsize) % LINE
-        table = memory[start:start + len(self.words)]
-        table[:] = self.words
-        table[[SIZES, ROUTINES]] = ctypes.addressof(sizes), 0 if routines is None else ctypes.addressof(routines)
-        tables = table[self.lines * LINE:].reshape(self.threads, -1)
-        tables[:] = arrays
-        tables[1:, self.tile_places] = self.tiles
-        counts = table[self.before * LINE:self.lines * LINE].reshape(-1, 1 + self.threads, LINE)
-        place_of_table = table.ctypes.data
-
-        def work(place: int) -> bool:
-            return share(place_of_table, place) == 0
-
-        def stop() -> None:
-            counts[:, :-1, 0] = ALL_BEGUN
-        workers.run(work, stop, self.threads)
-
 
 class PartedCalls:
-    """The calls of one program that has a cut range; `address` tells that of a function of its module."""
+    """The calls of one program that has a cut range; `address` tells that of a function of its module.
 
-    def __init__(self, program: Program, address: Callable[[str], int]) -> None:
+    `routines` is the table of those of BLAS, where it calls any.
+    """
+
+    def __init__(self, program: Program, address: Callable[[str], int], routines: Any) -> None:
+        self.routines = 0 if routines is None else ctypes.addressof(routines)
         self.program, self.rows = program, tile_rows(program)
         self.given = parameters(with_instances(program))
         self.places = {b.name: k for k, b in enumerate(self.given)}
@@ -187,18 +178,22 @@ class PartedCalls:
         named = [(replace(b, name=f"{b.name if b.slot is None else b.slot}{suffix}", slot=None), b) for b, suffix in buffers]
         return Frame([], [(own, tuple([value_of(s, values) for s in storage_shape(b, self.rows)])) for own, b in named])
 
-    def run_threaded(self, share: Callable[[int, int], int], arrays: Sequence[Array], sizes: Sequence[int], given: Any,
-                     routines: Any, threads: int) -> None:
-        """Run on arrays in the order of `parameters`, instances included; `given` are the sizes as the kernel takes them."""
+    def crew(self, sizes: Sequence[int], threads: int) -> Crew:
+        """A crew that nobody else has, for calls of some sizes."""
         free = self.crews.setdefault((*sizes, threads), [])
         try:
-            crew = free.pop()
+            return free.pop()
         except IndexError:  # all are at work
             crew = Crew(self, dict(zip(self.program.sizes, sizes, strict=True)), threads)
             self.part_bytes = max(self.part_bytes, crew.bytes)
-        with nullcontext() if routines is None else blas.one_thread():
-            crew.run(share, [a.ctypes.data for a in arrays], given, routines)
-        free.append(crew)
+            return crew
+
+    def run_threaded(self, call: Callable[[Any, Any, Any], None], arrays: Sequence[Array], sizes: Sequence[int], given: Any,
+                     threads: int) -> None:
+        """Run on arrays in the order of `parameters`, instances included; `given` are the sizes as the kernel takes them."""
+        crew = self.crew(sizes, threads)
+        call((ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays]), given, crew.words)
+        self.crews.setdefault((*sizes, threads), []).append(crew)
 
 
 def timed(pace: Pace, threaded: bool, call: Callable[[], None]) -> None:

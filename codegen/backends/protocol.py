@@ -101,6 +101,9 @@ class Executable(Protocol):
     def inline(self, constants: Sequence[Array] = ()) -> Any:
         """A function that the user's own Numba code can call: arrays in, fresh outputs out."""
 
+    def is_settled(self, sizes: Sequence[int], threads: int) -> bool:
+        """Whether it is known how calls of these sizes run best, on one thread or on so many."""
+
     def direct(self, call: DirectCall) -> Callable[..., Any] | None:
         """A function for calls with arrays of the same shapes, faster than going through Python; None where there is none."""
 

@@ -12,8 +12,8 @@ share have begun, and how many of all have ended, a line each; for each thread t
 from __future__ import annotations
 
 from codegen.backends.fast_call_table import load, loop
+from codegen.runtime.workers import LINE
 
-LINE = 8
 # What a stage calls: a function of sections, one of parts, or one that folds instances.
 SECTIONS, PARTS, FOLDS = range(3)
 # Words of the head and of a stage's line.
@@ -32,12 +32,15 @@ def word(name: str, kind: str, base: str, at: str | int) -> str:
     return load(name, kind, base, str(8 * at) if isinstance(at, int) else at)
 
 
-def code(triple: str) -> str:
-    """The text of the module for a processor."""
+def pause_of(triple: str) -> tuple[str, str]:
+    """The lines that declare and that call what a thread does between two looks, empty where a processor has none."""
     declared, pause = next((words for names, words in PAUSES.items() if triple.startswith(names)), ("", ""))
-    return f"""\
-{declared and f"declare void {declared}"}
+    return declared and f"declare void {declared}", pause and f"call void {pause}"
 
+
+def share(pause: str) -> str:
+    """The function; `pause` is the line between two looks."""
+    return f"""\
 define i64 @share(ptr %plan, i64 %place) {{
 start:
   {word("stages", "i64", "%plan", STAGES)}
@@ -160,7 +163,7 @@ look:
   br i1 %enough, label %sleep, label %again
 
 again:
-  {pause and f"call void {pause}"}
+  {pause}
   br label %wait
 
 stage.ended:

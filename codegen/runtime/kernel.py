@@ -156,7 +156,8 @@ class Kernel:
         shapes, before = [a.shape for a in arrays], self.last_shapes
         self.last_shapes = shapes
         executable, planned = variant.executable, variant.planned
-        if executable is None or shapes == self.tried_shapes or shapes != before:
+        if executable is None or shapes == self.tried_shapes or shapes != before or not executable.is_settled(
+                values, self.threads):
             return
         self.tried_shapes = shapes
         if frame.scratch_bytes > MOST_HELD:
@@ -171,8 +172,7 @@ class Kernel:
                               values, self.structure, MethodType(Kernel.__call__, self), ranges, large, self.threads)
             fast = executable.direct(call)
             if fast is None:
-                # Smaller calls may go past Python yet where this one is for several threads.
-                self.goes_past = large and self.threads > 1
+                self.goes_past = False
                 frame.give(list(call.scratch))
                 return
             self.count_fast_calls()

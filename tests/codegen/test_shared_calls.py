@@ -1,4 +1,7 @@
-"""The code by which threads share a call: each part once, stages in order, instances for all parts but the first."""
+"""The code by which threads share a call: each part once, stages in order, instances for all parts but the first.
+
+And the workers that help: they take offers, fall asleep, are woken, and leave no call half done.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ import numpy as np
 import pytest
 
 from codegen.backends.native_code import machine
-from codegen.backends.parted_calls import ALL_BEGUN
-from codegen.backends.shared_call_code import ARRAYS, FOLDS, LINE, PARTS, SECTIONS, STAGES, THREADS, code
+from codegen.backends.shared_call_code import ARRAYS, FOLDS, PARTS, SECTIONS, STAGES, THREADS
+from codegen.backends.worker_code import CREW, code
+from codegen.runtime import workers
+from codegen.runtime.workers import LINE, WORKERS
 
 P, I = ctypes.c_void_p, ctypes.c_int64
 TYPES = {SECTIONS: ctypes.CFUNCTYPE(None, P, P, P), PARTS: ctypes.CFUNCTYPE(None, P, P, P, I, I),
@@ -27,6 +32,7 @@ class Call:
     def __init__(self, stages: Sequence[tuple[int, int]], threads: int, do: Callable[[int, int], None] = lambda stage, lo: None,
                  own: int = 2) -> None:
         self.ran: list[tuple[int, int, int, Arrays]] = []
+        self.by: set[int] = set()
         self.threads, self.arrays = threads, 5
         self.kept: list[Any] = []
         self.before = 1 + threads + len(stages)
@@ -49,14 +55,25 @@ class Call:
 
     def function(self, stage: int, kind: int, do: Callable[[int, int], None]) -> int:
         def run(arrays: int, sizes: int, routines: int, lo: int = -1, hi: int = -1, instances: int = 0, sets: int = 0) -> None:
+            self.by.add(threading.get_ident())
             do(stage, lo)
             assert sets == (7 if kind == FOLDS else 0)
             self.ran.append((stage, lo, hi, tuple((I * self.arrays).from_address(arrays))))
         self.kept.append(TYPES[kind](run))
         return ctypes.cast(self.kept[-1], P).value or 0
 
+    def run(self, tiles: Sequence[Sequence[int]] = (), routines: Any = None) -> None:
+        """By workers; the arrays are those of the first thread, the third one of each other thread is a tile of its own."""
+        begin = self.table[:len(self.table) - self.threads * self.arrays]
+        copy = self.at([0] * (len(self.table) + LINE))
+        crew = (I * CREW)(self.at(begin), len(begin), -(-copy // 64) * 64, len(begin), self.arrays, self.threads,
+                          0 if routines is None else ctypes.addressof(routines), WORKERS.address, int(bool(tiles)), self.at([2]),
+                          self.at(tiles))
+        arrays = (I * self.arrays)(100, 200, 300, 400, 500)
+        machine().shared_calls(None).call(arrays, (I * 1)(), crew)
+
     def share(self, place: int) -> int:
-        return machine().share(None)(self.table.ctypes.data, place)
+        return machine().shared_calls(None).share(self.table.ctypes.data, place)
 
     def on_all(self) -> None:
         def work(place: int) -> None:
@@ -127,15 +144,81 @@ def test_who_waits_comes_back_and_goes_on_where_it_was() -> None:
     assert sorted((stage, lo) for stage, lo, *_ in call.ran) == [(0, 0), (0, 10), (1, 0), (1, 10)]
 
 
-def test_nothing_begins_once_all_is_said_to_have_begun() -> None:
-    call = Call([(PARTS, 4), (SECTIONS, 1)], 2)
-    call.counts[:, :-1, 0] = ALL_BEGUN
-    assert (call.share(0), call.share(1), call.ran) == (1, 1, [])
-
-
 @pytest.mark.parametrize(("triple", "pause"), [("x86_64-unknown-linux-gnu", "llvm.x86.sse2.pause"), ("riscv64-linux", ""),
                                                ("arm64-apple-darwin", "llvm.aarch64.hint"), ("aarch64-linux", "llvm.aarch64.hint")])
 def test_who_waits_leaves_its_core_to_others(triple: str, pause: str) -> None:
     text = code(triple)
-    assert text.count("@llvm.") == (2 if pause else 0) and pause in text
+    assert text.count("@llvm.") == (4 if pause else 0) and pause in text
     machine().binding.parse_assembly(text).verify()
+
+
+def states() -> set[int]:
+    """The states of the desks."""
+    return set(WORKERS.table[1:, workers.STATE].tolist())
+
+
+def together(count: int) -> Callable[[int, int], None]:
+    """What each part of the first stage waits for: so many threads at once."""
+    barrier = threading.Barrier(count)
+
+    def wait(stage: int, lo: int) -> None:
+        if stage == 0:
+            barrier.wait(60)
+    return wait
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_workers_run_parts_beside_the_caller(threads: int) -> None:
+    for _ in range(5):
+        call = Call([(PARTS, threads), (SECTIONS, 1)], threads, together(threads))
+        call.run()
+        assert len(call.by) >= threads and len(call.ran) == threads + 1
+        assert workers.WORKING not in states() and workers.OFFERED not in states()
+
+
+def test_a_worker_that_sleeps_is_woken() -> None:
+    for _ in range(3):
+        WORKERS.rest()
+        assert states() <= {workers.NOBODY, workers.ASLEEP}
+        call = Call([(PARTS, 3)], 3, together(3))
+        call.run()
+        assert len(call.by) == 3
+
+
+def test_offers_are_taken_back_when_all_is_done() -> None:
+    """Calls that are over before any worker comes: the next call may use the same storage."""
+    call = Call([(SECTIONS, 1)], 6)
+    for _ in range(300):
+        call.run()
+        at = WORKERS.table[1:]
+        assert not np.isin(at[:, workers.STATE], (workers.OFFERED, workers.HELD)).any()
+    assert len(call.ran) == 300
+
+
+def test_callers_share_the_workers() -> None:
+    calls = [Call(STAGES_RUN, threads) for threads in (2, 3, 4, 5, 2, 3)]
+    callers = [threading.Thread(target=lambda call=call: [call.run() for _ in range(40)]) for call in calls]
+    for t in callers:
+        t.start()
+    for t in callers:
+        t.join()
+    for call in calls:
+        for k, (kind, parts) in enumerate(STAGES_RUN):
+            expected = [-1] if kind == SECTIONS else [10 * part for part in range(parts)]
+            assert sorted(lo for stage, lo, *_ in call.ran if stage == k) == sorted(40 * expected)
+
+
+def test_each_thread_has_tiles_of_its_own() -> None:
+    call = Call([(PARTS, 3)], 3, together(3), own=0)
+    call.run(tiles=[[301], [302]])
+    assert {arrays[:2] for *_, arrays in call.ran} == {(100, 200)}
+    assert sorted(arrays[2] for *_, arrays in call.ran) == [300, 301, 302]
+
+
+@pytest.mark.parametrize("before", [1, 4])
+def test_blas_runs_on_one_thread_meanwhile(before: int) -> None:
+    told: list[int] = []
+    tell, put = ctypes.CFUNCTYPE(ctypes.c_int)(lambda: before), ctypes.CFUNCTYPE(None, ctypes.c_int)(told.append)
+    routines = (P * 6)(0, 0, 0, 0, ctypes.cast(tell, P), ctypes.cast(put, P))
+    Call([(PARTS, 2)], 2, lambda stage, lo: told.append(0)).run(routines=routines)
+    assert told == ([0, 0] if before == 1 else [1, 0, 0, 4])
