@@ -61,7 +61,7 @@ from symdiff.loops import is_scan
 from symdiff.namesakes import refuse_doubles, refuse_namesakes
 from symdiff.option_values import check_number, check_switch
 from symdiff.reference import evaluate_nodes
-from symdiff.resizing import resized
+from symdiff.resizing import NotFinite, resized
 from symdiff.settings import cache_folder, checks_programs, default_target, default_threads
 from symdiff.simplification.phases import before_differentiation
 from symdiff.sizes import Dim
@@ -112,7 +112,10 @@ def compile(outputs: Tree, inputs: Sequence[Node | Dim] | Node | Dim | None = No
     def plan(sizes: dict[str, int] | None, fixed: dict[str, int]) -> Planned:
         start = time.perf_counter()
         hints = Hints(sizes or {})
-        written, inputs = resized(leaves, symbols, fixed) if fixed else (leaves, symbols)
+        try:
+            written, inputs = resized(leaves, symbols, fixed) if fixed else (leaves, symbols)
+        except NotFinite:  # the code for every size asks first
+            fixed, written, inputs = {}, leaves, symbols
         simple = [before_differentiation(leaf) for leaf in written]
         expanded = of_turns(simple, hints)
 

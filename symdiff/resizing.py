@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 import numpy as np
 
 from symdiff.expression import Add, Apply, Constant, Map, Node, Product, Reduce, Symbol
 from symdiff.index_notation import Index, tidy
 from symdiff.loops import Loop, is_scan, loop_of
-from symdiff.normal_form import add, map_node, number, product, reduce_node
+from symdiff.normal_form import add, map_node, number, number_of, product, reduce_node
 from symdiff.normal_form.steps import put_together, with_steps
 from symdiff.sizes import Dim, Named, Size, combine, floor_divide, multiply
 from symdiff.tensor_type import TensorType
@@ -18,8 +19,15 @@ from symdiff.traversal import topological
 Values = Mapping[str, int]
 
 
+class NotFinite(Exception):
+    """A quotient of sizes, or another function of them, is no number at the values given."""
+
+
 def resized(roots: Sequence[Node], symbols: Sequence[Symbol], values: Values) -> tuple[list[Node], list[Symbol]]:
     """The roots and the symbols with numbers for the named sizes of `values`.
+
+    Raises `NotFinite` where what is computed of sizes is infinite or NaN: as a number it would meet others before anything
+    asks whether there are elements that it belongs to, ∞ · 0 for the mean of none.
 
     >>> from symdiff.sizes import dims
     >>> n, d = dims("n d")
@@ -106,7 +114,11 @@ class Resizer:
             extents = {label: self.size(extent) for label, extent in enumerate(node.extents)}
             return product(node.coefficient, factors, [self.index(i) for i in node.out], extents, type)
         if isinstance(node, Map):
-            return map_node(node.function, tuple(children))
+            fresh = map_node(node.function, tuple(children))
+            value = number_of(fresh)
+            if isinstance(value, float) and not isfinite(value) and number_of(node) is None:
+                raise NotFinite
+            return fresh
         if isinstance(node, Reduce):
             return reduce_node(node.function, children[0], node.axes)
         assert isinstance(node, Apply) and is_scan(node)

@@ -93,6 +93,19 @@ def test_loops_of_numbered_sizes() -> None:
             np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
 
 
+def test_quotients_of_sizes_without_value_are_no_numbers() -> None:
+    """The mean of no neighbours, which a condition does not take: ∞ times nothing would be NaN."""
+    n = sd.dim("variant_neighbours", minimum=1)
+    y = sd.symbol("y", n)
+    loss = sd.where(y[0] > 0, sd.sum(y**2), sd.mean(sd.sin((y[1:] * y[:-1]) ** 2)))
+    f = sd.compile([loss, sd.grad(loss, y)], y, cache=False)
+    for size in (1, 2, 3, 1):
+        values = np.linspace(1, 2, size)
+        value, gradient = f(values)
+        np.testing.assert_allclose(value, np.sum(values**2), rtol=1e-14)
+        np.testing.assert_allclose(gradient, 2 * values, rtol=1e-14)
+
+
 def test_variants_under_threads() -> None:
     f = sd.compile(OUTPUTS, [X, y, W, v], cache=False)
     cases = [given(rows, 2, 3) for rows in (1, 2, 3, 4, 5, 6, 200, 300)]
