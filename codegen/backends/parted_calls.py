@@ -23,7 +23,7 @@ from codegen.emitters.llvm.parts import stages_of
 from codegen.loop_ir.nodes import Buffer, Cut, Program
 from codegen.loop_ir.walks import buffers_of, parameters, part_ends, storage_shape, tile_rows
 from codegen.runtime.storage import REMEMBERED, Frame
-from codegen.runtime.workers import LINE, WORKERS
+from codegen.runtime.workers import DESKS, LINE, WORKERS
 from codegen.scheduling.independent_parts import folding, instance_of, with_instances
 from symdiff.sizes import Size, value_of
 
@@ -83,8 +83,8 @@ class Crew:
 
     def __init__(self, calls: PartedCalls, values: Mapping[str, int], threads: int) -> None:
         ranges = [(stage, stage.ends(values)) for stage in calls.stages if isinstance(stage, CutRange)]
-        # No more than there are parts.
-        self.threads = threads = max(min(threads, max([len(ends) for _, ends in ranges])), 1)
+        # No more than there are parts, and desks.
+        self.threads = threads = max(min(threads, max([len(ends) for _, ends in ranges]), DESKS + 1), 1)
         own = [[(calls.given[place], f"_{k}_{part}") for part in range(1, len(ends)) for place in stage.own]
                for k, (stage, ends) in enumerate(ranges)]
         tiles = [(b, f"_{k}") for k in range(1, threads) for b in calls.tiles]

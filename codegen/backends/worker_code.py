@@ -3,6 +3,8 @@
     serve(desk)                             what a worker does: it looks for an offer, works, looks again, and falls asleep
     call_shared(addresses, sizes, crew)     runs a call as `kernel(addresses, sizes, routines)` does, by a crew of threads
 
+A call looks at no more desks than it wants helpers, so that many calls at once have no more of them than one has.
+
 Nothing here asks for the interpreter's lock; the locks are those that it makes itself of, which every system has.
 
 A crew is a line of 64-bit words (`TABLE` to `TILES`): the table of `shared_call_code` as it begins, how many words of it are to
@@ -18,7 +20,6 @@ from codegen.runtime.blas import ROUTINES as OF_BLAS
 from codegen.runtime.workers import (
     ASLEEP,
     CALL,
-    DESKS,
     HELD,
     LINE,
     LOCK,
@@ -230,10 +231,8 @@ offer:
 desk.more:
   %desk.line = phi i64 [ 1, %offer ], [ %desk.next, %desk.left ]
   %helpers = phi i64 [ 0, %offer ], [ %helpers.next, %desk.left ]
-  %are.wanted = icmp slt i64 %helpers, %wanted
-  %are.desks = icmp sle i64 %desk.line, {DESKS}
-  %goes.on = and i1 %are.wanted, %are.desks
-  br i1 %goes.on, label %desk.one, label %run
+  %are.wanted = icmp sle i64 %desk.line, %wanted
+  br i1 %are.wanted, label %desk.one, label %run
 
 desk.one:
 {DESK.replace("NAME", "desk")}

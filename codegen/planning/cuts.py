@@ -50,8 +50,9 @@ CACHE_BYTES = 8 * 1024 * 1024
 HOT_BYTES = 1024 * 1024
 # Operations on an element for which memory does not wait.
 LITTLE = 8
-# So many times less traffic, for all that is stored, have tiles where most of it speaks against them.
-CLEARLY = 1.5
+# So many times less traffic, for all that is stored, have tiles where most of it speaks against them; and so many times as much
+# they may have where a plan without them would store so many times as much, and more than the cache holds.
+CLEARLY, MUCH = 1.5, 4
 # What each pass over the data adds: more loops to build and to run.
 PASS = 0.1
 # A part of a range takes so many operations, some 20 to 50 microseconds, and so many for each element of a sum that it folds:
@@ -75,9 +76,12 @@ def plan_passes(order: Sequence[Node], roots: Sequence[Node], hints: Hints) -> t
     stored = choose_stored(roots, order, best, hints)
     if best.size is None and others:
         # Without tiles all that is stored is so in full, and that may be much that most of it does not tell.
-        kept = choose_stored(roots, order, others[0], hints)
-        if CLEARLY * traffic(order, others[0], hints, kept) < traffic(order, best, hints, stored):
-            return others[0], kept
+        tiled, kept = others[0], choose_stored(roots, order, others[0], hints)
+        by_tiles, whole = traffic(order, tiled, hints, kept), traffic(order, best, hints, stored)
+        in_full = bytes_in_full(stored, roots, best, hints)
+        is_much = in_full > CACHE_BYTES and in_full > MUCH * bytes_in_full(kept, roots, tiled, hints)
+        if by_tiles * CLEARLY < whole or (is_much and by_tiles < whole * CLEARLY):
+            return tiled, kept
     if None not in sizes and any(isinstance(node, (Map, Add, Product)) for node in best.full):
         # What is read beside its place, as by a stencil, is computed again there where nothing so long needs storing then.
         at_once, asked = placed(order, None, joint), set(roots)
@@ -86,6 +90,13 @@ def plan_passes(order: Sequence[Node], roots: Sequence[Node], hints: Hints) -> t
                 traffic(order, at_once, hints, kept) < traffic(order, best, hints, stored)):
             return at_once, kept
     return best, stored
+
+
+def bytes_in_full(stored: Collection[Node], roots: Collection[Node], passes: Passes, hints: Hints) -> int:
+    """What a plan stores in full beside the outputs."""
+    asked = set(roots)
+    return sum([hints.count(node.shape) * BYTES[node.dtype] for node in stored if node not in asked and not is_leaf(node) and (
+        node not in passes.sample or node in passes.full)])
 
 
 def tile_rows(during: Sequence[Node], passes: Passes, hints: Hints, multiplies: bool = True) -> int:
@@ -176,6 +187,15 @@ def read_in_full(node: Node) -> list[Node]:
     return [f for f, at in factors_read(node) if not any(told.intersection(labels_of(i)) for i in at)]  # type: ignore[arg-type]
 
 
+def multiplies(node: Node) -> bool:
+    """Whether the node sums products of two arrays that differ in what is not summed, as a matrix product does."""
+    if not isinstance(node, Product) or not node.is_core or len(node.factors) != 2:
+        return False
+    kept = set(node.out)
+    (_, one), (_, other) = node.factors
+    return bool(kept & (labels_in(one) - labels_in(other))) and bool(kept & (labels_in(other) - labels_in(one)))
+
+
 def adds_at_positions(node: Node) -> bool:
     """Whether samples add to some elements of a sum alone, which an index tells."""
     return is_scatter(node) or (isinstance(node, Add) and all(map(is_scatter, node.children)))
@@ -250,8 +270,9 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints, chosen: Collect
             else:
                 total += size + (tiles - 1) * size * near * (node in readers)
         elif node in passes.folded and not adds_at_positions(node):
-            # A sum is touched with every tile, and so stays nearer than what is written once.
-            total += 2 * tiles * size * (CACHED if small or hot else 1.0)
+            # A sum is touched with every tile, and so stays nearer than what is written once; a matrix product has more to do
+            # meanwhile than to wait for it, unless it comes from memory.
+            total += 2 * tiles * size * (CACHED if small or hot or (multiplies(node) and size <= WHOLE_BYTES) else 1.0)
         elif node in passes.sample and node not in passes.full and row_bytes(node, passes, hints) <= FEW_BYTES:
             total += 2 * size * CACHED * HELD
         elif node in passes.sample and node not in passes.full:

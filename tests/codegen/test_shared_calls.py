@@ -196,6 +196,8 @@ def test_offers_are_taken_back_when_all_is_done() -> None:
 
 
 def test_callers_share_the_workers() -> None:
+    """Six calls at once have no more of them than the one that wants most."""
+    workers_before = np.count_nonzero(WORKERS.table[1:, workers.STATE])
     calls = [Call(STAGES_RUN, threads) for threads in (2, 3, 4, 5, 2, 3)]
     callers = [threading.Thread(target=lambda call=call: [call.run() for _ in range(40)]) for call in calls]
     for t in callers:
@@ -206,6 +208,7 @@ def test_callers_share_the_workers() -> None:
         for k, (kind, parts) in enumerate(STAGES_RUN):
             expected = [-1] if kind == SECTIONS else [10 * part for part in range(parts)]
             assert sorted(lo for stage, lo, *_ in call.ran if stage == k) == sorted(40 * expected)
+    assert np.count_nonzero(WORKERS.table[1:, workers.STATE]) <= max(workers_before, 4)
 
 
 def test_each_thread_has_tiles_of_its_own() -> None:
