@@ -15,6 +15,7 @@ import pytest
 
 import symdiff as sd
 from codegen.backends.fast_calls import RUNNING
+from codegen.backends.parted_calls import Pace
 from symdiff.errors import ArgumentMismatch
 
 RNG = np.random.default_rng(11)
@@ -333,17 +334,22 @@ def test_a_child_of_a_running_kernel() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_calls_on_several_threads_are_handed_out_in_python() -> None:
-    kernel = sd.compile(A @ B, [A, B], threads=2)
+@pytest.mark.parametrize("several", [False, True])
+def test_large_calls_go_past_python_once_it_is_known_how_they_run_best(several: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = False
+    monkeypatch.setattr(Pace, "is_settled", lambda self: known)
+    monkeypatch.setattr(Pace, "threaded", lambda self: several)
+    kernel, large = sd.compile(A @ B, [A, B], threads=2), np.random.default_rng(0).random((40_000, 3))
     for _ in range(3):
-        kernel(np.zeros((40_000, 3)), b)
+        kernel(large, b)
     assert kernel.fast is None
+    known = True
+    for _ in range(3):
+        np.testing.assert_array_equal(kernel(large, b), sd.compile(A @ B, [A, B], threads=1)(large, b))
+    assert kernel.fast_calls() == 2
     for _ in range(3):
         np.testing.assert_array_equal(kernel(a, b), sd.compile(A @ B, [A, B], threads=1)(a, b))
-    assert kernel.fast_calls() == 1
-    kernel(np.zeros((40_000, 3)), b)
-    kernel(a, b)
-    assert kernel.fast_calls() == 2 and kernel.stats()["calls"] == 8
+    assert kernel.fast_calls() == 1 and kernel.stats()["calls"] == 9
 
 
 def test_nothing_is_kept() -> None:

@@ -57,10 +57,10 @@ def flat(results: Any) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
 def test_code_written_by_several_threads(program: Any, threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs, arguments = program()
-    monkeypatch.setattr(native_code, "SHARE", 10**9)
+    monkeypatch.setattr(native_code, "PIECE", 10**9)
     whole = flat(sd.compile(outputs, cache=False)(*arguments))
     counts = []
-    monkeypatch.setattr(native_code, "SHARE", 20)
+    monkeypatch.setattr(native_code, "PIECE", 20)
     monkeypatch.setattr(native_code, "packed", lambda objects: counts.append(len(objects)) or packed(objects))
     monkeypatch.setenv("SYMDIFF_THREADS", threads)
     usual = sys.getswitchinterval()
@@ -89,7 +89,7 @@ def test_without_a_way_past_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where llvmlite has it otherwise, one thread writes."""
     outputs, arguments = rows_of_a_matrix()
     expected = flat(sd.compile(outputs, cache=False)(*arguments))
-    monkeypatch.setattr(native_code, "SHARE", 20)
+    monkeypatch.setattr(native_code, "PIECE", 20)
     monkeypatch.setattr(native_code, "packed", lambda objects: packed(objects) if len(objects) == 1 else pytest.fail("pieces"))
     monkeypatch.setattr(native_code.machine(), "unlocked", None)
     assert flat(sd.compile(outputs, cache=False)(*arguments)).tobytes() == expected.tobytes()
@@ -110,7 +110,7 @@ def test_a_llvmlite_of_other_names_has_no_way_past_the_lock() -> None:
 
 def test_faults_of_any_piece_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     chunks = [f"define i64 @f{k}(i64 %a) {{\n  %b = add i64 %a, {k}\n  ret i64 %{'b' if k != 2 else 'c'}\n}}\n" for k in range(4)]
-    monkeypatch.setattr(native_code, "SHARE", 1)
+    monkeypatch.setattr(native_code, "PIECE", 1)
     monkeypatch.setenv("SYMDIFF_THREADS", "4")
     with pytest.raises(RuntimeError, match="undefined value"):
         native_code.machine().object_of(chunks)
@@ -121,7 +121,7 @@ def test_a_fault_of_what_emits_ends_the_threads(monkeypatch: pytest.MonkeyPatch)
         for k in range(3):
             yield f"define i64 @f{k}(i64 %a) {{\n  ret i64 %a\n}}\n"
         raise ValueError("no more")
-    monkeypatch.setattr(native_code, "SHARE", 1)
+    monkeypatch.setattr(native_code, "PIECE", 1)
     monkeypatch.setenv("SYMDIFF_THREADS", "4")
     before, usual = threading.active_count(), sys.getswitchinterval()
     with pytest.raises(ValueError, match="no more"):
@@ -181,7 +181,7 @@ def test_an_interrupt_waits_for_the_threads_that_write(monkeypatch: pytest.Monke
         if len(calls) == 1:
             raise KeyboardInterrupt
         join(thread, timeout)
-    monkeypatch.setattr(native_code, "SHARE", 20)
+    monkeypatch.setattr(native_code, "PIECE", 20)
     monkeypatch.setenv("SYMDIFF_THREADS", "4")
     monkeypatch.setattr(threading.Thread, "join", interrupted)
     with pytest.raises(KeyboardInterrupt):
