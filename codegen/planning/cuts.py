@@ -51,8 +51,8 @@ HOT_BYTES = 1024 * 1024
 # Operations on an element for which memory does not wait.
 LITTLE = 8
 # So many times less traffic, for all that is stored, have tiles where most of it speaks against them; and so many times as much
-# they may have where a plan without them would store so many times as much, and more than the cache holds.
-CLEARLY, MUCH = 1.5, 4
+# they may have where a plan without them would store so many times as much, and more bytes than the last cache holds.
+CLEARLY, MUCH, MUCH_BYTES = 1.5, 4, 1 << 25
 # What each pass over the data adds: more loops to build and to run.
 PASS = 0.1
 # A part of a range takes so many operations, some 20 to 50 microseconds, and so many for each element of a sum that it folds:
@@ -77,10 +77,10 @@ def plan_passes(order: Sequence[Node], roots: Sequence[Node], hints: Hints) -> t
     if best.size is None and others:
         # Without tiles all that is stored is so in full, and that may be much that most of it does not tell.
         tiled, kept = others[0], choose_stored(roots, order, others[0], hints)
-        by_tiles, whole = traffic(order, tiled, hints, kept), traffic(order, best, hints, stored)
-        in_full = bytes_in_full(stored, roots, best, hints)
-        is_much = in_full > CACHE_BYTES and in_full > MUCH * bytes_in_full(kept, roots, tiled, hints)
-        if by_tiles * CLEARLY < whole or (is_much and by_tiles < whole * CLEARLY):
+        whole, in_full = traffic(order, best, hints, stored), bytes_in_full(stored, roots, best, hints)
+        is_much = in_full > MUCH_BYTES and in_full > MUCH * bytes_in_full(kept, roots, tiled, hints)
+        if CLEARLY * traffic(order, tiled, hints, kept) < whole or (
+                is_much and traffic(order, tiled, hints, kept, hides=True) < CLEARLY * whole):
             return tiled, kept
     if None not in sizes and any(isinstance(node, (Map, Add, Product)) for node in best.full):
         # What is read beside its place, as by a stencil, is computed again there where nothing so long needs storing then.
@@ -237,8 +237,12 @@ def separate_reads(order: Sequence[Node], stored: Collection[Node], hints: Hints
     return {node: len(found) for node, found in goers.items()}
 
 
-def traffic(order: Sequence[Node], passes: Passes, hints: Hints, chosen: Collection[Node] | None = None) -> float:
-    """Bytes that a plan moves, those in the cache for less; without what is `chosen` to be stored, by most of that."""
+def traffic(order: Sequence[Node], passes: Passes, hints: Hints, chosen: Collection[Node] | None = None, *,
+            hides: bool = False) -> float:
+    """Bytes that a plan moves, those in the cache for less; without what is `chosen` to be stored, by most of that.
+
+    A matrix product `hides` that its sum comes from the last cache with every tile: it has more to do meanwhile than to wait.
+    """
     if chosen is None:
         operands = {f for n in order if is_contraction(n) and isinstance(n, Product) for f in n.children if not is_view(f)}
         chosen = {*operands, *kept_costly(order), *passes.full, *passes.folded,
@@ -270,9 +274,9 @@ def traffic(order: Sequence[Node], passes: Passes, hints: Hints, chosen: Collect
             else:
                 total += size + (tiles - 1) * size * near * (node in readers)
         elif node in passes.folded and not adds_at_positions(node):
-            # A sum is touched with every tile, and so stays nearer than what is written once; a matrix product has more to do
-            # meanwhile than to wait for it, unless it comes from memory.
-            total += 2 * tiles * size * (CACHED if small or hot or (multiplies(node) and size <= WHOLE_BYTES) else 1.0)
+            # A sum is touched with every tile, and so stays nearer than what is written once.
+            hidden = hides and multiplies(node) and size <= WHOLE_BYTES
+            total += 2 * tiles * size * (CACHED if small or hot or hidden else 1.0)
         elif node in passes.sample and node not in passes.full and row_bytes(node, passes, hints) <= FEW_BYTES:
             total += 2 * size * CACHED * HELD
         elif node in passes.sample and node not in passes.full:
