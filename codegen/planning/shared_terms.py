@@ -40,15 +40,15 @@ def with_numbers_outside(written: Product | ProductOver, children: Sequence[Node
 
     What only the product reads of `users` may be changed for that.
     """
-    inner = children
+    inner = list(children)
     coefficient: Number = 1
-    if any([child.__class__ is Product for child in children]):
-        parts = [taken_apart(factor, users[f] == 1) for factor, (f, _) in zip(children, written.factors, strict=True)]
-        coefficient = reduce(times, [c for c, _ in parts])
-        inner = [plain for _, plain in parts]
+    for place, child in enumerate(children):
+        if child.__class__ is Product:
+            before, inner[place] = taken_apart(child, users[written.factors[place][0]] == 1)
+            coefficient = times(coefficient, before)
     if coefficient.__class__ is int and coefficient == 1:
-        inner = children
-    elif isinstance(written, Product) and written.is_core:
+        return over_factors(written, written.coefficient, children)
+    if isinstance(written, Product) and written.is_core:
         return multiple(coefficient, over_factors(written, written.coefficient, inner))
     return over_factors(written, times(written.coefficient, coefficient), inner)
 
@@ -63,10 +63,16 @@ def over_factors(written: Product | ProductOver, coefficient: Number, children: 
 
 def with_numbers_before(written: Add | SumOver, children: Sequence[Node], users: Counter[Node]) -> Node:
     """A sum over other terms with the numbers in them before them: 0.5 (2 x) + y → x + y."""
-    parts = [taken_apart(child, users[term] == 1) for child, (_, term) in zip(children, written.terms, strict=True)]
-    if isinstance(written, Add) and all(map(is_, [term for _, term in parts], written.children)):
-        return written
-    return Add(tuple([(times(before, c), term) for (before, _), (c, term) in zip(written.terms, parts, strict=True)]), written.type)
+    terms: list[tuple[Number, Node]] = []
+    is_changed = not isinstance(written, Add)
+    for child, (c, term) in zip(children, written.terms, strict=True):
+        part, number = child, c
+        if child.__class__ is Product:
+            before, part = taken_apart(child, users[term] == 1)
+            number = times(before, c)
+        is_changed = is_changed or part is not term
+        terms.append((number, part))
+    return Add(tuple(terms), written.type) if is_changed else written  # type: ignore[return-value]
 
 
 def taken_apart(node: Node, is_alone: bool) -> tuple[Number, Node]:
@@ -88,7 +94,7 @@ def taken_apart(node: Node, is_alone: bool) -> tuple[Number, Node]:
 
 def is_multiple(node: Node) -> TypeGuard[Product]:
     """Whether a node is a number times another one as it stands."""
-    if not isinstance(node, Product) or node.coefficient == 1 or len(node.factors) != 1 or node.is_core or not node.dense:
+    if not isinstance(node, Product) or len(node.factors) != 1 or node.coefficient == 1 or node.is_core or not node.dense:
         return False
     (part, at), = node.factors
     return part.type == node.type and at == node.out == tuple(range(node.ndim))

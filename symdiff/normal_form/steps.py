@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
-from symdiff.expression import Add, Node, Number, Product
+from symdiff.expression import Add, Map, Node, Number, Product
 
 
 class Step(NamedTuple):
@@ -108,7 +108,7 @@ def with_steps(roots: Iterable[Node]) -> dict[Node, PutTogether | None]:
         if node in open:  # what stands above it is done, and nothing that is open is put there
             order[node] = open.pop(node)
             continue
-        made = made_of(node, steps)
+        made = None if node.__class__ is Map else made_of(node, steps)  # most nodes of long programs are that
         if made is not None and any([part is node or part in open for _, part in made.parts]):
             made = None
         below = node.children if made is None else (*node.children, *[part for _, part in made.parts])
