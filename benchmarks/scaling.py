@@ -17,7 +17,7 @@ from benchmarks.timing import Sample, interleaved
 
 VARIABLE = "SYMDIFF_THREADS"
 # Passes bound by computation, and one by memory.
-LINES = ("4", "9", "10b", "3")
+LINES = ("4", "9", "10a", "10b", "3")
 # Calls in which a kernel finds out whether threads are worth their while.
 TRIALS = 8
 

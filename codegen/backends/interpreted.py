@@ -39,7 +39,6 @@ class InterpretedExecutable:
         raise BackendUnavailable("a kernel of target \"interpreter\" cannot be called from Numba code",
                                  mend="compile with target=\"numba\"")
 
-
     def is_settled(self, sizes: Sequence[int], threads: int) -> bool:
         """There is one way."""
         return True

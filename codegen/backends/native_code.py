@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from codegen.backends import fast_call_code, fast_calls, worker_code
+from codegen.backends import crew_code, fast_call_code, fast_calls
 from codegen.backends.object_keys import text_key
 from codegen.backends.piece_writers import SHORT_TURNS, PieceWriters
 from codegen.backends.processor_caches import second_cache_bytes
@@ -56,7 +56,7 @@ define void @scaled(ptr %a, ptr %b, <8 x i64> %k, <8 x i32> %l) {
 
 
 class SharedCalls(NamedTuple):
-    """The functions of `shared_call_code` and `worker_code`, and the address of the one that runs a call."""
+    """The functions of `shared_call_code` and `crew_code`, and the address of the one that runs a call."""
 
     share: Callable[[int, int], int]
     call: Callable[[Any, Any, Any], None]
@@ -205,7 +205,7 @@ class Machine:
         if self.shared is None:
             with WRITING, self.lock:
                 if self.shared is None:
-                    text = worker_code.code(self.target.triple)
+                    text = crew_code.code(self.target.triple)
                     (library, (share, call)), _ = compiled([text], text_key(text, self.circumstances), store,
                                                            lambda made: self.load(made, "share", "call_shared"))
                     self.shared = SharedCalls(SHARE(share), CALL_SHARED(call), call), library

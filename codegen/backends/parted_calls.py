@@ -16,9 +16,9 @@ import numpy as np
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from codegen.backends.crew_code import CREW, IS_SHORT
 from codegen.backends.protocol import Array
 from codegen.backends.shared_call_code import ARRAYS, FOLDS, PARTS, ROUTINES, SECTIONS, STAGES, THREADS
-from codegen.backends.worker_code import CREW
 from codegen.emitters.llvm.parts import stages_of
 from codegen.loop_ir.nodes import Buffer, Cut, Program
 from codegen.loop_ir.walks import buffers_of, parameters, part_ends, storage_shape, tile_rows
@@ -33,6 +33,8 @@ LEAST_SECONDS = 1e-4
 SHARED_BYTES = 1 << 20
 # So many calls of each kind are timed before one is chosen.
 TRIALS = 3
+# Calls that take less do not wait for workers that sleep.
+SHORT_SECONDS = 1e-3
 
 
 class Pace(Struct):
@@ -50,6 +52,10 @@ class Pace(Struct):
     def is_settled(self) -> bool:
         """Whether further calls run as the next one does."""
         return self.timed[0] >= TRIALS and (self.timed[1] >= TRIALS or self.best[0] < LEAST_SECONDS)
+
+    def is_short(self) -> bool:
+        """Whether a call is over before a worker that sleeps would be of use."""
+        return self.best[0] < SHORT_SECONDS
 
     def note(self, threaded: bool, seconds: float) -> None:
         """One more call."""
@@ -78,7 +84,7 @@ class CutRange(Struct, frozen=True):
 class Crew:
     """What several threads need to run a call at once: instances for all parts but the first of each range, tiles, and a table.
 
-    The table is that of `shared_call_code`, of which each call makes a copy; `words` are what `worker_code` takes.
+    The table is that of `shared_call_code`, of which each call makes a copy; `words` are what `crew_code` takes.
     """
 
     def __init__(self, calls: PartedCalls, values: Mapping[str, int], threads: int) -> None:
@@ -122,7 +128,7 @@ class Crew:
         # What the code is told of the crew.
         self.words = (ctypes.c_int64 * CREW)(
             self.kept_at(begin), len(begin), copy.ctypes.data + copy.itemsize * start_of_copy, len(begin), count, threads,
-            calls.routines, WORKERS.address, len(tile_places), self.kept_at(tile_places), self.kept_at(addresses[start:]))
+            calls.routines, WORKERS.address, len(tile_places), self.kept_at(tile_places), self.kept_at(addresses[start:]), 0, 0)
 
     def kept_at(self, numbers: Any) -> int:
         """The address of numbers that are kept."""
@@ -182,11 +188,12 @@ class PartedCalls:
         """A crew that nobody else has, for calls of some sizes."""
         free = self.crews.setdefault((*sizes, threads), [])
         try:
-            return free.pop()
+            crew = free.pop()
         except IndexError:  # all are at work
             crew = Crew(self, dict(zip(self.program.sizes, sizes, strict=True)), threads)
             self.part_bytes = max(self.part_bytes, crew.bytes)
-            return crew
+        crew.words[IS_SHORT] = self.storage(sizes)[1].is_short()
+        return crew
 
     def run_threaded(self, call: Callable[[Any, Any, Any], None], arrays: Sequence[Array], sizes: Sequence[int], given: Any,
                      threads: int) -> None:

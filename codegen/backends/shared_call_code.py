@@ -22,9 +22,12 @@ KIND, FUNCTION, COUNT, ENDS, OWN, PLACES, INSTANCES, SETS = range(8)
 # How often a thread looks whether the others have ended before it goes to sleep, some tenths of a millisecond, and each time
 # after that.
 LOOKS, LOOKS_AGAIN = 8192, 64
-# What a thread does between two looks, so that it takes little from one that shares its core.
+# What a thread does between two looks, so that it takes little from one that shares its core, and what it does every so many
+# times instead, so that it takes nothing from one that waits for that core: a sleeper may wake up where the one who woke it runs.
 PAUSES = {("x86_64", "i686", "i386"): ("@llvm.x86.sse2.pause()", "@llvm.x86.sse2.pause()"),
           ("aarch64", "arm64"): ("@llvm.aarch64.hint(i32)", "@llvm.aarch64.hint(i32 1)")}
+GIVES_WAY = {"windows": "@SwitchToThread"}
+LOOKS_ON_END = 64
 
 
 def word(name: str, kind: str, base: str, at: str | int) -> str:
@@ -32,14 +35,32 @@ def word(name: str, kind: str, base: str, at: str | int) -> str:
     return load(name, kind, base, str(8 * at) if isinstance(at, int) else at)
 
 
-def pause_of(triple: str) -> tuple[str, str]:
-    """The lines that declare and that call what a thread does between two looks, empty where a processor has none."""
+def between_looks(triple: str) -> str:
+    """The function that is called between two looks, with their number, for a processor and a system."""
     declared, pause = next((words for names, words in PAUSES.items() if triple.startswith(names)), ("", ""))
-    return declared and f"declare void {declared}", pause and f"call void {pause}"
+    gives_way = next((name for system, name in GIVES_WAY.items() if system in triple), "@sched_yield")
+    return f"""\
+{declared and f"declare void {declared}"}
+declare i32 {gives_way}()
+
+define internal void @.between(i64 %looked) {{
+  %many = and i64 %looked, {LOOKS_ON_END - 1}
+  %is.end = icmp eq i64 %many, {LOOKS_ON_END - 1}
+  br i1 %is.end, label %way, label %pause
+
+way:
+  %given = call i32 {gives_way}()
+  ret void
+
+pause:
+  {pause and f"call void {pause}"}
+  ret void
+}}
+"""
 
 
-def share(pause: str) -> str:
-    """The function; `pause` is the line between two looks."""
+def share() -> str:
+    """The function."""
     return f"""\
 define i64 @share(ptr %plan, i64 %place) {{
 start:
@@ -163,7 +184,7 @@ look:
   br i1 %enough, label %sleep, label %again
 
 again:
-  {pause}
+  call void @.between(i64 %looked.next)
   br label %wait
 
 stage.ended:

@@ -150,18 +150,13 @@ class Facts:
         indices: list[Affine] = []
         registers: set[str] = set()
         sizes: list[Size] = []
-        panels: tuple[Panel, ...] = ()
-        stack: list[Any]
-        if isinstance(statement, Let):  # most statements are that
-            stack = [statement.value]
-        else:
-            panels = panels_of(statement)
-            if isinstance(statement, (Store, Accumulate)):
-                indices += statement.index
-            for panel in panels:
-                indices += panel.index
-            stack = [*values_of(statement)]
+        panels = () if isinstance(statement, Let) else panels_of(statement)  # most statements name a value
+        if isinstance(statement, (Store, Accumulate)):
+            indices += statement.index
+        for panel in panels:
+            indices += panel.index
         # Every statement of a program comes by here: the kind of a value is compared, which takes less than to match it.
+        stack: list[Any] = [*values_of(statement)]
         while stack:
             value = stack.pop(0)
             kind = value.__class__

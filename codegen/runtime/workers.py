@@ -4,8 +4,9 @@ A worker is a thread of machine code alone (`codegen.backends.worker_code`), whi
 wants help offers it a call; a worker that is late, or busy with the call of another thread, holds nobody up: the asking thread
 works too, and takes its offer back when all is done.  A child after a fork has no workers, and starts its own.
 
-The desks are lines of eight 64-bit words.  A head (the lock that nobody gives back, on which who waits sleeps for a while);
-then for each desk its state, the call that is offered, the place at it, the lock on which its worker sleeps, and the head's lock.
+The desks are lines of eight 64-bit words.  A head (the lock that nobody gives back, on which who waits sleeps for a while); then
+for each desk its state, the call that is offered, the place at it, the lock on which its worker sleeps, the head's lock, and how
+many offers there have been, in all and when the worker last looked.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 # Words of a line; desks, more than processors that share a call; the words of the head and of a desk.
 LINE, DESKS = 8, 255
 NAP = 0
-STATE, CALL, PLACE, LOCK, OWN_NAP = range(5)
+STATE, CALL, PLACE, LOCK, OWN_NAP, OFFERS, SEEN = range(7)
 # Nobody works there; the worker looks for work; it sleeps; somebody writes an offer; there is one; it works.
 NOBODY, LOOKING, ASLEEP, HELD, OFFERED, WORKING = range(6)
 # How long the end of the process waits for workers to fall asleep, which takes them some tenths of a millisecond.

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from codegen.backends.crew_code import CREW, ROUSED_EVERY, code
 from codegen.backends.native_code import machine
 from codegen.backends.shared_call_code import ARRAYS, FOLDS, PARTS, SECTIONS, STAGES, THREADS
-from codegen.backends.worker_code import CREW, code
 from codegen.runtime import workers
 from codegen.runtime.workers import LINE, WORKERS
 
@@ -33,6 +33,7 @@ class Call:
                  own: int = 2) -> None:
         self.ran: list[tuple[int, int, int, Arrays]] = []
         self.by: set[int] = set()
+        self.crew: Any = None
         self.threads, self.arrays = threads, 5
         self.kept: list[Any] = []
         self.before = 1 + threads + len(stages)
@@ -62,15 +63,17 @@ class Call:
         self.kept.append(TYPES[kind](run))
         return ctypes.cast(self.kept[-1], P).value or 0
 
-    def run(self, tiles: Sequence[Sequence[int]] = (), routines: Any = None) -> None:
+    def run(self, tiles: Sequence[Sequence[int]] = (), routines: Any = None, is_short: bool = False) -> None:
         """By workers; the arrays are those of the first thread, the third one of each other thread is a tile of its own."""
-        begin = self.table[:len(self.table) - self.threads * self.arrays]
-        copy = self.at([0] * (len(self.table) + LINE))
-        crew = (I * CREW)(self.at(begin), len(begin), -(-copy // 64) * 64, len(begin), self.arrays, self.threads,
-                          0 if routines is None else ctypes.addressof(routines), WORKERS.address, int(bool(tiles)), self.at([2]),
-                          self.at(tiles))
+        if self.crew is None:
+            begin = self.table[:len(self.table) - self.threads * self.arrays]
+            copy = self.at([0] * (len(self.table) + LINE))
+            self.crew = (I * CREW)(
+                self.at(begin), len(begin), -(-copy // 64) * 64, len(begin), self.arrays, self.threads,
+                0 if routines is None else ctypes.addressof(routines), WORKERS.address, int(bool(tiles)), self.at([2]),
+                self.at(tiles), is_short, 0)
         arrays = (I * self.arrays)(100, 200, 300, 400, 500)
-        machine().shared_calls(None).call(arrays, (I * 1)(), crew)
+        machine().shared_calls(None).call(arrays, (I * 1)(), self.crew)
 
     def share(self, place: int) -> int:
         return machine().shared_calls(None).share(self.table.ctypes.data, place)
@@ -144,11 +147,13 @@ def test_who_waits_comes_back_and_goes_on_where_it_was() -> None:
     assert sorted((stage, lo) for stage, lo, *_ in call.ran) == [(0, 0), (0, 10), (1, 0), (1, 10)]
 
 
-@pytest.mark.parametrize(("triple", "pause"), [("x86_64-unknown-linux-gnu", "llvm.x86.sse2.pause"), ("riscv64-linux", ""),
-                                               ("arm64-apple-darwin", "llvm.aarch64.hint"), ("aarch64-linux", "llvm.aarch64.hint")])
-def test_who_waits_leaves_its_core_to_others(triple: str, pause: str) -> None:
+@pytest.mark.parametrize(("triple", "pause", "gives_way"), [
+    ("x86_64-unknown-linux-gnu", "llvm.x86.sse2.pause", "sched_yield"), ("riscv64-linux", "", "sched_yield"),
+    ("arm64-apple-darwin", "llvm.aarch64.hint", "sched_yield"),
+    ("x86_64-pc-windows-msvc", "llvm.x86.sse2.pause", "SwitchToThread")])
+def test_who_waits_leaves_its_core_to_others(triple: str, pause: str, gives_way: str) -> None:
     text = code(triple)
-    assert text.count("@llvm.") == (4 if pause else 0) and pause in text
+    assert text.count("@llvm.") == (2 if pause else 0) and pause in text and f"call i32 @{gives_way}()" in text
     machine().binding.parse_assembly(text).verify()
 
 
@@ -183,6 +188,19 @@ def test_a_worker_that_sleeps_is_woken() -> None:
         call = Call([(PARTS, 3)], 3, together(3))
         call.run()
         assert len(call.by) == 3
+
+
+def test_a_short_call_does_not_wait_for_who_sleeps() -> None:
+    """Every eighth rouses a worker, so that those of many calls in a row that come later have help."""
+    WORKERS.rest()
+    call = Call([(PARTS, 4)], 2)
+    for _ in range(ROUSED_EVERY - 1):
+        call.run(is_short=True)
+        assert call.by == {threading.get_ident()} and workers.LOOKING not in states()
+    end = time.monotonic() + 60
+    while len(call.by) < 2 and time.monotonic() < end:
+        call.run(is_short=True)
+    assert len(call.by) == 2
 
 
 def test_offers_are_taken_back_when_all_is_done() -> None:
