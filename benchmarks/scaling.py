@@ -20,6 +20,8 @@ VARIABLE = "SYMDIFF_THREADS"
 LINES = ("4", "9", "10a", "10b", "3")
 # Calls in which a kernel finds out whether threads are worth their while.
 TRIALS = 8
+# Each sample is of calls in a row, as training makes them: a core that has slept is as slow at first as it likes.
+ROW_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def scaling(rounds: int, names: Sequence[str] = LINES, scale: float = 1.0) -> li
             call = getattr(with_symdiff, line.key)(values, *line.options)
             calls[str(count)] = call
             results.append([np.asarray(x).tobytes() for _ in range(TRIALS) for x in leaves(call())])
-        samples = interleaved(calls, rounds)
+        samples = interleaved(calls, rounds, ROW_SECONDS)
         same = all(result == results[0] for result in results)
         found.append(Scaling(line.title, {int(count): sample for count, sample in samples.items()}, same))
     if before is None:

@@ -48,12 +48,12 @@ def calibrated(call: Callable[[], Any], least: float = LEAST_SECONDS) -> tuple[i
     return count, spent / count
 
 
-def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Sample]:
+def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int, least: float = LEAST_SECONDS) -> dict[str, Sample]:
     """A sample of each call; each round has an order of its own, since the one before leaves the caches as it likes.
 
-    Were the order only turned, each would come after the same one in all rounds but one.
+    Were the order only turned, each would come after the same one in all rounds but one.  A sample takes `least` seconds.
     """
-    counts = {name: calibrated(call) for name, call in calls.items()}
+    counts = {name: calibrated(call, least) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     busy = dict.fromkeys(calls, 0.0)
     names = list(calls)

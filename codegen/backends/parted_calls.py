@@ -192,7 +192,8 @@ class PartedCalls:
         except IndexError:  # all are at work
             crew = Crew(self, dict(zip(self.program.sizes, sizes, strict=True)), threads)
             self.part_bytes = max(self.part_bytes, crew.bytes)
-        crew.words[IS_SHORT] = self.storage(sizes)[1].is_short()
+        pace = self.storage(sizes)[1]
+        crew.words[IS_SHORT] = pace.is_settled() and pace.is_short()
         return crew
 
     def run_threaded(self, call: Callable[[Any, Any, Any], None], arrays: Sequence[Array], sizes: Sequence[int], given: Any,
