@@ -2,6 +2,7 @@
 
     call_shared(addresses, sizes, crew)     runs a call as `kernel(addresses, sizes, routines)` does, by a crew of threads
 
+BLAS runs on one thread meanwhile, as in kernels that are not shared; a program without products has a table of no routines.
 A call looks at no more desks than it wants helpers, so that many calls at once have no more of them than one has.
 
 A crew is a line of 64-bit words (`TABLE` to `MET`): the table of `shared_call_code` as it begins, how many words of it are to
@@ -15,7 +16,7 @@ from __future__ import annotations
 from codegen.backends.fast_call_table import load, loop
 from codegen.backends.shared_call_code import LOOKS, SIZES, between_looks, share, word
 from codegen.backends.worker_code import DECLARED, exchanged, field, nap, serve
-from codegen.runtime.blas import ROUTINES as OF_BLAS
+from codegen.emitters.llvm.module import AS_BEFORE, ONE_THREAD, STUBS
 from codegen.runtime.workers import (
     ASLEEP,
     CALL,
@@ -42,32 +43,16 @@ HELPERS = ", ".join([f"[ %helpers, %desk.{by} ]" for by in ("rouse", "up", "call
     f"[ %helper, %desk.{by} ]" for by in ("put", "wake", "start")])
 # What tells that no thread could be started.
 NO_THREAD = -1
-# BLAS runs on one thread, as in kernels that are not shared.
-BLAS_ON_ONE = f"""\
-blas:
-  %no.blas = icmp eq ptr %routines, null
-  br i1 %no.blas, label %offer, label %blas.ask
+NEXT = "\n  "
 
-blas.ask:
-  {word("tell", "ptr", "%routines", len(OF_BLAS))}
-  {word("put", "ptr", "%routines", len(OF_BLAS) + 1)}
-  %no.tell = icmp eq ptr %tell, null
-  br i1 %no.tell, label %offer, label %blas.tell
 
-blas.tell:
-  %told = call i32 %tell()
-  %is.one = icmp eq i32 %told, 1
-  br i1 %is.one, label %offer, label %blas.put
-
-blas.put:
-  call void %put(i32 1)
-  br label %offer
-"""
-DESK = f"""\
-  %NAME.at = mul nsw i64 %NAME.line, {LINE}
-  %NAME = getelementptr inbounds i64, ptr %desks, i64 %NAME.at
-  {field("NAME.state.p", "%NAME", STATE)}
-  {field("NAME.call.p", "%NAME", CALL)}"""
+def at_desk(name: str) -> str:
+    """The lines that give the desk at a line, and the places of its state and of the call that is offered there."""
+    return f"""\
+  %{name}.at = mul nsw i64 %{name}.line, {LINE}
+  %{name} = getelementptr inbounds i64, ptr %desks, i64 %{name}.at
+  {field(f"{name}.state.p", f"%{name}", STATE)}
+  {field(f"{name}.call.p", f"%{name}", CALL)}"""
 
 
 def call_shared() -> str:
@@ -81,7 +66,7 @@ start:
   {word("arrays.at", "i64", "%crew", ARRAYS_AT)}
   {word("arrays", "i64", "%crew", ARRAYS)}
   {word("threads", "i64", "%crew", THREADS)}
-  {word("routines", "ptr", "%crew", ROUTINES_AT)}
+  {word(".routines", "ptr", "%crew", ROUTINES_AT)}
   {word("desks", "ptr", "%crew", DESKS_AT)}
   {word("tiles", "i64", "%crew", TILES)}
   {word("tile.places", "ptr", "%crew", TILE_PLACES)}
@@ -103,7 +88,7 @@ copied:
   store ptr %sizes, ptr %sizes.p, align 8
   br label %thread.more
 
-{loop("thread", "copied", "%threads", "thread.one", "blas", "tile.more")}
+{loop("thread", "copied", "%threads", "thread.one", "offer", "tile.more")}
 thread.one:
   %own.words = mul nsw i64 %thread, %arrays
   %own.at = add nsw i64 %arrays.at, %own.words
@@ -133,9 +118,8 @@ tile.one:
   store ptr %tile.address, ptr %tile.own.p, align 8
   br label %tile.more
 
-{BLAS_ON_ONE}
 offer:
-  %blas.before = phi i32 [ 1, %blas ], [ 1, %blas.ask ], [ 1, %blas.tell ], [ %told, %blas.put ]
+  {NEXT.join(ONE_THREAD)}
   %wanted = sub nsw i64 %threads, 1
   br label %desk.more
 
@@ -146,7 +130,7 @@ desk.more:
   br i1 %are.wanted, label %desk.one, label %run
 
 desk.one:
-{DESK.replace("NAME", "desk")}
+{at_desk("desk")}
   {field("desk.place.p", "%desk", PLACE)}
   {field("desk.lock.p", "%desk", LOCK)}
   {field("desk.nap.p", "%desk", OWN_NAP)}
@@ -231,15 +215,15 @@ desk.left:
 run:
   %left = call i64 @share(ptr %copy, i64 0)
   %is.left = icmp ne i64 %left, 0
-  br i1 %is.left, label %rest, label %back.more
+  br i1 %is.left, label %rest, label %back.line.more
 
 rest:
   {nap("rested")}
   br label %run
 
-{loop("back.line", "run", "%desk.line", "back.one", "over", "back.done", first="1").replace("back.line.more", "back.more")}
+{loop("back.line", "run", "%desk.line", "back.one", "over", "back.done", first="1")}
 back.one:
-{DESK.replace("NAME", "back")}
+{at_desk("back")}
   br label %back.look
 
 back.look:
@@ -271,18 +255,10 @@ back.rest:
   br label %back.look
 
 back.done:
-  br label %back.more
+  br label %back.line.more
 
 over:
-  %as.before = icmp eq i32 %blas.before, 1
-  br i1 %as.before, label %end, label %blas.back
-
-blas.back:
-  {word("put.back", "ptr", "%routines", len(OF_BLAS) + 1)}
-  call void %put.back(i32 %blas.before)
-  br label %end
-
-end:
+  {AS_BEFORE}
   ret void
 }}
 """
@@ -290,4 +266,4 @@ end:
 
 def code(triple: str) -> str:
     """The text of the module for a processor."""
-    return "\n".join([between_looks(triple), DECLARED, share(), serve(), call_shared()])
+    return "\n".join([between_looks(triple), DECLARED, STUBS, share(), serve(), call_shared()])

@@ -22,6 +22,7 @@ from codegen.backends.shared_call_code import ARRAYS, FOLDS, PARTS, ROUTINES, SE
 from codegen.emitters.llvm.parts import stages_of
 from codegen.loop_ir.nodes import Buffer, Cut, Program
 from codegen.loop_ir.walks import buffers_of, parameters, part_ends, storage_shape, tile_rows
+from codegen.runtime import blas
 from codegen.runtime.storage import REMEMBERED, Frame
 from codegen.runtime.workers import DESKS, LINE, WORKERS
 from codegen.scheduling.independent_parts import folding, instance_of, with_instances
@@ -90,7 +91,7 @@ class Crew:
     def __init__(self, calls: PartedCalls, values: Mapping[str, int], threads: int) -> None:
         ranges = [(stage, stage.ends(values)) for stage in calls.stages if isinstance(stage, CutRange)]
         # No more than there are parts, and desks.
-        self.threads = threads = max(min(threads, max([len(ends) for _, ends in ranges]), DESKS + 1), 1)
+        threads = max(min(threads, max([len(ends) for _, ends in ranges]), DESKS + 1), 1)
         own = [[(calls.given[place], f"_{k}_{part}") for part in range(1, len(ends)) for place in stage.own]
                for k, (stage, ends) in enumerate(ranges)]
         tiles = [(b, f"_{k}") for k in range(1, threads) for b in calls.tiles]
@@ -139,11 +140,12 @@ class Crew:
 class PartedCalls:
     """The calls of one program that has a cut range; `address` tells that of a function of its module.
 
-    `routines` is the table of those of BLAS, where it calls any.
+    `routines` is the table of those of BLAS, where it calls any; else the crews have one of null addresses.
     """
 
     def __init__(self, program: Program, address: Callable[[str], int], routines: Any) -> None:
-        self.routines = 0 if routines is None else ctypes.addressof(routines)
+        self.routines_kept = blas.no_addresses() if routines is None else routines
+        self.routines = ctypes.addressof(self.routines_kept)
         self.program, self.rows = program, tile_rows(program)
         self.given = parameters(with_instances(program))
         self.places = {b.name: k for k, b in enumerate(self.given)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from codegen.backends.shared_call_code import word
 from codegen.runtime.workers import ASLEEP, CALL, LOCK, LOOKING, OFFERED, OFFERS, OWN_NAP, PLACE, SEEN, STATE, WORKING
 
-# How often a worker looks for work before it falls asleep, about a millisecond: to wake it takes a tenth of one, and
+# How often a worker looks for work before it falls asleep, a millisecond or two: to wake it takes a tenth of one, and
 # its core some more until it is as fast as before.
 WORKER_LOOKS = 65536
 # Who waits for others looks again after so many microseconds.

@@ -52,6 +52,11 @@ def addresses() -> Any:
     return (ctypes.c_void_p * (len(routines) + 2))(*routines, *switch)
 
 
+def no_addresses() -> Any:
+    """The table of a program that calls no routine: null addresses."""
+    return (ctypes.c_void_p * (len(ROUTINES) + 2))()
+
+
 def exported(routine: str) -> int | None:
     """The address of a routine of Fortran's interface by the names that libraries with integers of 32 bits give it."""
     for name in (f"scipy_{routine}_", f"{routine}_"):

@@ -25,7 +25,7 @@ NAP = 0
 STATE, CALL, PLACE, LOCK, OWN_NAP, OFFERS, SEEN = range(7)
 # Nobody works there; the worker looks for work; it sleeps; somebody writes an offer; there is one; it works.
 NOBODY, LOOKING, ASLEEP, HELD, OFFERED, WORKING = range(6)
-# How long the end of the process waits for workers to fall asleep, which takes them some tenths of a millisecond.
+# How long the end of the process waits for workers to fall asleep, which takes them a millisecond or two.
 PATIENCE = 1.0
 
 

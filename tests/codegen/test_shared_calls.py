@@ -65,12 +65,14 @@ class Call:
 
     def run(self, tiles: Sequence[Sequence[int]] = (), routines: Any = None, is_short: bool = False) -> None:
         """By workers; the arrays are those of the first thread, the third one of each other thread is a tile of its own."""
+        routines = (P * 6)() if routines is None else routines
+        self.kept.append(routines)
         if self.crew is None:
             begin = self.table[:len(self.table) - self.threads * self.arrays]
             copy = self.at([0] * (len(self.table) + LINE))
             self.crew = (I * CREW)(
                 self.at(begin), len(begin), -(-copy // 64) * 64, len(begin), self.arrays, self.threads,
-                0 if routines is None else ctypes.addressof(routines), WORKERS.address, int(bool(tiles)), self.at([2]),
+                ctypes.addressof(routines), WORKERS.address, int(bool(tiles)), self.at([2]),
                 self.at(tiles), is_short, 0)
         arrays = (I * self.arrays)(100, 200, 300, 400, 500)
         machine().shared_calls(None).call(arrays, (I * 1)(), self.crew)

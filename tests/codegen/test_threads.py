@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import symdiff as sd
+from codegen.backends.crew_code import THREADS
 from codegen.backends.parted_calls import CutRange, Pace, PartedCalls
 from codegen.loop_ir.nodes import Accumulate, Affine, Buffer, Cut, Load, Program, SampleLoop, Section
 from codegen.planning import cuts
@@ -201,7 +202,7 @@ def test_no_more_threads_are_asked_than_there_are_parts(monkeypatch: pytest.Monk
 
     def noted(calls: PartedCalls, sizes: Any, threads: int) -> Any:
         found = crew(calls, sizes, threads)
-        asked.append(found.threads)
+        asked.append(found.words[THREADS])
         return found
     monkeypatch.setattr(PartedCalls, "crew", noted)
     f = sd.compile(sd.sum(sd.exp(x)), x, threads=4, cache=False)
