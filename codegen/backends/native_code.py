@@ -38,21 +38,6 @@ SHARE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 CALL_SHARED = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 # How objects are kept, as `packed` lays them out: code that was kept otherwise has another key.
 LAYOUT = "packed objects"
-# A module that multiplies vectors by powers of two.
-SCALED = """
-declare <8 x double> @llvm.ldexp.v8f64.v8i64(<8 x double>, <8 x i64>)
-declare <8 x float> @llvm.ldexp.v8f32.v8i32(<8 x float>, <8 x i32>)
-
-define void @scaled(ptr %a, ptr %b, <8 x i64> %k, <8 x i32> %l) {
-  %x = load <8 x double>, ptr %a
-  %y = load <8 x float>, ptr %b
-  %u = call <8 x double> @llvm.ldexp.v8f64.v8i64(<8 x double> %x, <8 x i64> %k)
-  %v = call <8 x float> @llvm.ldexp.v8f32.v8i32(<8 x float> %y, <8 x i32> %l)
-  store <8 x double> %u, ptr %a
-  store <8 x float> %v, ptr %b
-  ret void
-}
-"""
 
 
 class SharedCalls(NamedTuple):
@@ -71,26 +56,31 @@ class Machine:
 
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
-        self.binding = binding
+        self.binding, self.version = binding, __version__
         # llvmlite's lock, which its objects take when they die too.
         known = getattr(getattr(binding.ffi.lib, "_lock", None), "_lock", None)
         WRITING.locks += [known] if hasattr(known, "acquire") else []
         self.cpu = binding.get_host_cpu_name()
         features = binding.get_host_cpu_features()
         self.features = features.flatten()
-        vector_bytes = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
-        self.processor = Processor(vector_bytes, second_cache_bytes(), lambda: self.scales, blas.vector_bytes)
+        avx512 = bool(features.get("avx512f"))
+        vector_bytes = 64 if avx512 else 32 if features.get("avx2") else 16
+        self.processor = Processor(vector_bytes, second_cache_bytes(), avx512, blas.vector_bytes)
         self.target = binding.Target.from_default_triple()
         self.linker = binding.create_lljit_compiler(self.described(), use_jit_link=True)
-        # What machine code depends on beside the program and the options.
-        self.circumstances = (LAYOUT, self.target.triple, self.cpu, self.features, vector_bytes, self.processor.cache_bytes,
-                              __version__, binding.llvm_version_info)
         self.count = 0
         self.fast: tuple[Any, list[int]] | None = None
         self.shared: tuple[SharedCalls, Any] | None = None
         self.objects = objects_are_known()
         self.lock = threading.RLock()
         renewed_in_children(self)
+
+    @property
+    def circumstances(self) -> tuple[object, ...]:
+        """What machine code depends on beside the program and the options."""
+        own = self.processor
+        return (LAYOUT, self.target.triple, self.cpu, self.features, own.vector_bytes, own.cache_bytes, own.avx512,
+                self.version, self.binding.llvm_version_info)
 
     def described(self, opt: int = 3) -> Any:
         """The processor as LLVM knows it.
@@ -124,17 +114,6 @@ class Machine:
             finally:
                 ffi.lib.LLVMPY_DisposeMemoryBuffer(memory)
         return written
-
-    @cached_property
-    def scales(self) -> bool:
-        """Whether vectors are multiplied by powers of two by one instruction, and not by calls of a function."""
-        if self.processor.vector_bytes < 64 and self.target.triple.startswith("x86_64"):
-            return False  # it came with AVX-512
-        try:
-            parsed = self.binding.parse_assembly(SCALED)
-        except RuntimeError:  # an older LLVM does not know it
-            return False
-        return "ldexp" not in str(self.described().emit_assembly(parsed))
 
     def object_of(self, chunks: Iterable[str], quick: bool = False) -> bytes:
         """The machine code of a module, as `load` takes it; that of a long one is written by several threads, as it is emitted."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
+from codegen.emitters.llvm import angle_tables, avx512
 from codegen.emitters.llvm.instructions import Function, Ssa, literal
-from codegen.emitters.llvm.mathematics import FORMATS, constant, fast_sum, fma, integer, nearest, polynomial, signed
+from codegen.emitters.llvm.mathematics import FORMATS, constant, fast_sum, fma, integer, polynomial, signed, turned_back
 
 ATAN = {
     "double": (-0.333333333333332, 0.19999999999953877, -0.14285714280230213, 0.11111110785280766, -0.09090897812702947,
@@ -32,14 +33,10 @@ EIGHTH_TURN = math.sqrt(2.0) - 1.0
 def quarter_turns(w: Function, x: Ssa) -> tuple[Ssa, Ssa, Ssa]:
     """(sin r, cos r, k) with x = k π/2 + r for |x| up to `largest_angle`.
 
-    Multiples of π/2 are taken off in three parts; what rounding takes from r, and from 1 − r²/2, is put to the small terms.
+    What rounding takes from r, and from 1 − r²/2, is put to the small terms.
     """
     f = FORMATS[x.kind]
-    k, whole = nearest(w, x, 2 / math.pi)
-    first, second, third = (constant(x, -part) for part in f.half_pi)
-    near = fma(w, k, first, x)
-    r = fma(w, k, second, near)
-    low = fma(w, k, third, fma(w, k, second, w.binary("fsub", near, r)))
+    r, low, whole = turned_back(w, x, 1)
     z = w.binary("fmul", r, r)
     one, half = constant(x, 1.0), w.binary("fmul", z, constant(x, 0.5))
     flat, lost = fast_sum(w, one, w.unary("fneg", half))
@@ -57,13 +54,19 @@ def is_odd(w: Function, whole: Ssa) -> Ssa:
 
 def sine(w: Function, x: Ssa, quarter: int) -> Ssa:
     """sin(x + quarter · π/2)."""
+    own = angle_tables.sine if avx512.fills_register(w, x) else sine_by_quarters
+    value = own(w, x, quarter)
+    # −0 stays −0.
+    return w.select(w.compare("fcmp oeq", x, constant(x, 0.0)), x, value) if quarter == 0 else value
+
+
+def sine_by_quarters(w: Function, x: Ssa, quarter: int) -> Ssa:
+    """sin(x + quarter · π/2), but for −0."""
     odd, even, whole = quarter_turns(w, x)
     turn = w.binary("add", whole, integer(x, quarter))
     value = w.select(is_odd(w, turn), even, odd)
     half = w.compare("icmp ne", w.binary("and", turn, integer(x, 2)), integer(x, 0))
-    value = w.select(half, w.unary("fneg", value), value)
-    # −0 stays −0.
-    return w.select(w.compare("fcmp oeq", x, constant(x, 0.0)), x, value) if quarter == 0 else value
+    return w.select(half, w.unary("fneg", value), value)
 
 
 def sin(w: Function, x: Ssa) -> Ssa:

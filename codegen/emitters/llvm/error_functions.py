@@ -7,11 +7,12 @@ with 50 digits, L and 2ʳ are minimax fits, their leading coefficients rounded o
 
 from __future__ import annotations
 
+from codegen.emitters.llvm import avx512, erf_table
+from codegen.emitters.llvm.exponentials import exp_parts
 from codegen.emitters.llvm.instructions import Function, Ssa
 from codegen.emitters.llvm.mathematics import (
     at_most,
     constant,
-    exp_parts,
     fma,
     nearest,
     polynomial,
@@ -73,6 +74,8 @@ def tail(w: Function, size: Ssa) -> Ssa:
 
 def erf(w: Function, x: Ssa) -> Ssa:
     """2/√π ∫₀ˣ e^(−t²) dt."""
+    if x.kind == "double" and avx512.fills_register(w, x):
+        return erf_table.erf(w, x)
     size, one = w.intrinsic("fabs", x), constant(x, 1.0)
     inner = fma(w, x, polynomial(w, w.binary("fmul", x, x), INNER[x.kind]), x)
     t = w.binary("fsub", at_most(w, size, ONE_FROM[x.kind]), one)

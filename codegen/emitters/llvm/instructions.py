@@ -99,6 +99,8 @@ class Function:
         # Flags of floating-point arithmetic that a user wrote; recipes of elementary functions never take them.
         self.flags = ""
         self.processor = USUAL
+        # Whether the loop that is written would wait for the unit that takes square roots.
+        self.waits_for_roots = False
         self.slots: list[str] = []
         # What was negated, by the name of the result: |−x| is |x|.
         self.negated: dict[str, Ssa] = {}
@@ -240,12 +242,6 @@ class Function:
         self.declare(full, f"declare {a.type} @{full}({', '.join([a.type] * len(args))})")
         given = ", ".join([f"{v.type} {v.name}" for v in args])
         return self.pure(f"call {flags}{a.type} @{full}({given})", a.kind, a.lanes, max([v.depth for v in args]))
-
-    def scaled(self, a: Ssa, k: Ssa) -> Ssa:
-        """a · 2ᵏ for integers as wide as a."""
-        name = f"llvm.ldexp.v{a.lanes}f{BITS[a.kind]}.v{k.lanes}{k.kind}"
-        self.declare(name, f"declare {a.type} @{name}({a.type}, {k.type})")
-        return self.pure(f"call {a.type} @{name}({a.type} {a.name}, {k.type} {k.name})", a.kind, a.lanes, max(a.depth, k.depth))
 
     def lane(self, value: Ssa, k: int) -> Ssa:
         """One lane of a vector."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from codegen.emitters.llvm import avx512, table_functions
 from codegen.emitters.llvm.instructions import Function, Ssa
 from codegen.emitters.llvm.mathematics import (
     FORMATS,
@@ -76,6 +77,8 @@ def completed(w: Function, x: Ssa, value: Ssa) -> Ssa:
 
 def log(w: Function, x: Ssa) -> Ssa:
     """The natural logarithm."""
+    if avx512.fills_register(w, x):
+        return table_functions.log(w, x)
     return completed(w, x, sum_log(w, *parts(w, x)))
 
 

@@ -1,9 +1,8 @@
-"""Exponentials as straight lines of instructions, for any number of lanes, and what all elementary functions are made of.
+"""What all elementary functions are made of: numbers brought down to a small interval, polynomials, and powers of two put back.
 
-Each recipe takes the writer and values and returns a value; nothing branches, so it vectorises as it stands.  The polynomials
-of log, sine and cosine, and the forms that they stand in, are those of fdlibm (Sun Microsystems, 1993: e_log.c, k_sin.c,
-k_cos.c) and its single precision version; that of eʳ is a minimax fit.  `tests/codegen/test_mathematics.py`
-measures each one's error in units of the last place over its whole range.
+Each recipe takes the writer and values and returns a value; nothing branches, so it vectorises as it stands, for any number of
+lanes.  The polynomials of log, sine and cosine, and the forms that they stand in, are those of fdlibm (Sun Microsystems, 1993:
+e_log.c, k_sin.c, k_cos.c) and its single precision version; that of eʳ is a minimax fit.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import math
 
 from msgspec import Struct
 
+from codegen.emitters.llvm import avx512
 from codegen.emitters.llvm.instructions import Function, Ssa, literal
 
 LOG_2 = math.log(2.0)
@@ -50,7 +50,7 @@ FORMATS = {
          2.480150817834915e-05, 2.7557228071296926e-06, 2.7625378279761515e-07, 2.511438914009475e-08),
         (6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01, 2.222219843214978396e-01,
          1.818357216161805012e-01, 1.531383769920937332e-01, 1.479819860511658591e-01),
-        (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33),
+        (1.5707963267948966, 6.123233932053594e-17, 6.36831716351095e-25),
         (-1.66666666666666324348e-01, 8.33333333332248946124e-03, -1.98412698298579493134e-04, 2.75573137070700676789e-06,
          -2.50507602534068634195e-08, 1.58969099521155010221e-10),
         (4.16666666666666019037e-02, -1.38888888888741095749e-03, 2.48015872894767294178e-05, -2.75573143513906633035e-07,
@@ -64,9 +64,6 @@ FORMATS = {
         (-1.6666654611e-01, 8.3321608736e-03, -1.9515295891e-04),
         (4.166664568298827e-02, -1.388731625493765e-03, 2.443315711809948e-05), 2.0**13),
 }
-# Beyond these tanh of half of it is ±1, and sinh and cosh are infinite.
-LAST_TANH = {"double": -44.0, "float": -20.0}
-LAST_COSH = {"double": 710.6, "float": 89.5}
 
 
 def constant(x: Ssa, value: float) -> Ssa:
@@ -136,6 +133,25 @@ def nearest(w: Function, x: Ssa, scale: float) -> tuple[Ssa, Ssa]:
     return w.binary("fsub", moved, magic), w.convert("bitcast", moved, f.integer)
 
 
+def turned_back(w: Function, x: Ssa, parts: int) -> tuple[Ssa, Ssa, Ssa]:
+    """(r, s, an integer whose low half is that of k) with x = k π/(2 · parts) + r + s, k the nearest, |x| ≤ `largest_angle`.
+
+    Multiples of three parts of π/2 are taken off.  The first difference is exact.  Near a multiple of π/2 it and the second product
+    cancel: in double precision that product is exact, the part having 26 bits, and in single it is taken with what it lacks.
+    """
+    f = FORMATS[x.kind]
+    k, whole = nearest(w, x, parts * 2 / math.pi)
+    first, second, third = (constant(x, -part / parts) for part in f.half_pi)
+    near = fma(w, k, first, x)
+    if x.kind == "double":
+        r = fma(w, k, second, near)
+        return r, fma(w, k, third, fma(w, k, second, w.binary("fsub", near, r))), whole
+    product = w.binary("fmul", k, second)
+    r = w.binary("fadd", near, product)
+    lost = w.binary("fadd", w.binary("fsub", near, r), product)
+    return r, fma(w, k, third, w.binary("fadd", lost, fma(w, k, second, w.unary("fneg", product)))), whole
+
+
 def less_magic(w: Function, bits: Ssa, kind: str, more: int = 0) -> Ssa:
     """k + more from the bits of k + `magic`."""
     magic = w.convert("bitcast", literal(FORMATS[kind].magic, kind, bits.lanes), bits.kind)
@@ -162,8 +178,9 @@ def scaled(w: Function, x: Ssa, bits: Ssa, more: int = 0) -> Ssa:
     It is one instruction where the processor has that, else two factors, each of which is a number.
     """
     f = FORMATS[x.kind]
-    if x.lanes > 1 and w.processor.scales():
-        return w.scaled(x, less_magic(w, bits, x.kind, more))
+    if avx512.fills_register(w, x):
+        k = w.binary("fsub", w.convert("bitcast", bits, x.kind), constant(x, f.magic))
+        return avx512.times_power(w, x, w.binary("fadd", k, constant(x, float(more))) if more else k)
     biased = less_magic(w, bits, x.kind, 2 * f.bias + more)
     half = w.binary("lshr", biased, integer(x, 1))
     rest = w.binary("sub", biased, half)
@@ -172,61 +189,11 @@ def scaled(w: Function, x: Ssa, bits: Ssa, more: int = 0) -> Ssa:
     return x
 
 
-def exp_parts(w: Function, x: Ssa, low: Ssa | None = None) -> tuple[Ssa, Ssa]:
-    """(eʳ − 1, bits of k) with e^(x + low) = 2ᵏ eʳ; `low` is what x has lost by rounding."""
-    f = FORMATS[x.kind]
-    r, k = brought_down(w, clamped(w, x, *f.exp_range))
-    r = r if low is None else w.binary("fadd", r, low)
-    return fma(w, polynomial(w, r, f.exp), w.binary("fmul", r, r), r), k
-
-
 def brought_down(w: Function, x: Ssa) -> tuple[Ssa, Ssa]:
     """(r, bits of k) with x = k log 2 + r and |r| ≤ ½ log 2."""
     f = FORMATS[x.kind]
     k, bits = nearest(w, x, 1 / LOG_2)
     return fma(w, k, constant(x, -f.log2_low), fma(w, k, constant(x, -f.log2_high), x)), bits
-
-
-def exp(w: Function, x: Ssa) -> Ssa:
-    """eˣ."""
-    return exp_below(w, at_most(w, x, FORMATS[x.kind].exp_range[1]))
-
-
-def exp_below(w: Function, x: Ssa) -> Ssa:
-    """eˣ for x that does not overflow it."""
-    f = FORMATS[x.kind]
-    r, k = brought_down(w, at_least(w, x, f.exp_range[0]))
-    grown = fma(w, polynomial(w, r, f.exp), w.binary("fmul", r, r), r)
-    return scaled(w, w.binary("fadd", grown, constant(x, 1.0)), k)
-
-
-def exp2(w: Function, x: Ssa) -> Ssa:
-    """2ˣ."""
-    f = FORMATS[x.kind]
-    x = clamped(w, x, f.exp_range[0] / LOG_2, f.exp_range[1] / LOG_2)
-    k, bits = nearest(w, x, 1.0)
-    r = w.binary("fmul", w.binary("fsub", x, k), constant(x, LOG_2))
-    q = polynomial(w, r, f.exp)
-    return scaled(w, w.binary("fadd", fma(w, q, w.binary("fmul", r, r), r), constant(x, 1.0)), bits)
-
-
-def growth(w: Function, x: Ssa) -> tuple[Ssa, Ssa]:
-    """(eʳ − 1, bits of k) as in `exp_parts`, rounded little more than once; x is within bounds."""
-    r, low, bits = reduced(w, x)
-    near = w.binary("fadd", r, low)
-    return w.binary("fadd", r, fma(w, polynomial(w, near, FORMATS[x.kind].exp), w.binary("fmul", near, near), low)), bits
-
-
-def expm1(w: Function, x: Ssa) -> Ssa:
-    """eˣ − 1 = 2 (2ᵏ⁻¹ (eʳ − 1) + (2ᵏ⁻¹ − ½))."""
-    f = FORMATS[x.kind]
-    q, k = growth(w, clamped(w, x, *f.expm1_range))
-    half = power_of_two(w, k, x.kind, -1)
-    value = fma(w, half, q, w.binary("fsub", half, constant(x, 0.5)))
-    value = w.binary("fadd", value, value)
-    # Below the precision of 1 it is x itself, subnormal numbers and −0 too.
-    tiny = w.compare("fcmp olt", w.intrinsic("fabs", x), constant(x, 2.0**-(f.mantissa + 2)))
-    return w.select(tiny, x, value)
 
 
 def log_parts(w: Function, x: Ssa) -> tuple[Ssa, Ssa]:
@@ -248,32 +215,3 @@ def log_parts(w: Function, x: Ssa) -> tuple[Ssa, Ssa]:
 def signed(w: Function, size: Ssa, sign: Ssa) -> Ssa:
     """|size| with the sign of another number."""
     return w.intrinsic("copysign", size, sign)
-
-
-def tanh(w: Function, x: Ssa) -> Ssa:
-    """tanh |x| = (1 − e)/(1 + e) with e = e^(−2|x|), each side rounded once; then the sign of x."""
-    one = constant(x, 1.0)
-    q, k = growth(w, at_least(w, w.binary("fmul", w.intrinsic("fabs", x), constant(x, -2.0)), LAST_TANH[x.kind]))
-    e = power_of_two(w, k, x.kind)
-    difference = fma(w, e, q, w.binary("fsub", e, one))
-    return signed(w, w.binary("fdiv", difference, fma(w, e, q, w.binary("fadd", e, one))), x)
-
-
-def sinh(w: Function, x: Ssa) -> Ssa:
-    """sinh |x| = t + t/(2t + 1) with t = ½ (e^|x| − 1) = 2 (2ᵏ⁻² (eʳ − 1) + (2ᵏ⁻² − ¼)); then the sign of x."""
-    size = w.intrinsic("fabs", x)
-    q, k = growth(w, at_most(w, size, LAST_COSH[x.kind]))
-    quarter = power_of_two(w, k, x.kind, -2)
-    t = fma(w, quarter, q, w.binary("fsub", quarter, constant(x, 0.25)))
-    t = w.binary("fadd", t, t)
-    u = at_most(w, t, 2.0 ** (FORMATS[x.kind].bias - 1))
-    value = w.binary("fadd", t, w.binary("fdiv", u, w.binary("fadd", w.binary("fadd", u, u), constant(x, 1.0))))
-    tiny = w.compare("fcmp olt", size, constant(x, 2.0 ** -(FORMATS[x.kind].mantissa // 2 + 2)))
-    return signed(w, w.select(tiny, size, value), x)
-
-
-def cosh(w: Function, x: Ssa) -> Ssa:
-    """cosh x = e + ¼/e with e = ½ e^|x|."""
-    q, k = growth(w, at_most(w, w.intrinsic("fabs", x), LAST_COSH[x.kind]))
-    e = scaled(w, w.binary("fadd", q, constant(x, 1.0)), k, -1)
-    return w.binary("fadd", e, w.binary("fdiv", constant(x, 0.25), e))

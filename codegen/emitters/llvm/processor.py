@@ -7,25 +7,20 @@ from collections.abc import Callable
 from msgspec import Struct
 
 
-def never() -> bool:
-    """No."""
-    return False
-
-
 def unknown() -> int:
     """A number that is not known."""
     return 0
 
 
 class Processor(Struct, frozen=True):
-    """Bytes of a vector, and of the second cache of a core; `scales` says whether an instruction multiplies 2ᵏ to vectors.
+    """Bytes of a vector, and of the second cache of a core; whether there are the instructions of AVX-512.
 
     `library_bytes` tells the bytes of the vectors of BLAS, 0 where they are not known.
     """
 
     vector_bytes: int = 32
     cache_bytes: int = 1 << 19
-    scales: Callable[[], bool] = never
+    avx512: bool = False
     library_bytes: Callable[[], int] = unknown
 
     @property

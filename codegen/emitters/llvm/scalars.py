@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from codegen.emitters.llvm import angles, error_functions, logarithms, mathematics, powers, roots
+from codegen.emitters.llvm import angles, error_functions, exponentials, logarithms, mathematics, powers, roots, square_roots
 from codegen.emitters.llvm.instructions import BITS, Function, Ssa, literal
 from codegen.emitters.llvm.mathematics import constant
 
@@ -230,7 +230,7 @@ def angle(name: str, own: Recipe) -> Code:
 
 def exp_below(w: Function, x: Ssa) -> Ssa:
     """eˣ for x that does not overflow it."""
-    return library(w, "exp", x) if x.lanes == 1 else mathematics.exp_below(w, x)
+    return library(w, "exp", x) if x.lanes == 1 else exponentials.exp_below(w, x)
 
 
 def log_up_to_two(w: Function, e: Ssa) -> Ssa:
@@ -325,8 +325,8 @@ def cast(w: Function, a: Ssa, kind: str) -> Ssa:
 
 
 RECIPES: dict[str, Recipe] = {
-    "exp": mathematics.exp, "exp2": mathematics.exp2, "expm1": mathematics.expm1, "tanh": mathematics.tanh,
-    "sinh": mathematics.sinh, "cosh": mathematics.cosh, "erf": error_functions.erf, "erfc": error_functions.erfc,
+    "exp": exponentials.exp, "exp2": exponentials.exp2, "expm1": exponentials.expm1, "tanh": exponentials.tanh,
+    "sinh": exponentials.sinh, "cosh": exponentials.cosh, "erf": error_functions.erf, "erfc": error_functions.erfc,
     "log": logarithms.log, "log1p": logarithms.log1p, "log2": logarithms.log2, "log10": logarithms.log10,
     "asinh": logarithms.asinh, "acosh": logarithms.acosh, "atanh": logarithms.atanh,
     "asin": angles.asin, "acos": angles.acos, "atan": angles.atan, "atan2": angles.atan2,
@@ -342,7 +342,7 @@ EXTREMES: dict[str, Code] = {
     "maximum": extreme("fcmp ogt", "icmp sgt", "or"), "minimum": extreme("fcmp olt", "icmp slt", "and"),
 }
 FUNCTIONS: dict[str, Code] = {
-    "sqrt": lambda w, a, kind: w.intrinsic("sqrt", a),
+    "sqrt": lambda w, a, kind: square_roots.sqrt(w, a),
     **{name: recipe(name, own) for name, own in RECIPES.items()},
     "sin": angle("sin", angles.sin), "cos": angle("cos", angles.cos), "tan": angle("tan", angles.tan),
     "sigmoid": sigmoid, "sech_squared": sech_squared, "softplus": softplus, "logaddexp": logaddexp, "xlogy": xlogy,

@@ -27,6 +27,7 @@ from codegen.emitters.llvm.lanes import (
     vectors_in_one,
 )
 from codegen.emitters.llvm.recurring_functions import recurring
+from codegen.emitters.llvm.square_roots import waits_for_roots
 from codegen.loop_ir.folds import identity, unchanging
 from codegen.loop_ir.nodes import (
     Accumulate,
@@ -226,7 +227,7 @@ class StatementWriter(RowAligner):
         width = lanes_for(loop.body, self.buffers, self.processor.vector_bytes)
         folds = {name: op for name, op in folds_of(loop.body).items() if name in self.registers}
         self.lane_variable, before, self.recurring = loop.var, self.recurring, self.recurring | recurring(loop)
-        self.from_zero = lo.name == "0"
+        self.from_zero, outer, self.waits_for_roots = lo.name == "0", self.waits_for_roots, waits_for_roots(loop)
         if isinstance(loop, Loop) and any(c < 0 for _, c in monomials(combine(((1, loop.hi), (-1, loop.lo))))):
             hi = self.select(self.compare("icmp slt", hi, lo), lo, hi)  # vectors are counted without a sign
         start = lo
@@ -253,7 +254,7 @@ class StatementWriter(RowAligner):
                 self.vectors(loop, start, hi, narrow, 1, folds)
             else:
                 self.rest(loop, start, hi, narrow, folds)
-        self.lane_variable, self.recurring, self.from_zero = "", before, False
+        self.lane_variable, self.recurring, self.from_zero, self.waits_for_roots = "", before, False, outer
 
     def most_written(self) -> int:
         """How many vectors of a loop are written out: all that a row can have, where registers hold one, for one straight body."""
