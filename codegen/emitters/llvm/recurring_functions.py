@@ -25,12 +25,16 @@ LONG_ALONE = frozenset({"floor_divide", "logaddexp", "remainder", "sech_squared"
 WRITTEN_ALONE = 4
 
 
-def recurring(loop: Loop | SampleLoop) -> frozenset[str]:
-    """The functions that a loop takes so often that they are better called."""
+def functions_of(loop: Loop | SampleLoop) -> Counter[str]:
+    """How often a loop takes each function."""
+    return Counter(v.function for s in statements(loop.body) for outer in values_of(s) for v in subvalues(outer)
+                   if isinstance(v, Call))
+
+
+def recurring(loop: Loop | SampleLoop, found: Counter[str]) -> frozenset[str]:
+    """Those of a loop's functions that it takes so often that they are better called."""
     is_short = isinstance(loop, Loop) and isinstance(loop.lo, int) and isinstance(loop.hi, int) and loop.hi - loop.lo <= SHORT
     together = LEAST_OF_SHORT if is_short else LEAST_OF_LONG
-    found = Counter(v.function for s in statements(loop.body) for outer in values_of(s) for v in subvalues(outer)
-                    if isinstance(v, Call))
     return frozenset(name for name, count in found.items() if SCALARS[name].cost >= max(LEAST_COST, together / count))
 
 

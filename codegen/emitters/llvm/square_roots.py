@@ -12,26 +12,25 @@ as these steps have; in a loop with much else to do the root is taken beside it,
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from codegen.emitters.llvm import avx512
 from codegen.emitters.llvm.instructions import Function, Ssa
 from codegen.emitters.llvm.mathematics import constant, fma
-from codegen.loop_ir.nodes import Call, Loop, SampleLoop
 from codegen.loop_ir.scalars import SCALARS
-from codegen.loop_ir.walks import statements, subvalues, values_of
 
 # From here on x − g² is exact; and how many steps there are.
 LEAST = {"double": 2.0**-900, "float": 2.0**-100}
 STEPS = {"double": 2, "float": 1}
 # What a loop may do beside each root, where a sum is 1.
 LIGHT = 12
-DIVIDED = frozenset({"div", "reciprocal"})
+UNIT = frozenset({"sqrt", "div", "reciprocal"})
 
 
-def waits_for_roots(loop: Loop | SampleLoop) -> bool:
-    """Whether a loop takes square roots and does little beside; divisions go to the same unit."""
-    called = [v.function for s in statements(loop.body) for outer in values_of(s) for v in subvalues(outer) if isinstance(v, Call)]
-    return sum(SCALARS[f].cost for f in called if f != "sqrt" and f not in DIVIDED) <= LIGHT * called.count("sqrt")
+def waits_for_roots(functions: Counter[str]) -> bool:
+    """Whether a loop with these functions takes square roots and does little beside; divisions go to the same unit."""
+    roots = functions["sqrt"]
+    return roots > 0 and sum(SCALARS[f].cost * n for f, n in functions.items() if f not in UNIT) <= LIGHT * roots
 
 
 def sqrt(w: Function, x: Ssa) -> Ssa:

@@ -26,7 +26,7 @@ from codegen.emitters.llvm.lanes import (
     vectors_at_once,
     vectors_in_one,
 )
-from codegen.emitters.llvm.recurring_functions import recurring
+from codegen.emitters.llvm.recurring_functions import functions_of, recurring
 from codegen.emitters.llvm.square_roots import waits_for_roots
 from codegen.loop_ir.folds import identity, unchanging
 from codegen.loop_ir.nodes import (
@@ -226,8 +226,9 @@ class StatementWriter(RowAligner):
         """A vector loop: see the head of this module."""
         width = lanes_for(loop.body, self.buffers, self.processor.vector_bytes)
         folds = {name: op for name, op in folds_of(loop.body).items() if name in self.registers}
-        self.lane_variable, before, self.recurring = loop.var, self.recurring, self.recurring | recurring(loop)
-        self.from_zero, outer, self.waits_for_roots = lo.name == "0", self.waits_for_roots, waits_for_roots(loop)
+        functions = functions_of(loop)
+        self.lane_variable, before, self.recurring = loop.var, self.recurring, self.recurring | recurring(loop, functions)
+        self.from_zero, outer, self.waits_for_roots = lo.name == "0", self.waits_for_roots, waits_for_roots(functions)
         if isinstance(loop, Loop) and any(c < 0 for _, c in monomials(combine(((1, loop.hi), (-1, loop.lo))))):
             hi = self.select(self.compare("icmp slt", hi, lo), lo, hi)  # vectors are counted without a sign
         start = lo
