@@ -56,7 +56,7 @@ class Machine:
 
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
-        self.binding, self.version = binding, __version__
+        self.binding = binding
         # llvmlite's lock, which its objects take when they die too.
         known = getattr(getattr(binding.ffi.lib, "_lock", None), "_lock", None)
         WRITING.locks += [known] if hasattr(known, "acquire") else []
@@ -68,19 +68,15 @@ class Machine:
         self.processor = Processor(vector_bytes, second_cache_bytes(), avx512, blas.vector_bytes)
         self.target = binding.Target.from_default_triple()
         self.linker = binding.create_lljit_compiler(self.described(), use_jit_link=True)
+        # What machine code depends on beside the program and the options.
+        self.circumstances = (LAYOUT, self.target.triple, self.cpu, self.features, vector_bytes, self.processor.cache_bytes, avx512,
+                              __version__, binding.llvm_version_info)
         self.count = 0
         self.fast: tuple[Any, list[int]] | None = None
         self.shared: tuple[SharedCalls, Any] | None = None
         self.objects = objects_are_known()
         self.lock = threading.RLock()
         renewed_in_children(self)
-
-    @property
-    def circumstances(self) -> tuple[object, ...]:
-        """What machine code depends on beside the program and the options."""
-        own = self.processor
-        return (LAYOUT, self.target.triple, self.cpu, self.features, own.vector_bytes, own.cache_bytes, own.avx512,
-                self.version, self.binding.llvm_version_info)
 
     def described(self, opt: int = 3) -> Any:
         """The processor as LLVM knows it.

@@ -91,6 +91,7 @@ def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """The processor at hand, and the same without instructions of its own for elementary functions."""
     if request.param == "any processor":
         monkeypatch.setattr(machine(), "processor", replace(machine().processor, avx512=False))
+        monkeypatch.setattr(machine(), "circumstances", (*machine().circumstances, request.param))
 
 
 @pytest.mark.usefixtures("processor")
