@@ -61,7 +61,7 @@ FUNCTIONS: dict[str, Measured] = {
     "sinh": Measured(np.sinh, (-709, 709.5), (-87, 88)), "cosh": Measured(np.cosh, (-709, 709.5), (-87, 88), 1.4),
     "asinh": Measured(np.arcsinh, (-1e300, 1e300), (-1e37, 1e37), 1.8), "acosh": Measured(np.arccosh, (1, 1e300), (1, 1e37), 2.1),
     "atanh": Measured(np.arctanh, (-1, 1), (-1, 1), 2.2),
-    "sin": Measured(np.sin, (-1e5, 1e5), (-1e5, 1e5), 1.0), "cos": Measured(np.cos, (-1e5, 1e5), (-1e5, 1e5), 1.0),
+    "sin": Measured(np.sin, (-1e5, 1e5), (-1e5, 1e5), 0.85), "cos": Measured(np.cos, (-1e5, 1e5), (-1e5, 1e5), 0.85),
     "tan": Measured(np.tan, (-1e5, 1e5), (-1e5, 1e5), 2.2), "asin": Measured(np.arcsin, (-1, 1), (-1, 1), 1.2),
     "acos": Measured(np.arccos, (-1, 1), (-1, 1), 1.2), "atan": Measured(np.arctan, (-1e300, 1e300), (-1e37, 1e37), 1.9),
     "cbrt": Measured(np.cbrt, (-1e300, 1e300), (-1e37, 1e37), 0.6),
