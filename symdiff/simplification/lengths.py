@@ -42,7 +42,7 @@ def side_over_length(node: Node) -> Node | None:
         for k, (x, p, at) in enumerate(parts):
             for one, other in (h.children, h.children[::-1]) if p == 1 and at == there else ():
                 c, inner = unscaled(one)
-                if inner is x and number_of(inner) is None:
+                if c and inner is x and number_of(inner) is None:
                     left: list[Factor] = [] if n == -1 else [
                         (map_node(ROWS["power"], (h, number(n + 1, h.dtype, h.shape))), at)]
                     made: list[Factor] = [(map_node(ROWS["direction"], (one, other)), at)]
